@@ -1,0 +1,24 @@
+/* http_client.h - HTTP/1.1 client in the process's loop, over libcurl's multi
+ * interface. Kept-alive connections, deadlines, no proxies from the
+ * environment, no redirects. Options per fetch: inaetics/http.h. */
+#pragma once
+
+#include <inaetics/http.h>
+#include <systemd/sd-event.h>
+
+#define HTTP_CLIENT_CONNECTIONS_PER_HOST_MAX 64u
+#define HTTP_CLIENT_FETCHES_MAX              4096u
+#define HTTP_CLIENT_RESPONSE_MAX             (64u * 1024u * 1024u)
+
+typedef struct HttpClient HttpClient;
+
+typedef struct HttpClientOptions {
+    /* For https: PEM files. Only servers that `ca` signed are accepted. */
+    const char *ca_file, *certificate_file, *key_file;
+    unsigned connections_per_host; /* 0: HTTP_CLIENT_CONNECTIONS_PER_HOST_MAX */
+} HttpClientOptions;
+
+int http_client_new(sd_event *event, const HttpClientOptions *options, HttpClient **ret, InaError *error);
+/* userdata and callbacks as in InaHttpFetchOptions. */
+InaHttpFetch *http_client_fetch(HttpClient *client, const InaHttpFetchOptions *options, InaError *error);
+HttpClient *http_client_free(HttpClient *client); /* open fetches are dropped, `done` is not called */

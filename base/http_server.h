@@ -1,0 +1,47 @@
+/* http_server.h - an HTTP/1.1 server in the process's loop, over libmicrohttpd.
+ *
+ * Handlers get requests and answer them as inaetics/http.h says. Limits are
+ * named below and in the options; a client that exceeds one gets 413, 414,
+ * 431 or 503 and is closed. A client that sends nothing for idle_timeout is
+ * closed. A suspended request (not answered yet) is cancelled within 100 ms
+ * of its client's leaving. */
+#pragma once
+
+#include <inaetics/http.h>
+#include <systemd/sd-event.h>
+
+#define HTTP_SERVER_CONNECTIONS_MAX 2048u
+#define HTTP_SERVER_HEADER_MAX      (32u * 1024u)
+#define HTTP_SERVER_BODY_MAX        (64u * 1024u * 1024u)
+#define HTTP_SERVER_BODIES_MAX      (256u * 1024u * 1024u) /* of all requests together */
+#define HTTP_SERVER_IDLE_SECONDS    60u                     /* no byte while a request is incomplete, or between requests */
+#define HTTP_SERVER_LISTENERS_MAX   8u
+
+typedef struct HttpServer HttpServer;
+
+typedef struct HttpServerOptions {
+    unsigned connections_max; /* 0: HTTP_SERVER_CONNECTIONS_MAX */
+    size_t body_max;          /* 0: HTTP_SERVER_BODY_MAX */
+    unsigned idle_seconds;    /* 0: HTTP_SERVER_IDLE_SECONDS */
+    /* TLS when certificate is set; PEM texts, copied. With ca, client certificates are asked for. */
+    const char *certificate, *key, *ca;
+} HttpServerOptions;
+
+typedef void (*HttpHandler)(void *userdata, InaHttpRequest *request);
+
+int http_server_new(sd_event *event, const HttpServerOptions *options, HttpServer **ret, InaError *error);
+/* address: "127.1.1.2:8080", "[::1]:8080" (port 0: a free one) or "unix:/path/to/socket" (made 0600). */
+int http_server_listen(HttpServer *server, const char *address, InaError *error);
+const char *http_server_address(const HttpServer *server, size_t index); /* as bound; NULL past the last */
+/* prefix matches whole segments; the longest wins; -EEXIST. Without a match: 404. */
+int http_server_handle(HttpServer *server, const char *prefix, HttpHandler handler, void *userdata, InaError *error);
+void http_server_unhandle(HttpServer *server, const char *prefix); /* open requests of it are answered 503 by nobody: they stay their handler's */
+/* Called before any handler; returns true when it answered (refused) the request. */
+void http_server_set_guard(HttpServer *server, bool (*guard)(void *userdata, InaHttpRequest *request), void *userdata);
+
+typedef struct HttpServerStatistics {
+    uint64_t requests, refused, cancelled, bytes_in, bytes_out;
+    unsigned connections, suspended;
+} HttpServerStatistics;
+void http_server_statistics(const HttpServer *server, HttpServerStatistics *ret);
+HttpServer *http_server_free(HttpServer *server); /* closes all; open requests are cancelled first */

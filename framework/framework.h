@@ -1,0 +1,49 @@
+/* framework.h - hosting bundles: the side of inaetics/bundle.h that a program
+ * such as inaetics-agent sees. */
+#pragma once
+
+#include <inaetics/bundle.h>
+#include <inaetics/http.h>
+#include <inaetics/shell.h>
+#include <systemd/sd-event.h>
+
+typedef struct Framework Framework;
+typedef struct Bundle Bundle;
+
+typedef struct FrameworkOptions {
+    const char *agent_id;
+    const char *cache;         /* folder; made; NULL: a temporary one, removed at the end */
+    const char *configuration; /* folder of <component>.json, or NULL */
+    bool environment;          /* read CONFIG_* variables */
+    unsigned threads;          /* for ina_work; 0: 2 */
+} FrameworkOptions;
+
+typedef enum BundleState {
+    BUNDLE_INSTALLED, BUNDLE_RESOLVED, BUNDLE_STARTING, BUNDLE_ACTIVE, BUNDLE_STOPPING, BUNDLE_UNINSTALLED,
+} BundleState;
+
+int framework_new(sd_event *event, const FrameworkOptions *options, Framework **ret, InaError *error);
+/* Starts what the cache says was started. */
+int framework_start(Framework *framework, InaError *error);
+/* Stops all bundles in reverse order, then frees. */
+Framework *framework_free(Framework *framework);
+
+/* Verifies and copies the zip into the cache. The same name and version again: -EEXIST. */
+int framework_install(Framework *framework, const char *zip, Bundle **ret, InaError *error);
+/* Installs, updates and uninstalls so that exactly these zips are there, and starts them all (resolved as a whole). */
+int framework_set(Framework *framework, const char *const *zips, size_t n_zips, InaError *error);
+Bundle *framework_bundle(Framework *framework, int64_t id);
+Bundle *framework_bundle_named(Framework *framework, const char *symbolic_name);
+size_t framework_bundles(Framework *framework, Bundle **ret, size_t maximum); /* how many there are */
+const char *bundle_name(const Bundle *bundle);
+const char *bundle_version(const Bundle *bundle);
+int64_t bundle_id(const Bundle *bundle);
+BundleState bundle_state(const Bundle *bundle);
+const char *bundle_state_name(BundleState state);
+
+/* -ENOEXEC ...: `error` says exactly what is missing. */
+int bundle_start(Bundle *bundle, InaError *error);
+int bundle_stop(Bundle *bundle, InaError *error);
+/* On failure the old version runs again with its state. */
+int bundle_update(Bundle *bundle, const char *zip, InaError *error);
+int bundle_uninstall(Bundle *bundle, InaError *error);

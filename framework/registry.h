@@ -1,0 +1,48 @@
+/* registry.h - the service registry, for those who add or watch services by
+ * hand: the remote layer, the agent, tests. Components need not know it.
+ *
+ * A contract's service is a `ServiceObject`: whom to invoke. Local providers
+ * and remote proxies differ only in `invoke`. */
+#pragma once
+
+#include "framework.h"
+
+typedef struct ServiceEntry ServiceEntry;
+
+typedef struct ServiceDescription {
+    const InaContract *contract; /* or */
+    const char *plain;
+    /* For a contract. Takes the call (see framework/call.h); the request belongs to the call. */
+    void (*invoke)(void *self, InaCall *call, unsigned method, const ProtobufCMessage *request);
+    InaPlain object; /* for a plain service; its self is also what `invoke` gets */
+    const InaProperties *properties; /* copied; ina.id, ina.contract are added */
+    bool exported; /* a provider elsewhere may use it */
+    bool remote;   /* it is a proxy of one */
+} ServiceDescription;
+
+int registry_add(Framework *framework, const ServiceDescription *description, ServiceEntry **ret, InaError *error);
+void registry_remove(ServiceEntry *entry); /* users are told first; waiting calls fail with unavailable or go elsewhere */
+int registry_modify(ServiceEntry *entry, const InaProperties *properties, InaError *error);
+/* Used only where no other provider is left (see ARCHITECTURE.md, discovery). */
+void registry_set_suspect(ServiceEntry *entry, bool suspect);
+const InaProperties *registry_properties(const ServiceEntry *entry);
+const InaContract *registry_contract(const ServiceEntry *entry);
+
+/* The best match, or NULL. Cost does not depend on the number of other names. */
+ServiceEntry *registry_find(Framework *framework, const char *name, const InaFilter *filter);
+
+/* Told of every service of that name (NULL: of all) now and later. */
+typedef struct Tracker Tracker;
+int tracker_new(Framework *framework, const char *name, const InaFilter *filter,
+                void (*added)(void *userdata, ServiceEntry *entry), void (*modified)(void *userdata, ServiceEntry *entry),
+                void (*removed)(void *userdata, ServiceEntry *entry), void *userdata, Tracker **ret, InaError *error);
+Tracker *tracker_free(Tracker *tracker);
+
+/* Told when components begin and cease to want contract services that may
+ * come from elsewhere: import on demand. */
+void framework_set_demand_observer(Framework *framework,
+                                   void (*wanted)(void *userdata, const InaContract *contract, bool wanted), void *userdata);
+
+/* A client of one entry, for calls by hand (the remote server calls local services with it). */
+InaClient *client_new(ServiceEntry *entry);
+InaClient *client_free(InaClient *client);

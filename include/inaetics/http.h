@@ -1,0 +1,97 @@
+/* http.h - answering HTTP requests, and making them.
+ *
+ * A bundle serves pages by providing a plain service INA_HTTP_MOUNT whose
+ * table is an InaHttpMount: the agent mounts it while it is there.
+ *
+ * A request is handed over when its body is complete. It must be answered
+ * exactly once, then or later, by ina_http_respond*; it is gone afterwards.
+ * A request whose client left is cancelled: `cancelled` runs once, and an
+ * answer to it is dropped (but still owed). All in the loop's thread. */
+#pragma once
+
+#include <inaetics/bundle.h>
+#include <inaetics/error.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- serving ------------------------------------------------------------ */
+
+typedef struct InaHttpRequest InaHttpRequest;
+typedef struct InaHttpStream InaHttpStream;
+
+#define INA_HTTP_MOUNT "inaetics.http.Mount"
+
+typedef struct InaHttpMount {
+    const char *prefix; /* "/" or "/coordinator": matches whole path segments; the longest wins */
+    void (*handle)(void *self, InaHttpRequest *request);
+} InaHttpMount;
+
+const char *ina_http_method(const InaHttpRequest *request);             /* "GET" */
+const char *ina_http_path(const InaHttpRequest *request);               /* percent-decoded, without "?" */
+const char *ina_http_query(const InaHttpRequest *request, const char *name); /* decoded value; NULL if absent */
+const char *ina_http_header(const InaHttpRequest *request, const char *name); /* NULL if absent */
+const void *ina_http_body(const InaHttpRequest *request, size_t *ret_size);
+const char *ina_http_peer(const InaHttpRequest *request);               /* "127.1.1.2:4711", "unix" */
+const char *ina_http_local(const InaHttpRequest *request);              /* address it came in on, "127.0.0.1:8080" */
+void ina_http_on_cancel(InaHttpRequest *request, void (*cancelled)(void *userdata), void *userdata);
+
+/* Adds a header to the coming answer (at most 16). */
+void ina_http_set_header(InaHttpRequest *request, const char *name, const char *value);
+/* Copies the body. */
+void ina_http_respond(InaHttpRequest *request, int status, const char *content_type, const void *body, size_t size);
+void ina_http_respond_text(InaHttpRequest *request, int status, const char *format, ...)
+    __attribute__((format(printf, 3, 4))); /* text/plain */
+/* Takes a malloc'ed body. */
+void ina_http_respond_take(InaHttpRequest *request, int status, const char *content_type, void *body, size_t size);
+/* Sends a file with its type by extension, ETag and 304; 404 if there is none. */
+void ina_http_respond_file(InaHttpRequest *request, const char *path);
+
+/* An answer that goes on (server-sent events, large exports). Writes are
+ * buffered; -ENOBUFS when the client does not read and more than 1 MiB waits:
+ * wait for `drained`, or close. `closed` runs once when the client left (the
+ * stream is gone then) and not after ina_http_stream_close. Either may be NULL. */
+InaHttpStream *ina_http_respond_stream(InaHttpRequest *request, int status, const char *content_type,
+                                       void (*drained)(void *userdata), void (*closed)(void *userdata),
+                                       void *userdata);
+int ina_http_stream_write(InaHttpStream *stream, const void *data, size_t size);
+void ina_http_stream_close(InaHttpStream *stream); /* sends what is buffered, then ends */
+
+/* --- fetching ----------------------------------------------------------- */
+
+typedef struct InaHttpFetch InaHttpFetch;
+
+typedef struct InaHttpResponse {
+    int status; /* 0: no answer, `error` says why */
+    const char *content_type;
+    const void *body;
+    size_t size;
+    InaError error; /* ETIMEDOUT, ECONNREFUSED, EMSGSIZE, ... */
+} InaHttpResponse;
+
+typedef struct InaHttpFetchOptions {
+    const char *method; /* NULL: GET, or POST with a body */
+    const char *url;    /* http://127.1.1.2:8080/x; with `unix_socket`, http://localhost/x */
+    const char *unix_socket;
+    const char *const *headers; /* "Name: value", NULL-terminated; or NULL */
+    const void *body;
+    size_t body_size;
+    uint64_t timeout;     /* ns; 0: 30 s */
+    size_t maximum;       /* of the response's body, bytes; 0: 16 MiB */
+    /* When set, the body is handed over as it comes instead of collected. */
+    void (*chunk)(void *userdata, const void *data, size_t size);
+    void (*done)(void *userdata, const InaHttpResponse *response); /* never before the fetch call returned */
+    void *userdata;
+} InaHttpFetchOptions;
+
+/* Options and body are copied. NULL and `error` set: refused at once. */
+InaHttpFetch *ina_http_fetch(InaComponent *component, const InaHttpFetchOptions *options, InaError *error);
+void ina_http_fetch_cancel(InaHttpFetch *fetch); /* `done` will not be called */
+
+#ifdef __cplusplus
+}
+#endif
