@@ -19,7 +19,12 @@ typedef struct FrameworkOptions {
 } FrameworkOptions;
 
 typedef enum BundleState {
-    BUNDLE_INSTALLED, BUNDLE_RESOLVED, BUNDLE_STARTING, BUNDLE_ACTIVE, BUNDLE_STOPPING, BUNDLE_UNINSTALLED,
+    BUNDLE_INSTALLED,
+    BUNDLE_RESOLVED,
+    BUNDLE_STARTING,
+    BUNDLE_ACTIVE,
+    BUNDLE_STOPPING,
+    BUNDLE_UNINSTALLED,
 } BundleState;
 
 int framework_new(sd_event *event, const FrameworkOptions *options, Framework **ret, InaError *error);
@@ -47,3 +52,21 @@ int bundle_stop(Bundle *bundle, InaError *error);
 /* On failure the old version runs again with its state. */
 int bundle_update(Bundle *bundle, const char *zip, InaError *error);
 int bundle_uninstall(Bundle *bundle, InaError *error);
+
+/* --- watching over it --------------------------------------------------- */
+
+/* An entry into a component's code that takes longer is counted and reported. */
+#define FRAMEWORK_SLOW_NS (10 * INA_MILLISECOND)
+
+typedef struct FrameworkStatistics {
+    size_t services, components, components_active;
+    size_t calls_open, calls_waiting; /* with a provider; for a provider that is being updated */
+    uint64_t calls, calls_failed;     /* ended, since the start of the process */
+    uint64_t dispatches, slow_dispatches;
+    uint64_t slowest; /* ns */
+    /* The last slow one; "" before the first. Per component: components_each. */
+    char slow_bundle[64], slow_component[64];
+    uint64_t slow_ns, slow_at; /* how long, and when (ina_now()) */
+} FrameworkStatistics;
+
+void framework_statistics(const Framework *framework, FrameworkStatistics *ret);
