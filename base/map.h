@@ -16,14 +16,18 @@ size_t map_count(const Map *map);
  * the entry just returned during iteration, nothing else may change. */
 bool map_next(const Map *map, size_t *position, const char **ret_key, void **ret_value);
 
+#define BUFFER_MAX ((size_t)1 << 30)
+
+/* Starts zeroed. append and print leave a NUL behind the end, so that `data`
+ * is a string once something was added. */
 typedef struct Buffer {
     char *data;
     size_t size, capacity;
-    bool failed; /* out of memory: contents are not to be used */
+    bool failed; /* out of memory or beyond BUFFER_MAX: contents are not to be used */
 } Buffer;
 
 void buffer_append(Buffer *buffer, const void *data, size_t size);
 void buffer_print(Buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void *buffer_reserve(Buffer *buffer, size_t size); /* room behind the end, NULL: out of memory; then add to size */
-void buffer_clear(Buffer *buffer);                 /* keeps the room */
+void buffer_clear(Buffer *buffer);                 /* keeps the room; not failed any more */
 void buffer_free(Buffer *buffer);

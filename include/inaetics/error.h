@@ -12,6 +12,9 @@
 extern "C" {
 #endif
 
+/* Programs export these to the bundles they host. */
+#pragma GCC visibility push(default)
+
 #define INA_ERROR_MESSAGE_MAX 512
 
 typedef struct InaError {
@@ -29,6 +32,8 @@ int ina_error_errno(InaError *error, int code, const char *format, ...) __attrib
 /* Prepends "context: " to the message and returns -error->code (-EIO when
  * error is NULL or was never set). */
 int ina_error_wrap(InaError *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#pragma GCC visibility pop
 
 #ifdef __cplusplus
 }
