@@ -3,7 +3,7 @@
  * Decoding refuses unknown and duplicate keys unless told otherwise, and wrong
  * types; the error names the path ("spec.containers[2].name"), what is there
  * and what is allowed. Texts deeper than JSON_DEPTH_MAX or with embedded NULs
- * are refused. */
+ * are refused. null counts as absent (but for JSON_TYPE_ANY). */
 #pragma once
 
 #include <inaetics/error.h>
@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #define JSON_DEPTH_MAX 64
+#define JSON_LIST_MAX 65536u /* items of one JSON_TYPE_LIST or _STRINGS */
 
 typedef enum JsonType {
     JSON_TYPE_STRING,  /* char *, malloc'ed */
@@ -31,8 +32,8 @@ typedef struct JsonList {
 } JsonList;
 
 typedef enum JsonFlags {
-    JSON_REQUIRED = 1,     /* must be there */
-    JSON_OMIT_EMPTY = 2,   /* not written when NULL, 0, false, empty */
+    JSON_REQUIRED = 1,       /* must be there (in a struct that is there) */
+    JSON_OMIT_EMPTY = 2,     /* not written when NULL, 0, false, empty */
     JSON_IGNORE_UNKNOWN = 4, /* on the table's last entry: unknown keys of this struct are ignored */
 } JsonFlags;
 
@@ -47,9 +48,11 @@ typedef struct JsonField {
     double minimum, maximum;        /* numbers; ignored when equal */
 } JsonField;
 
-/* Parses with limits: -EINVAL with line and column, -EFBIG above `maximum` bytes. */
+/* Parses any JSON value with limits: -EINVAL with line and column, -EFBIG above `maximum` bytes. */
 int json_parse(const char *text, size_t size, size_t maximum, json_t **ret, InaError *error);
-/* `target` must be zeroed; on failure it is emptied again. */
+/* `target` must be zeroed; on failure it is emptied again. -EINVAL, -ENOMEM. */
 int json_decode(const json_t *value, const JsonField *fields, void *target, InaError *error);
-json_t *json_encode(const JsonField *fields, const void *source); /* NULL: out of memory */
-void json_clear(const JsonField *fields, void *target); /* frees what decode made */
+/* NULL: out of memory. Bytes that are no UTF-8 become U+FFFD, numbers that are
+ * not finite null. */
+json_t *json_encode(const JsonField *fields, const void *source);
+void json_clear(const JsonField *fields, void *target); /* frees what decode made; zeroes the fields */

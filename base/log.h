@@ -15,8 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LOG_LINE_MAX          4096u /* with the newline; PIPE_BUF, so that lines of several processes do not mix */
-#define LOG_FIELDS_MAX        32u   /* of a record; further ones are not written */
+#define LOG_LINE_MAX 4096u /* with the newline; PIPE_BUF, so that lines of several processes do not mix */
+#define LOG_FIELDS_MAX 32u /* of a record; further ones are not written */
 #define LOG_WAIT_MILLISECONDS 50
 
 /* Lowest urgency that is written (default INA_LOG_INFO). */

@@ -7,7 +7,7 @@
 
 typedef struct Map Map;
 Map *map_new(void);
-Map *map_free(Map *map); /* the values stay the caller's */
+Map *map_free(Map *map);                             /* the values stay the caller's */
 int map_set(Map *map, const char *key, void *value); /* copies the key; replaces; -ENOMEM */
 void *map_get(const Map *map, const char *key);      /* NULL when absent */
 void *map_remove(Map *map, const char *key);         /* the value, or NULL */
