@@ -248,7 +248,7 @@ static int string_body(JsonReader *reader, const CodecPath *path, char *out, siz
             return malformed(reader, path, "a control character in a string");
         reader->at++;
         char piece[4];
-        size_t length;
+        size_t length = 0;
         int r = escape(reader, path, piece, &length);
         if (r < 0)
             return r;
