@@ -1,0 +1,301 @@
+/* processor.c - takes samples from the queue, computes, stores, acknowledges.
+ *
+ * Each lane repeats: take, compute and put into the store, acknowledge, rest
+ * for the service time of what was done. Samples are not held in between: when
+ * the store cannot take the results their lease is given back and the queue
+ * hands them out again, so a processor has nothing to lose. */
+#include "queue.service.h"
+#include "statistics.h"
+#include "store.service.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LANES_MAX 8
+#define LEASE_MAX 64               /* bytes of a lease's name */
+#define REST_MAX (INA_SECOND / 10) /* how long one take may keep a lane busy */
+#define PAUSE_FIRST (100 * INA_MILLISECOND)
+#define PAUSE_LAST (2 * INA_SECOND)
+
+typedef struct Processor Processor;
+
+typedef struct Lane {
+    Processor *processor;
+    InaTimer *timer;
+    char lease[LEASE_MAX];
+    uint64_t samples; /* under the lease */
+    uint64_t pause;   /* before the next try after a failure */
+} Lane;
+
+struct Processor {
+    InaClient *queue, *store;
+    int64_t service_time_us, maximum, wait_ms, lease_ms, lanes;
+    InaComponent *component;
+    Statistics *statistics;
+    uint64_t processed;
+    Lane lane[LANES_MAX];
+};
+
+static void take(Lane *lane);
+
+static void take_fired(void *userdata)
+{
+    take(userdata);
+}
+
+/* After a failure: the next try comes later and later, up to PAUSE_LAST. */
+static void pause_lane(Lane *lane, const char *what, const InaFailure *failure)
+{
+    InaLogLevel level = lane->pause == 0 ? INA_LOG_WARNING : INA_LOG_DEBUG;
+    lane->pause = lane->pause == 0 ? PAUSE_FIRST : lane->pause * 2 < PAUSE_LAST ? lane->pause * 2 : PAUSE_LAST;
+    ina_log(lane->processor->component, level, "%s: %s: %s; trying again in %llu ms", what,
+            ina_code_name(failure->code), failure->message, (unsigned long long)(lane->pause / INA_MILLISECOND));
+    ina_timer_after(lane->timer, lane->pause);
+}
+
+static void acknowledged(void *userdata, const Demonstrator__V1__AcknowledgeReply *reply, const InaFailure *failure)
+{
+    Lane *lane = userdata;
+    Processor *processor = lane->processor;
+    if (failure) {
+        /* The samples come again, and the store will know them. */
+        pause_lane(lane, "cannot acknowledge at the queue", failure);
+        return;
+    }
+    lane->pause = 0;
+    uint64_t rest = lane->samples * (uint64_t)processor->service_time_us * INA_MICROSECOND;
+    if (rest > 0) {
+        ina_timer_after(lane->timer, rest);
+    } else {
+        take(lane);
+    }
+}
+
+static void released(void *userdata, const Demonstrator__V1__ReleaseReply *reply, const InaFailure *failure)
+{
+}
+
+static void stored(void *userdata, const Demonstrator__V1__StorePutReply *reply, const InaFailure *failure)
+{
+    Lane *lane = userdata;
+    Processor *processor = lane->processor;
+    char *lease = lane->lease;
+    if (failure) {
+        Demonstrator__V1__ReleaseRequest release = DEMONSTRATOR__V1__RELEASE_REQUEST__INIT;
+        release.n_leases = 1;
+        release.leases = &lease;
+        demonstrator_v1_queue_release(processor->queue, &release, 0, released, lane);
+        pause_lane(lane, "cannot store results", failure);
+        return;
+    }
+    processor->processed += lane->samples;
+    Demonstrator__V1__AcknowledgeRequest request = DEMONSTRATOR__V1__ACKNOWLEDGE_REQUEST__INIT;
+    request.n_leases = 1;
+    request.leases = &lease;
+    demonstrator_v1_queue_acknowledge(processor->queue, &request, 0, acknowledged, lane);
+}
+
+/* Makes the results of one batch; the columns are malloc'ed, false: no memory. */
+static bool compute(const Demonstrator__V1__SampleBatch *batch, int64_t now_us, Demonstrator__V1__ResultBatch *result)
+{
+    size_t n = batch->n_time_us;
+    *result = (Demonstrator__V1__ResultBatch)DEMONSTRATOR__V1__RESULT_BATCH__INIT;
+    result->samples = (Demonstrator__V1__SampleBatch *)batch;
+    result->result = malloc(n * sizeof(*result->result));
+    result->processing_time_us = malloc(n * sizeof(*result->processing_time_us));
+    if (n > 0 && (!result->result || !result->processing_time_us)) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        result->result[i] = batch->value1[i] + batch->value2[i];
+        result->processing_time_us[i] = now_us;
+    }
+    result->n_result = result->n_processing_time_us = n;
+    return true;
+}
+
+/* Computes and sends everything that was taken. */
+static int process(Lane *lane, const Demonstrator__V1__TakeReply *taken)
+{
+    size_t n = taken->n_batches;
+    Demonstrator__V1__ResultBatch *results = calloc(n, sizeof(*results));
+    Demonstrator__V1__ResultBatch **pointers = calloc(n, sizeof(*pointers));
+    bool complete = results && pointers;
+    int64_t now_us = ina_wall_clock_us();
+    for (size_t i = 0; complete && i < n; i++) {
+        complete = compute(taken->batches[i], now_us, &results[i]);
+        pointers[i] = &results[i];
+    }
+    InaPending *pending = NULL;
+    if (complete) {
+        Demonstrator__V1__StorePutRequest request = DEMONSTRATOR__V1__STORE_PUT_REQUEST__INIT;
+        request.n_batches = n;
+        request.batches = pointers;
+        pending = demonstrator_v1_store_put(lane->processor->store, &request, 0, stored, lane);
+    }
+    for (size_t i = 0; results && i < n; i++) {
+        free(results[i].result);
+        free(results[i].processing_time_us);
+    }
+    free(results);
+    free(pointers);
+    return pending ? 0 : -ENOMEM;
+}
+
+/* A batch whose columns differ in length cannot have come from the queue's own
+ * checks; nothing of it is used. */
+static bool is_sound(const Demonstrator__V1__TakeReply *taken)
+{
+    for (size_t i = 0; i < taken->n_batches; i++) {
+        const Demonstrator__V1__SampleBatch *batch = taken->batches[i];
+        if (batch->n_value1 != batch->n_time_us || batch->n_value2 != batch->n_time_us) {
+            return false;
+        }
+    }
+    return strlen(taken->lease) < LEASE_MAX;
+}
+
+static void taken(void *userdata, const Demonstrator__V1__TakeReply *reply, const InaFailure *failure)
+{
+    Lane *lane = userdata;
+    if (failure) {
+        pause_lane(lane, "cannot take from the queue", failure);
+        return;
+    }
+    if (reply->n_batches == 0) {
+        lane->pause = 0;
+        take(lane);
+        return;
+    }
+    if (!is_sound(reply)) {
+        pause_lane(lane, "the queue's answer is damaged", &(InaFailure){INA_CODE_DATA_LOSS, "columns differ in length"});
+        return;
+    }
+    snprintf(lane->lease, sizeof(lane->lease), "%s", reply->lease);
+    lane->samples = 0;
+    for (size_t i = 0; i < reply->n_batches; i++) {
+        lane->samples += reply->batches[i]->n_time_us;
+    }
+    if (process(lane, reply) < 0) {
+        pause_lane(lane, "cannot process", &(InaFailure){INA_CODE_RESOURCE_EXHAUSTED, "out of memory"});
+    }
+}
+
+static void take(Lane *lane)
+{
+    Processor *processor = lane->processor;
+    uint64_t maximum = (uint64_t)processor->maximum;
+    if (processor->service_time_us > 0) {
+        uint64_t fitting = REST_MAX / ((uint64_t)processor->service_time_us * INA_MICROSECOND);
+        maximum = fitting < 1 ? 1 : fitting < maximum ? fitting : maximum;
+    }
+    Demonstrator__V1__TakeRequest request = DEMONSTRATOR__V1__TAKE_REQUEST__INIT;
+    request.minimum = 1;
+    request.maximum = (uint32_t)maximum;
+    request.wait_ms = (uint32_t)processor->wait_ms;
+    request.lease_ms = (uint32_t)processor->lease_ms;
+    uint64_t timeout = (uint64_t)(processor->wait_ms + 10000) * INA_MILLISECOND;
+    if (!demonstrator_v1_queue_take(processor->queue, &request, timeout, taken, lane)) {
+        pause_lane(lane, "cannot take", &(InaFailure){INA_CODE_RESOURCE_EXHAUSTED, "out of memory"});
+    }
+}
+
+static int start(void *self, InaComponent *component, InaError *error)
+{
+    Processor *processor = self;
+    processor->component = component;
+    processor->statistics = statistics_new(component);
+    if (!processor->statistics) {
+        return ina_error_set(error, ENOMEM, "out of memory for the statistics");
+    }
+    char name[128];
+    snprintf(name, sizeof(name), "Processor %s", ina_agent_id(component));
+    statistics_add_rate(processor->statistics, name, "samples/s", &processor->processed);
+    /* Several lanes would pay the service time side by side. */
+    int64_t lanes = processor->service_time_us > 0 ? 1 : processor->lanes;
+    for (int64_t i = 0; i < lanes; i++) {
+        Lane *lane = &processor->lane[i];
+        lane->processor = processor;
+        lane->timer = ina_timer_new(component, take_fired, lane);
+        if (!lane->timer) {
+            return ina_error_set(error, ENOMEM, "out of memory for a timer");
+        }
+        ina_timer_after(lane->timer, 0);
+    }
+    return 0;
+}
+
+static void stop(void *self)
+{
+    Processor *processor = self;
+    processor->statistics = statistics_free(processor->statistics);
+}
+
+static void read_statistics(void *self, InaCall *call, const Demonstrator__V1__StatisticsRequest *request)
+{
+    statistics_reply(((Processor *)self)->statistics, call, request);
+}
+
+static const DemonstratorV1Statistics statistics_table = {.read = read_statistics};
+
+static const InaProvided provides[] = {STATISTICS_PROVIDED(&statistics_table, "processor")};
+
+static const InaRequired requires[] = {
+    {.contract = &demonstrator_v1_queue_contract, .cardinality = INA_ONE, .offset = offsetof(Processor, queue)},
+    {.contract = &demonstrator_v1_store_contract, .cardinality = INA_ONE, .offset = offsetof(Processor, store)},
+};
+
+static const InaConfig config[] = {
+    {.key = "service-time-us",
+     .type = INA_TYPE_INTEGER,
+     .offset = offsetof(Processor, service_time_us),
+     .value = "0",
+     .minimum = 0,
+     .maximum = 1e6,
+     .description = "time one sample keeps the processor busy, microseconds"},
+    {.key = "maximum",
+     .type = INA_TYPE_INTEGER,
+     .offset = offsetof(Processor, maximum),
+     .value = "65536",
+     .minimum = 1,
+     .maximum = 262144,
+     .description = "samples in one take"},
+    {.key = "wait-ms",
+     .type = INA_TYPE_INTEGER,
+     .offset = offsetof(Processor, wait_ms),
+     .value = "5000",
+     .minimum = 1,
+     .maximum = 60000,
+     .description = "how long a take waits for samples, milliseconds"},
+    {.key = "lease-ms",
+     .type = INA_TYPE_INTEGER,
+     .offset = offsetof(Processor, lease_ms),
+     .value = "10000",
+     .minimum = 100,
+     .maximum = 600000,
+     .description = "how long taken samples may stay unacknowledged before others get them, milliseconds"},
+    {.key = "lanes",
+     .type = INA_TYPE_INTEGER,
+     .offset = offsetof(Processor, lanes),
+     .value = "3",
+     .minimum = 1,
+     .maximum = LANES_MAX,
+     .description = "takes under way at once while service-time-us is 0"},
+};
+
+static const InaComponentClass components[] = {{
+    .name = "processor",
+    .size = sizeof(Processor),
+    .provides = provides,
+    .n_provides = INA_COUNT(provides),
+    .requires = requires,
+    .n_requires = INA_COUNT(requires),
+    .config = config,
+    .n_config = INA_COUNT(config),
+    .start = start,
+    .stop = stop,
+}};
+
+INA_BUNDLE(components);
