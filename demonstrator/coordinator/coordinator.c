@@ -13,23 +13,31 @@
 #define NAME_MAX_BYTES 63u /* of a Kubernetes object */
 #define MAXIMUM_ANNOTATION "inaetics.org/maximum"
 
+typedef struct Question Question;
+
 typedef struct Coordinator {
     const char *socket;
     InaComponent *component;
+    Question *questions;
 } Coordinator;
 
 /* One call under way: fetch the scale, then change it if that was asked. */
-typedef struct Question {
+struct Question {
     Coordinator *coordinator;
+    Question *next, **link;
     InaCall *call;
     InaHttpFetch *fetch;
     char name[NAME_MAX_BYTES + 1];
     bool change;
     uint32_t requested;
-} Question;
+};
 
 static void question_free(Question *question)
 {
+    *question->link = question->next;
+    if (question->next) {
+        question->next->link = question->link;
+    }
     free(question);
 }
 
@@ -149,6 +157,12 @@ static void begin(Coordinator *coordinator, InaCall *call, const char *name, boo
         return;
     }
     *question = (Question){.coordinator = coordinator, .call = call, .change = change, .requested = requested};
+    question->next = coordinator->questions;
+    question->link = &coordinator->questions;
+    if (question->next) {
+        question->next->link = &question->next;
+    }
+    coordinator->questions = question;
     snprintf(question->name, sizeof(question->name), "%s", name);
     if (ask(question, NULL) < 0) {
         ina_call_fail(call, INA_CODE_UNAVAILABLE, "the node cannot be asked now");
@@ -181,6 +195,17 @@ static int start(void *self, InaComponent *component, InaError *error)
     return 0;
 }
 
+static void stop(void *self)
+{
+    Coordinator *coordinator = self;
+    while (coordinator->questions) {
+        Question *question = coordinator->questions;
+        ina_http_fetch_cancel(question->fetch);
+        ina_call_fail(question->call, INA_CODE_UNAVAILABLE, "the coordinator stops");
+        question_free(question);
+    }
+}
+
 static const DemonstratorV1Coordinator table = {.get_replicas = get_replicas, .set_replicas = set_replicas};
 
 static const InaProvided provides[] = {
@@ -202,6 +227,7 @@ static const InaComponentClass components[] = {{
     .config = config,
     .n_config = INA_COUNT(config),
     .start = start,
+    .stop = stop,
 }};
 
 INA_BUNDLE(components);
