@@ -1,0 +1,463 @@
+#include "archive.h"
+#include "base/files.h"
+#include "base/map.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zip.h>
+
+#define UNPACK_CHUNK (64u * 1024u)
+
+struct Archive {
+    char *bytes; /* the whole zip */
+    size_t size;
+    zip_t *zip;
+    char digest[ARCHIVE_DIGEST_SIZE];
+    ArchiveEntry *entries; /* index as in the zip */
+    size_t n_entries;
+    Map *names; /* to ArchiveEntry */
+    Manifest *manifest;
+};
+
+/* --- names ---------------------------------------------------------------- */
+
+static bool component_valid(const char *name, size_t length)
+{
+    if (length == 0 || (length == 1 && name[0] == '.') || (length == 2 && name[0] == '.' && name[1] == '.'))
+        return false;
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f || name[i] == '\\')
+            return false;
+    return true;
+}
+
+/* Relative, of sound components, nothing that means a way out of the folder. */
+static int check_name(const char *name, size_t length, InaError *error)
+{
+    unsigned depth = 0;
+
+    if (length == 0 || length > ARCHIVE_NAME_MAX)
+        return ina_error_set(error, EINVAL, "entry '%.60s': a name has 1 to %u bytes", name, ARCHIVE_NAME_MAX);
+    for (const char *p = name, *end = name + length; p <= end;) {
+        const char *slash = memchr(p, '/', (size_t)(end - p));
+        size_t part = (size_t)((slash ? slash : end) - p);
+        if (!component_valid(p, part))
+            return ina_error_set(error, EINVAL,
+                                 "entry '%.200s': the name must be relative, without '..', '.', '\\' or control characters",
+                                 name);
+        if (++depth > ARCHIVE_DEPTH_MAX)
+            return ina_error_set(error, EINVAL, "entry '%.200s': more than %u folders deep", name, ARCHIVE_DEPTH_MAX);
+        p += part + 1;
+    }
+    return 0;
+}
+
+/* --- checking ------------------------------------------------------------- */
+
+static int zip_failed(InaError *error, const zip_error_t *why, const char *what)
+{
+    zip_error_t copy = *why;
+    return ina_error_set(error, EINVAL, "%s: %s", what, zip_error_strerror(&copy));
+}
+
+static int check_kind(Archive *archive, zip_uint64_t index, const char *name, bool folder, InaError *error)
+{
+    zip_uint8_t system;
+    zip_uint32_t attributes;
+
+    if (zip_file_get_external_attributes(archive->zip, index, 0, &system, &attributes) < 0)
+        return zip_failed(error, zip_get_error(archive->zip), name);
+    mode_t kind = (mode_t)(attributes >> 16) & S_IFMT;
+    if (system != ZIP_OPSYS_UNIX && system != ZIP_OPSYS_OS_X)
+        return 0; /* the upper half means nothing */
+    if (kind == 0 || (folder ? S_ISDIR(kind) : S_ISREG(kind)))
+        return 0;
+    return ina_error_set(error, EINVAL, "entry '%.200s' is a %s; only files and folders are taken", name,
+                         S_ISLNK(kind)   ? "symbolic link"
+                         : S_ISDIR(kind) ? "folder without '/' at its end"
+                                         : "special file");
+}
+
+static int check_sizes(const zip_stat_t *stat, uint64_t *total, InaError *error)
+{
+    const zip_uint64_t needed = ZIP_STAT_NAME | ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE | ZIP_STAT_COMP_METHOD;
+
+    if ((stat->valid & needed) != needed)
+        return ina_error_set(error, EINVAL, "entry '%.200s' has no sizes", stat->name);
+    if (stat->comp_method != ZIP_CM_STORE && stat->comp_method != ZIP_CM_DEFLATE)
+        return ina_error_set(error, ENOTSUP, "entry '%.200s': compression method %u; stored and deflate are understood",
+                             stat->name, stat->comp_method);
+    if ((stat->valid & ZIP_STAT_ENCRYPTION_METHOD) && stat->encryption_method != ZIP_EM_NONE)
+        return ina_error_set(error, ENOTSUP, "entry '%.200s' is encrypted", stat->name);
+    if (stat->size > ARCHIVE_CONTENT_MAX - *total)
+        return ina_error_set(error, EFBIG, "entry '%.200s': the unpacked bundle would exceed %u bytes", stat->name,
+                             ARCHIVE_CONTENT_MAX);
+    if (stat->size > ARCHIVE_RATIO_FROM && stat->size / ARCHIVE_RATIO_MAX > stat->comp_size)
+        return ina_error_set(error, EFBIG, "entry '%.200s': %llu bytes packed into %llu; more than %u to 1 is not taken",
+                             stat->name, (unsigned long long)stat->size, (unsigned long long)stat->comp_size,
+                             ARCHIVE_RATIO_MAX);
+    *total += stat->size;
+    return 0;
+}
+
+static int add_entry(Archive *archive, zip_uint64_t index, uint64_t *total, InaError *error)
+{
+    zip_stat_t stat;
+
+    zip_stat_init(&stat);
+    if (zip_stat_index(archive->zip, index, ZIP_FL_ENC_RAW, &stat) < 0)
+        return zip_failed(error, zip_get_error(archive->zip), "an entry cannot be read");
+    size_t length = strlen(stat.name);
+    bool folder = length > 0 && stat.name[length - 1] == '/';
+    int r = check_name(stat.name, folder ? length - 1 : length, error);
+    if (r == 0)
+        r = check_sizes(&stat, total, error);
+    if (r == 0)
+        r = check_kind(archive, index, stat.name, folder, error);
+    if (r < 0)
+        return r;
+    if (folder && stat.size != 0)
+        return ina_error_set(error, EINVAL, "folder '%.200s' has contents of its own", stat.name);
+
+    char *name = strndup(stat.name, folder ? length - 1 : length);
+    if (!name)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    ArchiveEntry *entry = &archive->entries[archive->n_entries++];
+    *entry = (ArchiveEntry){name, stat.size, folder};
+    if (map_get(archive->names, name))
+        return ina_error_set(error, EINVAL, "entry '%.200s' is there twice", name);
+    if (map_set(archive->names, name, entry) < 0)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    return 0;
+}
+
+/* A file cannot also be a folder of another entry. */
+static int check_parents(const Archive *archive, InaError *error)
+{
+    char parent[ARCHIVE_NAME_MAX + 1];
+
+    for (size_t i = 0; i < archive->n_entries; i++) {
+        strcpy(parent, archive->entries[i].name);
+        for (char *slash = strrchr(parent, '/'); slash; slash = strrchr(parent, '/')) {
+            *slash = '\0';
+            const ArchiveEntry *above = map_get(archive->names, parent);
+            if (above && !above->folder)
+                return ina_error_set(error, EINVAL, "entry '%.200s' is a file and a folder", parent);
+        }
+    }
+    return 0;
+}
+
+/* Unpacks an entry in chunks; `sink` gets them. Never more than the size that was checked. */
+static int stream_entry(const Archive *archive, const ArchiveEntry *entry,
+                        int (*sink)(void *userdata, const void *data, size_t size, InaError *error), void *userdata,
+                        InaError *error)
+{
+    zip_uint64_t index = (zip_uint64_t)(entry - archive->entries);
+    zip_file_t *file = zip_fopen_index(archive->zip, index, 0);
+    char *chunk = malloc(UNPACK_CHUNK);
+    uint64_t left = entry->size;
+    int r = 0;
+
+    if (!file)
+        r = zip_failed(error, zip_get_error(archive->zip), entry->name);
+    else if (!chunk)
+        r = ina_error_set(error, ENOMEM, "out of memory");
+    while (r == 0) {
+        zip_int64_t n = zip_fread(file, chunk, UNPACK_CHUNK);
+        if (n < 0)
+            r = zip_failed(error, zip_file_get_error(file), entry->name);
+        else if (n == 0)
+            break;
+        else if ((uint64_t)n > left)
+            r = ina_error_set(error, EINVAL, "entry '%.200s' is longer than it says", entry->name);
+        else if (sink)
+            r = sink(userdata, chunk, (size_t)n, error);
+        if (r == 0)
+            left -= (uint64_t)n;
+    }
+    if (r == 0 && left > 0)
+        r = ina_error_set(error, EINVAL, "entry '%.200s' is shorter than it says", entry->name);
+    if (file)
+        (void)zip_fclose(file);
+    free(chunk);
+    return r;
+}
+
+static int check_entries(Archive *archive, InaError *error)
+{
+    zip_int64_t count = zip_get_num_entries(archive->zip, 0);
+    uint64_t total = 0;
+    int r = 0;
+
+    if (count <= 0 || count > ARCHIVE_ENTRIES_MAX)
+        return ina_error_set(error, EINVAL, "%lld entries; 1 to %u are taken", (long long)count, ARCHIVE_ENTRIES_MAX);
+    archive->entries = calloc((size_t)count, sizeof *archive->entries);
+    archive->names = map_new();
+    if (!archive->entries || !archive->names)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    for (zip_int64_t i = 0; i < count && r == 0; i++)
+        r = add_entry(archive, (zip_uint64_t)i, &total, error);
+    if (r == 0)
+        r = check_parents(archive, error);
+    for (size_t i = 0; i < archive->n_entries && r == 0; i++)
+        if (!archive->entries[i].folder)
+            r = stream_entry(archive, &archive->entries[i], NULL, NULL, error); /* lengths and checksums */
+    return r;
+}
+
+/* First of all, as streaming readers of JARs want it; the entry of its folder may stand before it. */
+static int check_manifest(Archive *archive, InaError *error)
+{
+    size_t first = archive->entries[0].folder && strcmp(archive->entries[0].name, "META-INF") == 0 ? 1 : 0;
+    void *text;
+    size_t size;
+
+    if (first >= archive->n_entries || strcmp(archive->entries[first].name, ARCHIVE_MANIFEST) != 0)
+        return ina_error_set(error, EINVAL, "%s is %s", ARCHIVE_MANIFEST,
+                             map_get(archive->names, ARCHIVE_MANIFEST) ? "not the first entry" : "missing");
+    if (archive->entries[first].size > MANIFEST_SIZE_MAX)
+        return ina_error_set(error, EFBIG, "%s has more than %u bytes", ARCHIVE_MANIFEST, MANIFEST_SIZE_MAX);
+    int r = archive_read(archive, &archive->entries[first], &text, &size, error);
+    if (r < 0)
+        return r;
+    r = manifest_parse(text, size, &archive->manifest, error);
+    free(text);
+    return r < 0 ? ina_error_wrap(error, "%s", ARCHIVE_MANIFEST) : 0;
+}
+
+static int open_zip(Archive *archive, InaError *error)
+{
+    zip_error_t why;
+
+    zip_error_init(&why);
+    zip_source_t *source = zip_source_buffer_create(archive->bytes, archive->size, 0, &why);
+    if (source)
+        archive->zip = zip_open_from_source(source, ZIP_RDONLY | ZIP_CHECKCONS, &why);
+    int r = archive->zip ? 0 : zip_failed(error, &why, "not a sound zip");
+    if (source && !archive->zip)
+        zip_source_free(source);
+    zip_error_fini(&why);
+    return r;
+}
+
+static void digest(Archive *archive)
+{
+    unsigned char hash[crypto_hash_sha256_BYTES];
+
+    crypto_hash_sha256(hash, (const unsigned char *)archive->bytes, archive->size);
+    sodium_bin2hex(archive->digest, sizeof archive->digest, hash, sizeof hash);
+}
+
+int archive_open(const char *path, Archive **ret, InaError *error)
+{
+    Archive *archive = calloc(1, sizeof *archive);
+    if (!archive)
+        return ina_error_set(error, ENOMEM, "out of memory");
+
+    int r = file_read(path, ARCHIVE_SIZE_MAX, &archive->bytes, &archive->size, error);
+    if (r < 0) {
+        archive_free(archive);
+        return r;
+    }
+    r = open_zip(archive, error);
+    if (r == 0)
+        r = check_entries(archive, error);
+    if (r == 0)
+        r = check_manifest(archive, error);
+    if (r < 0) {
+        archive_free(archive);
+        (void)ina_error_wrap(error, "%s", path);
+        return r;
+    }
+    digest(archive);
+    *ret = archive;
+    return 0;
+}
+
+/* --- looking -------------------------------------------------------------- */
+
+const Manifest *archive_manifest(const Archive *archive)
+{
+    return archive->manifest;
+}
+
+const char *archive_digest(const Archive *archive)
+{
+    return archive->digest;
+}
+
+size_t archive_count(const Archive *archive)
+{
+    return archive->n_entries;
+}
+
+const ArchiveEntry *archive_at(const Archive *archive, size_t index)
+{
+    return &archive->entries[index];
+}
+
+const ArchiveEntry *archive_find(const Archive *archive, const char *name)
+{
+    return map_get(archive->names, name);
+}
+
+Archive *archive_free(Archive *archive)
+{
+    if (!archive)
+        return NULL;
+    manifest_free(archive->manifest);
+    map_free(archive->names);
+    for (size_t i = 0; i < archive->n_entries; i++)
+        free((char *)archive->entries[i].name);
+    free(archive->entries);
+    if (archive->zip)
+        zip_discard(archive->zip);
+    free(archive->bytes);
+    free(archive);
+    return NULL;
+}
+
+/* --- reading and unpacking ------------------------------------------------ */
+
+typedef struct Gathering {
+    char *data;
+    size_t size;
+} Gathering;
+
+static int gather(void *userdata, const void *data, size_t size, InaError *error)
+{
+    Gathering *gathering = userdata;
+    memcpy(gathering->data + gathering->size, data, size);
+    gathering->size += size;
+    return 0;
+}
+
+int archive_read(const Archive *archive, const ArchiveEntry *entry, void **ret, size_t *ret_size, InaError *error)
+{
+    Gathering gathering = {.data = malloc(entry->size + 1)};
+    if (!gathering.data)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    int r = stream_entry(archive, entry, gather, &gathering, error);
+    if (r < 0) {
+        free(gathering.data);
+        return r;
+    }
+    gathering.data[gathering.size] = '\0';
+    *ret = gathering.data;
+    *ret_size = gathering.size;
+    return 0;
+}
+
+static int write_chunk(void *userdata, const void *data, size_t size, InaError *error)
+{
+    const int *fd = userdata;
+
+    for (const char *p = data; size > 0;) {
+        ssize_t n = write(*fd, p, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return ina_error_errno(error, errno, "cannot write");
+        p += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+static int unpack_entry(const Archive *archive, const ArchiveEntry *entry, const char *path, bool sync, InaError *error)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return ina_error_errno(error, errno, "cannot make %s", path);
+    int r = stream_entry(archive, entry, write_chunk, &fd, error);
+    if (r == 0 && sync && fsync(fd) < 0)
+        r = ina_error_errno(error, errno, "cannot sync");
+    if (close(fd) < 0 && r == 0)
+        r = ina_error_errno(error, errno, "cannot close");
+    return r < 0 ? ina_error_wrap(error, "%s", path) : 0;
+}
+
+/* The folder that `path` lies in. */
+static int make_parent(char *path, InaError *error)
+{
+    char *slash = strrchr(path, '/');
+    *slash = '\0';
+    int r = folder_make(path, 0755, error);
+    *slash = '/';
+    return r;
+}
+
+int archive_unpack(const Archive *archive, const char *folder, bool sync, InaError *error)
+{
+    int r = folder_make(folder, 0755, error);
+
+    for (size_t i = 0; i < archive->n_entries && r == 0; i++) {
+        const ArchiveEntry *entry = &archive->entries[i];
+        char *path = path_join(folder, entry->name);
+        if (!path)
+            return ina_error_set(error, ENOMEM, "out of memory");
+        if (entry->folder)
+            r = folder_make(path, 0755, error);
+        else if ((r = make_parent(path, error)) == 0)
+            r = unpack_entry(archive, entry, path, sync, error);
+        if (r == 0 && sync) {
+            *strrchr(path, '/') = '\0';
+            r = folder_sync(path, error);
+        }
+        free(path);
+    }
+    return r;
+}
+
+/* --- writing -------------------------------------------------------------- */
+
+static int add_item(zip_t *zip, const ArchiveItem *item, InaError *error)
+{
+    zip_source_t *source = zip_source_buffer(zip, item->data, item->size, 0);
+    if (!source)
+        return zip_failed(error, zip_get_error(zip), item->name);
+    zip_int64_t index = zip_file_add(zip, item->name, source, ZIP_FL_ENC_UTF_8);
+    if (index < 0) {
+        zip_source_free(source);
+        return zip_failed(error, zip_get_error(zip), item->name);
+    }
+    zip_uint64_t at = (zip_uint64_t)index;
+    /* 1980-01-01, the first day of zips: the time of packing is not content. */
+    if (zip_file_set_dostime(zip, at, 0, 1 << 5 | 1, 0) < 0 ||
+        zip_set_file_compression(zip, at, item->stored ? ZIP_CM_STORE : ZIP_CM_DEFLATE, 9) < 0 ||
+        zip_file_set_external_attributes(zip, at, 0, ZIP_OPSYS_UNIX, (zip_uint32_t)(S_IFREG | 0644) << 16) < 0)
+        return zip_failed(error, zip_get_error(zip), item->name);
+    return 0;
+}
+
+int archive_write(const char *path, const ArchiveItem *items, size_t n_items, InaError *error)
+{
+    for (size_t i = 0; i < n_items; i++) {
+        int r = check_name(items[i].name, strlen(items[i].name), error);
+        if (r < 0)
+            return r;
+    }
+    int why;
+    zip_t *zip = zip_open(path, ZIP_CREATE | ZIP_TRUNCATE, &why);
+    if (!zip) {
+        zip_error_t failure;
+        zip_error_init_with_code(&failure, why);
+        int r = ina_error_set(error, EIO, "cannot make %s: %s", path, zip_error_strerror(&failure));
+        zip_error_fini(&failure);
+        return r;
+    }
+    int r = 0;
+    for (size_t i = 0; i < n_items && r == 0; i++)
+        r = add_item(zip, &items[i], error);
+    if (r == 0 && zip_close(zip) < 0)
+        r = zip_failed(error, zip_get_error(zip), path);
+    else if (r == 0)
+        return 0;
+    zip_discard(zip);
+    return r;
+}

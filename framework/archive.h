@@ -1,0 +1,58 @@
+/* archive.h - a bundle's zip: opened, checked as a whole, then unpacked.
+ *
+ * The zip comes from outside. It is read into memory once, so that what was
+ * checked is what is unpacked and what the digest says. archive_open refuses,
+ * naming the entry: anything libzip finds inconsistent, links and devices,
+ * names that are absolute, contain "..", "\" or control characters, names that
+ * are there twice or are file and folder at once, encryption, a wrong
+ * checksum, sizes beyond the limits below. Entries for folders are not needed.
+ * Nothing is written before all of it is checked. */
+#pragma once
+
+#include "manifest.h"
+#include <inaetics/error.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ARCHIVE_SIZE_MAX    (64u * 1024u * 1024u)  /* of the zip */
+#define ARCHIVE_CONTENT_MAX (256u * 1024u * 1024u) /* of all entries unpacked */
+#define ARCHIVE_ENTRIES_MAX 4096u
+#define ARCHIVE_NAME_MAX    255u /* bytes of an entry's name */
+#define ARCHIVE_DEPTH_MAX   16u  /* folders in it */
+#define ARCHIVE_RATIO_MAX   200u /* of unpacked to packed, beyond ARCHIVE_RATIO_FROM bytes */
+#define ARCHIVE_RATIO_FROM  (1024u * 1024u)
+
+#define ARCHIVE_DIGEST_SIZE (2u * 32u + 1u) /* SHA-256 in hex, with the NUL */
+
+#define ARCHIVE_MANIFEST "META-INF/MANIFEST.MF"
+
+typedef struct Archive Archive;
+
+typedef struct ArchiveEntry {
+    const char *name; /* of a folder without the '/' at its end */
+    uint64_t size;
+    bool folder;
+} ArchiveEntry;
+
+int archive_open(const char *path, Archive **ret, InaError *error);
+const Manifest *archive_manifest(const Archive *archive);
+const char *archive_digest(const Archive *archive); /* of the zip's bytes */
+size_t archive_count(const Archive *archive);
+const ArchiveEntry *archive_at(const Archive *archive, size_t index);
+const ArchiveEntry *archive_find(const Archive *archive, const char *name); /* NULL when absent */
+/* The entry's bytes, malloc'ed, with a NUL behind them. */
+int archive_read(const Archive *archive, const ArchiveEntry *entry, void **ret, size_t *ret_size, InaError *error);
+/* Writes all entries below `folder`, which must be empty or absent. With `sync` they are on disk afterwards. */
+int archive_unpack(const Archive *archive, const char *folder, bool sync, InaError *error);
+Archive *archive_free(Archive *archive);
+
+/* Writing: entries in the order given, the same bytes for the same input. */
+typedef struct ArchiveItem {
+    const char *name;
+    const void *data;
+    size_t size;
+    bool stored; /* not compressed */
+} ArchiveItem;
+
+/* -EINVAL also for names that archive_open would refuse. Replaces `path` atomically. */
+int archive_write(const char *path, const ArchiveItem *items, size_t n_items, InaError *error);
