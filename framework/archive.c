@@ -16,6 +16,7 @@ struct Archive {
     char *bytes; /* the whole zip */
     size_t size;
     zip_t *zip;
+    char *sums;
     char digest[ARCHIVE_DIGEST_SIZE];
     ArchiveEntry *entries; /* index as in the zip */
     size_t n_entries;
@@ -127,7 +128,7 @@ static int add_entry(Archive *archive, zip_uint64_t index, uint64_t *total, InaE
     if (!name)
         return ina_error_set(error, ENOMEM, "out of memory");
     ArchiveEntry *entry = &archive->entries[archive->n_entries++];
-    *entry = (ArchiveEntry){name, stat.size, folder};
+    *entry = (ArchiveEntry){.name = name, .size = stat.size, .folder = folder};
     if (map_get(archive->names, name))
         return ina_error_set(error, EINVAL, "entry '%.200s' is there twice", name);
     if (map_set(archive->names, name, entry) < 0)
@@ -175,7 +176,7 @@ static int stream_entry(const Archive *archive, const ArchiveEntry *entry,
             break;
         else if ((uint64_t)n > left)
             r = ina_error_set(error, EINVAL, "entry '%.200s' is longer than it says", entry->name);
-        else if (sink)
+        else
             r = sink(userdata, chunk, (size_t)n, error);
         if (r == 0)
             left -= (uint64_t)n;
@@ -186,6 +187,63 @@ static int stream_entry(const Archive *archive, const ArchiveEntry *entry,
         (void)zip_fclose(file);
     free(chunk);
     return r;
+}
+
+static int add_to_hash(void *userdata, const void *data, size_t size, InaError *error)
+{
+    crypto_hash_sha256_update(userdata, data, size);
+    return 0;
+}
+
+static void finish_hash(crypto_hash_sha256_state *hash, char ret[ARCHIVE_DIGEST_SIZE])
+{
+    unsigned char bytes[crypto_hash_sha256_BYTES];
+
+    crypto_hash_sha256_final(hash, bytes);
+    sodium_bin2hex(ret, ARCHIVE_DIGEST_SIZE, bytes, sizeof bytes);
+}
+
+/* Unpacks to nowhere: lengths and checksums are right, and what its digest is. */
+static int check_contents(const Archive *archive, ArchiveEntry *entry, InaError *error)
+{
+    crypto_hash_sha256_state hash;
+
+    crypto_hash_sha256_init(&hash);
+    int r = stream_entry(archive, entry, add_to_hash, &hash, error);
+    finish_hash(&hash, entry->digest);
+    return r;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp((*(const ArchiveEntry *const *)a)->name, (*(const ArchiveEntry *const *)b)->name);
+}
+
+static int make_sums(Archive *archive, InaError *error)
+{
+    const ArchiveEntry **sorted = calloc(archive->n_entries, sizeof(const ArchiveEntry *));
+    crypto_hash_sha256_state hash;
+    Buffer sums = {0};
+
+    if (!sorted)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    for (size_t i = 0; i < archive->n_entries; i++)
+        sorted[i] = &archive->entries[i];
+    qsort(sorted, archive->n_entries, sizeof *sorted, compare_names);
+    for (size_t i = 0; i < archive->n_entries; i++)
+        if (!sorted[i]->folder)
+            buffer_print(&sums, "%s  %s\n", sorted[i]->digest, sorted[i]->name);
+    free(sorted);
+    buffer_append(&sums, "", 1);
+    if (sums.failed) {
+        buffer_free(&sums);
+        return ina_error_set(error, ENOMEM, "out of memory");
+    }
+    archive->sums = sums.data;
+    crypto_hash_sha256_init(&hash);
+    crypto_hash_sha256_update(&hash, (const unsigned char *)sums.data, sums.size - 1);
+    finish_hash(&hash, archive->digest);
+    return 0;
 }
 
 static int check_entries(Archive *archive, InaError *error)
@@ -206,8 +264,8 @@ static int check_entries(Archive *archive, InaError *error)
         r = check_parents(archive, error);
     for (size_t i = 0; i < archive->n_entries && r == 0; i++)
         if (!archive->entries[i].folder)
-            r = stream_entry(archive, &archive->entries[i], NULL, NULL, error); /* lengths and checksums */
-    return r;
+            r = check_contents(archive, &archive->entries[i], error);
+    return r < 0 ? r : make_sums(archive, error);
 }
 
 /* First of all, as streaming readers of JARs want it; the entry of its folder may stand before it. */
@@ -245,14 +303,6 @@ static int open_zip(Archive *archive, InaError *error)
     return r;
 }
 
-static void digest(Archive *archive)
-{
-    unsigned char hash[crypto_hash_sha256_BYTES];
-
-    crypto_hash_sha256(hash, (const unsigned char *)archive->bytes, archive->size);
-    sodium_bin2hex(archive->digest, sizeof archive->digest, hash, sizeof hash);
-}
-
 int archive_open(const char *path, Archive **ret, InaError *error)
 {
     Archive *archive = calloc(1, sizeof *archive);
@@ -274,7 +324,6 @@ int archive_open(const char *path, Archive **ret, InaError *error)
         (void)ina_error_wrap(error, "%s", path);
         return r;
     }
-    digest(archive);
     *ret = archive;
     return 0;
 }
@@ -284,6 +333,11 @@ int archive_open(const char *path, Archive **ret, InaError *error)
 const Manifest *archive_manifest(const Archive *archive)
 {
     return archive->manifest;
+}
+
+const char *archive_sums(const Archive *archive)
+{
+    return archive->sums;
 }
 
 const char *archive_digest(const Archive *archive)
@@ -317,6 +371,7 @@ Archive *archive_free(Archive *archive)
     free(archive->entries);
     if (archive->zip)
         zip_discard(archive->zip);
+    free(archive->sums);
     free(archive->bytes);
     free(archive);
     return NULL;

@@ -1,7 +1,7 @@
 /* archive.h - a bundle's zip: opened, checked as a whole, then unpacked.
  *
  * The zip comes from outside. It is read into memory once, so that what was
- * checked is what is unpacked and what the digest says. archive_open refuses,
+ * checked is what is unpacked. archive_open refuses,
  * naming the entry: anything libzip finds inconsistent, links and devices,
  * names that are absolute, contain "..", "\" or control characters, names that
  * are there twice or are file and folder at once, encryption, a wrong
@@ -32,11 +32,15 @@ typedef struct ArchiveEntry {
     const char *name; /* of a folder without the '/' at its end */
     uint64_t size;
     bool folder;
+    char digest[ARCHIVE_DIGEST_SIZE]; /* SHA-256 of its contents; "" for a folder */
 } ArchiveEntry;
 
 int archive_open(const char *path, Archive **ret, InaError *error);
 const Manifest *archive_manifest(const Archive *archive);
-const char *archive_digest(const Archive *archive); /* of the zip's bytes */
+/* Lines "DIGEST  NAME\n" of all files by name, as sha256sum prints and checks them. */
+const char *archive_sums(const Archive *archive);
+/* SHA-256 of archive_sums: equal contents have equal ones, however they were packed. */
+const char *archive_digest(const Archive *archive);
 size_t archive_count(const Archive *archive);
 const ArchiveEntry *archive_at(const Archive *archive, size_t index);
 const ArchiveEntry *archive_find(const Archive *archive, const char *name); /* NULL when absent */

@@ -146,7 +146,8 @@ static int add_parameter(Clauses *clauses, Clause *clause, const Scanner *scanne
         return wrong(scanner, error, "a clause begins with a path");
     if (clause->n_parameters >= CLAUSE_PARAMETERS_MAX)
         return wrong(scanner, error, "too many parameters in one clause");
-    if (parameter_twice(clause, parameter))
+    /* There it means: one of these (OSGi Core 8, section 3.10.2). */
+    if (parameter_twice(clause, parameter) && strcmp(scanner->header, "Bundle-NativeCode") != 0)
         return wrong(scanner, error, "a parameter is there twice");
     clauses->parameters[clauses->n_parameters++] = *parameter;
     clause->n_parameters++;

@@ -1,0 +1,421 @@
+#include "configuration.h"
+#include "base/files.h"
+#include "base/json.h"
+#include "base/map.h"
+#include "bundles.h"
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* A component's file as last read. */
+typedef struct ConfigurationFile {
+    json_t *values; /* NULL: there is none */
+    struct timespec changed;
+    ino_t inode;
+    off_t size;
+} ConfigurationFile;
+
+struct Configuration {
+    Framework *framework;
+    char *path;      /* of the values changed at run time */
+    json_t *changed; /* {"component": {"key": "text"}} */
+    Map *files;      /* of component names to ConfigurationFile */
+    char source[512];
+};
+
+static int no_memory(InaError *error)
+{
+    return ina_error_set(error, ENOMEM, "out of memory");
+}
+
+/* --- values changed at run time -------------------------------------------- */
+
+static int load_changed(Configuration *configuration, InaError *error)
+{
+    char *text;
+    size_t size;
+
+    int r = file_read(configuration->path, CONFIGURATION_FILE_MAX, &text, &size, error);
+    if (r == -ENOENT) {
+        configuration->changed = json_object();
+        return configuration->changed ? 0 : no_memory(error);
+    }
+    if (r < 0)
+        return r;
+    r = json_parse(text, size, CONFIGURATION_FILE_MAX, &configuration->changed, error);
+    free(text);
+    if (r == 0 && !json_is_object(configuration->changed))
+        r = ina_error_set(error, EINVAL, "an object is expected");
+    return r < 0 ? ina_error_wrap(error, "%s", configuration->path) : 0;
+}
+
+static int save_changed(const Configuration *configuration, InaError *error)
+{
+    char *text = json_dumps(configuration->changed, JSON_INDENT(2) | JSON_SORT_KEYS);
+    if (!text)
+        return no_memory(error);
+    int r = strlen(text) > CONFIGURATION_FILE_MAX
+                ? ina_error_set(error, E2BIG, "more than %u bytes of values changed at run time", CONFIGURATION_FILE_MAX)
+                : file_write(configuration->path, text, strlen(text), 0600, error);
+    free(text);
+    return r;
+}
+
+int configuration_new(Framework *framework, const char *cache_folder, Configuration **ret, InaError *error)
+{
+    Configuration *configuration = calloc(1, sizeof *configuration);
+    if (!configuration)
+        return no_memory(error);
+    configuration->framework = framework;
+    configuration->path = path_join(cache_folder, "configuration.json");
+    configuration->files = map_new();
+    int r = configuration->path && configuration->files ? load_changed(configuration, error) : no_memory(error);
+    if (r < 0) {
+        configuration_free(configuration);
+        return r;
+    }
+    *ret = configuration;
+    return 0;
+}
+
+Configuration *configuration_free(Configuration *configuration)
+{
+    size_t position = 0;
+    void *value;
+
+    if (!configuration)
+        return NULL;
+    while (configuration->files && map_next(configuration->files, &position, NULL, &value)) {
+        json_decref(((ConfigurationFile *)value)->values);
+        free(value);
+    }
+    map_free(configuration->files);
+    json_decref(configuration->changed);
+    free(configuration->path);
+    free(configuration);
+    return NULL;
+}
+
+/* --- files ----------------------------------------------------------------- */
+
+static int read_values(const char *path, json_t **ret, InaError *error)
+{
+    char *text;
+    size_t size;
+    json_t *values = NULL;
+
+    int r = file_read(path, CONFIGURATION_FILE_MAX, &text, &size, error);
+    if (r < 0)
+        return r;
+    r = json_parse(text, size, CONFIGURATION_FILE_MAX, &values, error);
+    free(text);
+    if (r == 0 && !json_is_object(values)) {
+        json_decref(values);
+        r = ina_error_set(error, EINVAL, "an object {\"key\": value} is expected");
+    }
+    if (r < 0)
+        return ina_error_wrap(error, "%s", path);
+    *ret = values;
+    return 0;
+}
+
+static int refresh(ConfigurationFile *file, const char *path, InaError *error)
+{
+    struct stat now;
+    json_t *values;
+
+    if (stat(path, &now) < 0) {
+        if (errno != ENOENT)
+            return ina_error_errno(error, errno, "cannot read %s", path);
+        json_decref(file->values);
+        *file = (ConfigurationFile){0};
+        return 0;
+    }
+    if (file->values && now.st_ino == file->inode && now.st_size == file->size &&
+        now.st_mtim.tv_sec == file->changed.tv_sec && now.st_mtim.tv_nsec == file->changed.tv_nsec)
+        return 0;
+    int r = read_values(path, &values, error);
+    if (r < 0)
+        return r;
+    json_decref(file->values);
+    *file = (ConfigurationFile){values, now.st_mtim, now.st_ino, now.st_size};
+    return 0;
+}
+
+static char *file_path(const Configuration *configuration, const char *component)
+{
+    char *path;
+
+    if (asprintf(&path, "%s/%s.json", configuration->framework->configuration, component) < 0)
+        return NULL;
+    return path;
+}
+
+/* The values of a component's file; NULL when there is none. Borrowed. */
+static int file_values(Configuration *configuration, const char *component, json_t **ret, InaError *error)
+{
+    *ret = NULL;
+    if (!configuration->framework->configuration || strchr(component, '/'))
+        return 0;
+    ConfigurationFile *file = map_get(configuration->files, component);
+    if (!file) {
+        file = calloc(1, sizeof *file);
+        if (!file || map_set(configuration->files, component, file) < 0) {
+            free(file);
+            return no_memory(error);
+        }
+    }
+    char *path = file_path(configuration, component);
+    int r = path ? refresh(file, path, error) : no_memory(error);
+    free(path);
+    *ret = file->values;
+    return r;
+}
+
+static int text_of(const json_t *value, const char *component, const char *key, char **ret, InaError *error)
+{
+    int r = 0;
+
+    switch (json_typeof(value)) {
+    case JSON_STRING:
+        r = (*ret = strdup(json_string_value(value))) ? 0 : -1;
+        break;
+    case JSON_INTEGER:
+        r = asprintf(ret, "%lld", (long long)json_integer_value(value));
+        break;
+    case JSON_REAL:
+        r = asprintf(ret, "%.17g", json_real_value(value));
+        break;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        r = (*ret = strdup(json_is_true(value) ? "true" : "false")) ? 0 : -1;
+        break;
+    case JSON_NULL:
+    case JSON_OBJECT:
+    case JSON_ARRAY:
+    default:
+        return ina_error_set(error, EINVAL, "%s.json: %s must be a string, a number, true or false", component, key);
+    }
+    return r < 0 ? no_memory(error) : 0;
+}
+
+/* --- environment ----------------------------------------------------------- */
+
+/* "CONFIG_QUEUE_SEGMENT_SIZE" of queue and segment-size, malloc'ed; of an empty key, what all begin with. */
+static char *variable_name(const char *component, const char *key)
+{
+    char *name;
+
+    if (asprintf(&name, "CONFIG_%s_%s", component, key) < 0)
+        return NULL;
+    for (char *p = name; *p; p++)
+        *p = *p == '-' || *p == '.' ? '_' : (char)toupper((unsigned char)*p);
+    return name;
+}
+
+static int from_environment(Configuration *configuration, const char *component, const char *key, char **ret_value,
+                            InaError *error)
+{
+    char *name = variable_name(component, key);
+    if (!name)
+        return no_memory(error);
+    const char *value = getenv(name);
+    int r = 0;
+    if (value) {
+        (void)snprintf(configuration->source, sizeof configuration->source, "environment %s", name);
+        *ret_value = strdup(value);
+        r = *ret_value ? 1 : no_memory(error);
+    }
+    free(name);
+    return r;
+}
+
+int configuration_lookup(Configuration *configuration, const char *component, const char *key, char **ret_value,
+                         const char **ret_source, InaError *error)
+{
+    const char *changed = json_string_value(json_object_get(json_object_get(configuration->changed, component), key));
+    json_t *values;
+    int r;
+
+    *ret_source = configuration->source;
+    if (changed) {
+        *ret_source = "changed at run time";
+        *ret_value = strdup(changed);
+        return *ret_value ? 1 : no_memory(error);
+    }
+    if (configuration->framework->environment) {
+        r = from_environment(configuration, component, key, ret_value, error);
+        if (r != 0)
+            return r;
+    }
+    r = file_values(configuration, component, &values, error);
+    if (r < 0)
+        return r;
+    const json_t *value = json_object_get(values, key);
+    if (!value)
+        return 0;
+    (void)snprintf(configuration->source, sizeof configuration->source, "file %s.json", component);
+    r = text_of(value, component, key, ret_value, error);
+    return r < 0 ? r : 1;
+}
+
+/* --- checking -------------------------------------------------------------- */
+
+static int check_file(Configuration *configuration, const char *component, InaError *error)
+{
+    json_t *values, *value;
+    const char *key;
+    InaError why = {0};
+
+    int r = file_values(configuration, component, &values, error);
+    json_object_foreach(values, key, value)
+    {
+        if (r == 0 && components_configuration_check(configuration->framework, component, key, "", &why) == -ENOENT)
+            r = ina_error_set(error, EINVAL, "%s.json: %.400s", component, why.message);
+    }
+    return r;
+}
+
+typedef struct KeySearch {
+    Framework *framework;
+    const char *component; /* being looked at */
+    const char *variable;  /* up to its '=' */
+    size_t length;
+    bool found;
+} KeySearch;
+
+static void compare_key(void *userdata, const InaConfig *config, const char *value, const char *source)
+{
+    KeySearch *search = userdata;
+    char *name = variable_name(search->component, config->key);
+
+    if (name && strlen(name) == search->length && strncmp(name, search->variable, search->length) == 0)
+        search->found = true;
+    free(name);
+}
+
+static void search_component(void *userdata, const ComponentInfo *info)
+{
+    KeySearch *search = userdata;
+
+    search->component = info->component;
+    (void)components_configuration_each(search->framework, info->component, compare_key, search);
+}
+
+/* A variable that begins as those of this component but is no key of any
+ * component ("a-b" may have one that begins as those of "a"): worth a word,
+ * not a refusal, the environment is not ours alone. */
+static void check_environment(Configuration *configuration, const char *component)
+{
+    Framework *framework = configuration->framework;
+    char *prefix = variable_name(component, ""), message[256];
+
+    for (char **variable = environ; prefix && framework->environment && *variable; variable++) {
+        KeySearch search = {.framework = framework, .variable = *variable, .length = strcspn(*variable, "=")};
+        if (strncmp(*variable, prefix, strlen(prefix)) != 0)
+            continue;
+        components_each(framework, search_component, &search);
+        if (search.found)
+            continue;
+        (void)snprintf(message, sizeof message, "environment %.*s: component %s has no such key", (int)search.length,
+                       *variable, component);
+        logs_write(framework->bundles->logs, 0, "framework", component, INA_LOG_WARNING, message);
+    }
+    free(prefix);
+}
+
+typedef struct Check {
+    Configuration *configuration;
+    int result;
+    InaError *error;
+} Check;
+
+static void check_component(void *userdata, const ComponentInfo *info)
+{
+    Check *check = userdata;
+
+    if (check->result == 0)
+        check->result = check_file(check->configuration, info->component, check->error);
+    check_environment(check->configuration, info->component);
+}
+
+int configuration_check(Configuration *configuration, ComponentSet *set, InaError *error)
+{
+    Check check = {configuration, 0, error};
+
+    components_each_of(set, check_component, &check);
+    return check.result;
+}
+
+/* --- changing at run time -------------------------------------------------- */
+
+/* NULL: takes it out. */
+static int put(Configuration *configuration, const char *component, const char *key, const char *value)
+{
+    json_t *values = json_object_get(configuration->changed, component);
+
+    if (!value) {
+        (void)json_object_del(values, key);
+        if (values && json_object_size(values) == 0)
+            (void)json_object_del(configuration->changed, component);
+        return 0;
+    }
+    if (!values) {
+        values = json_object();
+        if (json_object_set_new(configuration->changed, component, values) < 0)
+            return -ENOMEM;
+    }
+    return json_object_set_new(values, key, json_string(value)) < 0 ? -ENOMEM : 0;
+}
+
+static void pass(void *userdata, const InaConfig *config, const char *value, const char *source)
+{
+}
+
+static int check_value(const Configuration *configuration, const char *component, const char *key, const char *value,
+                       bool *ret_pending, InaError *error)
+{
+    *ret_pending = components_configuration_each(configuration->framework, component, pass, NULL) == -ENOENT;
+    if (value && strlen(value) > CONFIGURATION_VALUE_MAX)
+        return ina_error_set(error, E2BIG, "%s, %s: a value has at most %u bytes", component, key,
+                             CONFIGURATION_VALUE_MAX);
+    if (*ret_pending)
+        return 0;
+    int r = components_configuration_check(configuration->framework, component, key, value ? value : "", error);
+    return r == -EINVAL && !value ? 0 : r;
+}
+
+int configuration_set(Configuration *configuration, const char *component, const char *key, const char *value,
+                      bool *ret_pending, InaError *error)
+{
+    const char *before = json_string_value(json_object_get(json_object_get(configuration->changed, component), key));
+    char *old = before ? strdup(before) : NULL;
+    bool pending;
+
+    if (before && !old)
+        return no_memory(error);
+    int r = check_value(configuration, component, key, value, &pending, error);
+    if (r < 0) {
+        free(old);
+        return r;
+    }
+    r = put(configuration, component, key, value);
+    if (r < 0)
+        r = no_memory(error);
+    if (r == 0 && !pending)
+        r = components_configured(configuration->framework, component, error);
+    if (r == 0)
+        r = save_changed(configuration, error);
+    if (r < 0) {
+        (void)put(configuration, component, key, old);
+        if (!pending)
+            (void)components_configured(configuration->framework, component, NULL);
+    }
+    free(old);
+    if (ret_pending)
+        *ret_pending = pending;
+    return r;
+}

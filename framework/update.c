@@ -1,0 +1,129 @@
+/* update.c - a running bundle gets another version.
+ *
+ * All that can be known before is checked while the old version runs: the zip,
+ * what it requires, that its code loads and its table is sound. Then the old
+ * one saves and stops, the new one restores and starts, and callers' calls
+ * wait meanwhile (components.h). The old one's code stays mapped until the new
+ * one runs, and its files until the cache's record points to the new ones, so
+ * that every failure, and being killed at any moment, leaves one of the two. */
+#include "bundles.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static Bundles *all(const Bundle *bundle)
+{
+    return bundle->framework->bundles;
+}
+
+/* What must hold before the old version is touched. */
+static int check_new(Bundle *bundle, Revision *new, InaError *error)
+{
+    if (strcmp(new->description->name, bundle_name(bundle)) != 0)
+        return ina_error_set(error, EINVAL, "this is bundle %s %s, not another version of %s", new->description->name,
+                             new->description->version_text, bundle_name(bundle));
+    if (bundle->state != BUNDLE_ACTIVE)
+        return 0;
+    int r = bundles_resolve(bundle->framework, bundle, new, error);
+    return r < 0 ? r : revision_load(new, error);
+}
+
+/* Runs the new version's components in the place of the old ones'; on failure
+ * the old ones run again. */
+static int start_new(Bundle *bundle, Revision *new, ComponentSet *set, ComponentHandover *handover, InaError *error)
+{
+    InaError back = {0};
+
+    int r = configuration_check(all(bundle)->configuration, set, error);
+    if (r == 0)
+        r = components_start(set, handover, error);
+    if (r == 0)
+        r = bundle_record(bundle, new->digest, bundle->autostart, true, error);
+    if (r == 0)
+        return 0;
+    (void)components_stop(set, handover);
+    (void)components_remove(set);
+    if (components_start(bundle->set, handover, &back) < 0)
+        logs_write(all(bundle)->logs, bundle->id, bundle_name(bundle), NULL, INA_LOG_ERROR, back.message);
+    return r;
+}
+
+static int replace_running(Bundle *bundle, Revision *new, InaError *error)
+{
+    ComponentOwner owner = bundle_owner(bundle, new);
+    ComponentHandover *handover = NULL;
+    ComponentSet *set = NULL;
+
+    /* A table that is not sound shows here, while the old version runs. */
+    int r = components_add(bundle->framework, &owner, new->table, &set, error);
+    if (r < 0)
+        return r;
+    r = components_save(bundle->set, &handover, error);
+    if (r < 0) {
+        (void)components_remove(set);
+        return r;
+    }
+    r = components_stop(bundle->set, handover);
+    if (r < 0) {
+        (void)ina_error_set(error, r, "bundle %s cannot be stopped from within a component", bundle_name(bundle));
+        components_resume(bundle->set, handover);
+        (void)components_remove(set);
+        return r;
+    }
+    r = start_new(bundle, new, set, handover, error);
+    if (r == 0) {
+        (void)components_remove(bundle->set);
+        bundle->set = set;
+    }
+    components_handover_free(handover);
+    return r;
+}
+
+/* The cache's record points to the new version already, or will by this. */
+static int change_revision(Bundle *bundle, Revision *new, InaError *error)
+{
+    int r = bundle->state == BUNDLE_ACTIVE ? replace_running(bundle, new, error)
+                                           : bundle_record(bundle, new->digest, bundle->autostart, true, error);
+    if (r < 0)
+        return r;
+    Revision *old = bundle->revision;
+    bundle->revision = new;
+    if (bundle->state != BUNDLE_ACTIVE)
+        bundle_set_state(bundle, BUNDLE_INSTALLED); /* what it requires is another question now */
+    bundle->problem[0] = '\0';
+    revision_unload(old);
+    bundle_drop_contents(bundle, old->digest);
+    revision_free(old);
+    return 0;
+}
+
+int bundle_update(Bundle *bundle, const char *zip, InaError *error)
+{
+    Revision *new = NULL;
+    InaError why = {0};
+
+    if (bundle->state == BUNDLE_STARTING || bundle->state == BUNDLE_STOPPING)
+        return ina_error_set(error, EBUSY, "bundle %s is %s", bundle_name(bundle), bundle_state_name(bundle->state));
+    int r = revision_install(all(bundle)->cache, zip, true, &new, &why);
+    if (r == 0 && strcmp(new->digest, bundle->revision->digest) == 0) {
+        revision_free(new);
+        return 0; /* the same contents: nothing to do */
+    }
+    if (r == 0)
+        r = check_new(bundle, new, &why);
+    if (r == 0)
+        r = change_revision(bundle, new, &why);
+    if (r == 0)
+        return 0;
+
+    if (new) {
+        revision_unload(new);
+        bundle_drop_contents(bundle, new->digest);
+        revision_free(new);
+    }
+    (void)ina_error_wrap(&why, "bundle %s stays at version %s", bundle_name(bundle), bundle_version(bundle));
+    strcpy(bundle->problem, why.message);
+    if (error)
+        *error = why;
+    return r;
+}
