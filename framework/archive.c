@@ -47,9 +47,9 @@ static int check_name(const char *name, size_t length, InaError *error)
         const char *slash = memchr(p, '/', (size_t)(end - p));
         size_t part = (size_t)((slash ? slash : end) - p);
         if (!component_valid(p, part))
-            return ina_error_set(error, EINVAL,
-                                 "entry '%.200s': the name must be relative, without '..', '.', '\\' or control characters",
-                                 name);
+            return ina_error_set(
+                error, EINVAL,
+                "entry '%.200s': the name must be relative, without '..', '.', '\\' or control characters", name);
         if (++depth > ARCHIVE_DEPTH_MAX)
             return ina_error_set(error, EINVAL, "entry '%.200s': more than %u folders deep", name, ARCHIVE_DEPTH_MAX);
         p += part + 1;
@@ -98,9 +98,9 @@ static int check_sizes(const zip_stat_t *stat, uint64_t *total, InaError *error)
         return ina_error_set(error, EFBIG, "entry '%.200s': the unpacked bundle would exceed %u bytes", stat->name,
                              ARCHIVE_CONTENT_MAX);
     if (stat->size > ARCHIVE_RATIO_FROM && stat->size / ARCHIVE_RATIO_MAX > stat->comp_size)
-        return ina_error_set(error, EFBIG, "entry '%.200s': %llu bytes packed into %llu; more than %u to 1 is not taken",
-                             stat->name, (unsigned long long)stat->size, (unsigned long long)stat->comp_size,
-                             ARCHIVE_RATIO_MAX);
+        return ina_error_set(error, EFBIG,
+                             "entry '%.200s': %llu bytes packed into %llu; more than %u to 1 is not taken", stat->name,
+                             (unsigned long long)stat->size, (unsigned long long)stat->comp_size, ARCHIVE_RATIO_MAX);
     *total += stat->size;
     return 0;
 }

@@ -14,13 +14,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ARCHIVE_SIZE_MAX    (64u * 1024u * 1024u)  /* of the zip */
+#define ARCHIVE_SIZE_MAX (64u * 1024u * 1024u)     /* of the zip */
 #define ARCHIVE_CONTENT_MAX (256u * 1024u * 1024u) /* of all entries unpacked */
 #define ARCHIVE_ENTRIES_MAX 4096u
-#define ARCHIVE_NAME_MAX    255u /* bytes of an entry's name */
-#define ARCHIVE_DEPTH_MAX   16u  /* folders in it */
-#define ARCHIVE_RATIO_MAX   200u /* of unpacked to packed, beyond ARCHIVE_RATIO_FROM bytes */
-#define ARCHIVE_RATIO_FROM  (1024u * 1024u)
+#define ARCHIVE_NAME_MAX 255u  /* bytes of an entry's name */
+#define ARCHIVE_DEPTH_MAX 16u  /* folders in it */
+#define ARCHIVE_RATIO_MAX 200u /* of unpacked to packed, beyond ARCHIVE_RATIO_FROM bytes */
+#define ARCHIVE_RATIO_FROM (1024u * 1024u)
 
 #define ARCHIVE_DIGEST_SIZE (2u * 32u + 1u) /* SHA-256 in hex, with the NUL */
 

@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FRAMEWORK_CAPABILITIES \
-    NAMESPACE_FRAMEWORK ";version:Version=\"" INAETICS_VERSION "\""
+#define FRAMEWORK_CAPABILITIES NAMESPACE_FRAMEWORK ";version:Version=\"" INAETICS_VERSION "\""
 
 static int no_memory(InaError *error)
 {
@@ -193,7 +192,8 @@ int framework_install(Framework *framework, const char *zip, Bundle **ret, InaEr
         return r;
     Bundle *present = framework_bundle_named(framework, revision->description->name);
     if (present) {
-        r = ina_error_set(error, EEXIST, "bundle %s is installed already (number %lld, version %s); update it for another one",
+        r = ina_error_set(error, EEXIST,
+                          "bundle %s is installed already (number %lld, version %s); update it for another one",
                           bundle_name(present), (long long)present->id, bundle_version(present));
         bundle_drop_contents(present, revision->digest);
         revision_free(revision);

@@ -14,10 +14,10 @@ struct Bundle {
     int64_t id;
     BundleState state;
     Revision *revision;
-    ComponentSet *set;  /* while starting, active, stopping */
-    bool autostart;     /* as the cache's record has it */
-    uint64_t start_order; /* larger than that of all started before */
-    uint64_t since;     /* of this state, ina_now() */
+    ComponentSet *set;                   /* while starting, active, stopping */
+    bool autostart;                      /* as the cache's record has it */
+    uint64_t start_order;                /* larger than that of all started before */
+    uint64_t since;                      /* of this state, ina_now() */
     char problem[INA_ERROR_MESSAGE_MAX]; /* why the last start or update failed; "" */
 };
 

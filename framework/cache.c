@@ -193,9 +193,8 @@ static int write_quickly(const char *path, const char *temporary, const char *te
 int cache_write(Cache *cache, const CacheRecord *record, bool sync, InaError *error)
 {
     char text[256];
-    int size = snprintf(text, sizeof text,
-                        "{\"version\":%d,\"id\":%lld,\"contents\":\"%s\",\"started\":%s}\n", RECORD_VERSION,
-                        (long long)record->id, record->digest, record->started ? "true" : "false");
+    int size = snprintf(text, sizeof text, "{\"version\":%d,\"id\":%lld,\"contents\":\"%s\",\"started\":%s}\n",
+                        RECORD_VERSION, (long long)record->id, record->digest, record->started ? "true" : "false");
     char *path = path_in(cache, "bundles/%lld.json", (long long)record->id);
     char *temporary = path_in(cache, "bundles/.%lld", (long long)record->id);
     int r;

@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CACHE_BUNDLES_MAX     4096u
+#define CACHE_BUNDLES_MAX 4096u
 #define CACHE_RECORD_SIZE_MAX 4096u
 
 typedef struct Cache Cache;

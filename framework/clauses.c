@@ -29,7 +29,8 @@ static bool blank(char c)
 
 static bool token_character(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+           c == '.';
 }
 
 static int wrong(const Scanner *scanner, InaError *error, const char *what)
@@ -133,8 +134,7 @@ static int take_parameter(Scanner *scanner, char *name, char *at, ClauseParamete
 static bool parameter_twice(const Clause *clause, const ClauseParameter *parameter)
 {
     for (size_t i = 0; i < clause->n_parameters; i++)
-        if (strcmp(clause->parameters[i].name, parameter->name) == 0 &&
-            !clause->parameters[i].type == !parameter->type)
+        if (strcmp(clause->parameters[i].name, parameter->name) == 0 && !clause->parameters[i].type == !parameter->type)
             return true;
     return false;
 }

@@ -10,8 +10,8 @@
 #include <inaetics/error.h>
 #include <stddef.h>
 
-#define CLAUSES_MAX           512u
-#define CLAUSE_PATHS_MAX      64u
+#define CLAUSES_MAX 512u
+#define CLAUSE_PATHS_MAX 64u
 #define CLAUSE_PARAMETERS_MAX 64u
 
 typedef struct ClauseParameter {

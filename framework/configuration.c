@@ -57,9 +57,10 @@ static int save_changed(const Configuration *configuration, InaError *error)
     char *text = json_dumps(configuration->changed, JSON_INDENT(2) | JSON_SORT_KEYS);
     if (!text)
         return no_memory(error);
-    int r = strlen(text) > CONFIGURATION_FILE_MAX
-                ? ina_error_set(error, E2BIG, "more than %u bytes of values changed at run time", CONFIGURATION_FILE_MAX)
-                : file_write(configuration->path, text, strlen(text), 0600, error);
+    int r =
+        strlen(text) > CONFIGURATION_FILE_MAX
+            ? ina_error_set(error, E2BIG, "more than %u bytes of values changed at run time", CONFIGURATION_FILE_MAX)
+            : file_write(configuration->path, text, strlen(text), 0600, error);
     free(text);
     return r;
 }
@@ -125,7 +126,7 @@ static int read_values(const char *path, json_t **ret, InaError *error)
 static int refresh(ConfigurationFile *file, const char *path, InaError *error)
 {
     struct stat now;
-    json_t *values;
+    json_t *values = NULL;
 
     if (stat(path, &now) < 0) {
         if (errno != ENOENT)

@@ -10,7 +10,7 @@
 #include "components.h"
 #include <inaetics/error.h>
 
-#define CONFIGURATION_FILE_MAX  (256u * 1024u)
+#define CONFIGURATION_FILE_MAX (256u * 1024u)
 #define CONFIGURATION_VALUE_MAX 4096u /* bytes of one value */
 
 typedef struct Configuration Configuration;

@@ -33,9 +33,10 @@ static int read_identity(Description *description, const Manifest *manifest, Ina
         return r;
     const char *name = clauses_at(clauses, 0)->paths[0]; /* directives behind it (singleton:=true) are not for us */
     if (clauses_count(clauses) != 1 || !bundle_name_valid(name))
-        r = ina_error_set(error, EINVAL,
-                          "Bundle-SymbolicName '%.80s': one name of at most %u letters, digits, '_', '-' and '.' is right",
-                          text, BUNDLE_NAME_MAX);
+        r = ina_error_set(
+            error, EINVAL,
+            "Bundle-SymbolicName '%.80s': one name of at most %u letters, digits, '_', '-' and '.' is right", text,
+            BUNDLE_NAME_MAX);
     else if (!(description->name = strdup(name)))
         r = ina_error_set(error, ENOMEM, "out of memory");
     clauses_free(clauses);

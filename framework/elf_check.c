@@ -41,7 +41,7 @@ static const struct {
 #endif
 
 #define HOST_CLASS (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32)
-#define HOST_DATA  (__BYTE_ORDER == __LITTLE_ENDIAN ? ELFDATA2LSB : ELFDATA2MSB)
+#define HOST_DATA (__BYTE_ORDER == __LITTLE_ENDIAN ? ELFDATA2LSB : ELFDATA2MSB)
 
 const char *elf_machine_processor(unsigned machine)
 {
@@ -78,7 +78,7 @@ int elf_machine(const void *data, size_t size, InaError *error)
 }
 
 /* All that the loader would map lies within the file. */
-static bool segments_within(const void *data, size_t size, const ElfW(Ehdr) *header)
+static bool segments_within(const void *data, size_t size, const ElfW(Ehdr) * header)
 {
     if (header->e_phentsize != sizeof(ElfW(Phdr)) || header->e_phoff > size ||
         (size - header->e_phoff) / sizeof(ElfW(Phdr)) < header->e_phnum)

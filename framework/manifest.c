@@ -102,8 +102,8 @@ static bool read_line(Reader *reader, const char **ret, size_t *ret_size)
 static int reader_add(Reader *reader, const char *text, size_t size, InaError *error)
 {
     if (size > MANIFEST_VALUE_MAX - reader->value_size)
-        return ina_error_set(error, EFBIG, "line %u: the value of %s is longer than %u bytes", reader->line, reader->name,
-                             MANIFEST_VALUE_MAX);
+        return ina_error_set(error, EFBIG, "line %u: the value of %s is longer than %u bytes", reader->line,
+                             reader->name, MANIFEST_VALUE_MAX);
     memcpy(reader->value + reader->value_size, text, size);
     reader->value_size += size;
     return 0;
@@ -117,9 +117,10 @@ static int read_name(Reader *reader, const char *line, size_t size, const char *
     if (!colon)
         return ina_error_set(error, EINVAL, "line %u: there is no ':'; right would be NAME: VALUE", reader->line);
     if (!name_valid(line, length))
-        return ina_error_set(error, EINVAL,
-                             "line %u: a header's name is 1 to %u letters, digits, '-' and '_', and begins with a letter or digit",
-                             reader->line, MANIFEST_NAME_MAX);
+        return ina_error_set(
+            error, EINVAL,
+            "line %u: a header's name is 1 to %u letters, digits, '-' and '_', and begins with a letter or digit",
+            reader->line, MANIFEST_NAME_MAX);
     memcpy(reader->name, line, length);
     reader->name[length] = '\0';
     if (length + 1 >= size || colon[1] != ' ')
@@ -298,8 +299,9 @@ int manifest_set(Manifest *manifest, const char *name, const char *value, InaErr
     if (!name_valid(name, strlen(name)))
         return ina_error_set(error, EINVAL, "'%.80s' cannot be a header's name", name);
     if (strlen(value) > MANIFEST_VALUE_MAX || !text_valid(value, strlen(value)))
-        return ina_error_set(error, EINVAL, "the value of %s is not text of at most %u bytes without control characters",
-                             name, MANIFEST_VALUE_MAX);
+        return ina_error_set(error, EINVAL,
+                             "the value of %s is not text of at most %u bytes without control characters", name,
+                             MANIFEST_VALUE_MAX);
     Header *header = (Header *)find(manifest, name);
     if (!header)
         return add(manifest, name, value, error);

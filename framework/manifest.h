@@ -15,10 +15,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define MANIFEST_SIZE_MAX    (256u * 1024u)
-#define MANIFEST_LINE_MAX    72u /* written; longer lines are read */
-#define MANIFEST_NAME_MAX    70u
-#define MANIFEST_VALUE_MAX   (64u * 1024u)
+#define MANIFEST_SIZE_MAX (256u * 1024u)
+#define MANIFEST_LINE_MAX 72u /* written; longer lines are read */
+#define MANIFEST_NAME_MAX 70u
+#define MANIFEST_VALUE_MAX (64u * 1024u)
 #define MANIFEST_HEADERS_MAX 256u
 
 typedef struct Manifest Manifest;

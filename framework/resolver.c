@@ -133,7 +133,8 @@ static void rule_out(const Problem *problem)
     while (again) {
         again = false;
         for (size_t i = 0; i < problem->n_candidates; i++)
-            if (problem->possible[i] && !problem->decided[i] && !satisfied(problem, problem->candidates[i].description)) {
+            if (problem->possible[i] && !problem->decided[i] &&
+                !satisfied(problem, problem->candidates[i].description)) {
                 problem->possible[i] = false;
                 again = true;
             }

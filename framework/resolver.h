@@ -9,7 +9,7 @@
 #include "description.h"
 
 #define RESOLVER_FRAMEWORK (-1) /* the framework provides it */
-#define RESOLVER_NOBODY    (-2) /* optional, or not for resolving, and not met */
+#define RESOLVER_NOBODY (-2)    /* optional, or not for resolving, and not met */
 
 typedef struct Candidate {
     const Description *description;

@@ -73,8 +73,8 @@ static int read_description(const char *folder, Description **ret, InaError *err
     Manifest *manifest;
     size_t size;
 
-    int r = path ? file_read(path, MANIFEST_SIZE_MAX, &text, &size, error)
-                 : ina_error_set(error, ENOMEM, "out of memory");
+    int r =
+        path ? file_read(path, MANIFEST_SIZE_MAX, &text, &size, error) : ina_error_set(error, ENOMEM, "out of memory");
     free(path);
     if (r < 0)
         return r;

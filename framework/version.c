@@ -51,8 +51,8 @@ done:
     *ret = version;
     return 0;
 wrong:
-    return ina_error_set(error, EINVAL, "'%.80s' is not a version; right would be MAJOR.MINOR.MICRO.QUALIFIER, as in 1.2.3",
-                         text);
+    return ina_error_set(error, EINVAL,
+                         "'%.80s' is not a version; right would be MAJOR.MINOR.MICRO.QUALIFIER, as in 1.2.3", text);
 }
 
 int version_compare(const Version *a, const Version *b)
