@@ -31,7 +31,7 @@ struct WorkerPool {
     int wakeup; /* eventfd: something finished */
     unsigned n_threads, threads_max;
     pthread_t threads[WORKER_THREADS_MAX];
-    bool *freed; /* set when freed in a callback of the dispatch */
+    bool dispatching, dead; /* freed in a `done`: the memory goes when the dispatch ends */
 
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t submitted, ended;
@@ -116,7 +116,6 @@ static int dispatch(sd_event_source *source, int fd, uint32_t events, void *user
 {
     WorkerPool *pool = userdata;
     eventfd_t ignored;
-    bool freed = false;
 
     (void)eventfd_read(fd, &ignored);
     pthread_mutex_lock(&pool->lock);
@@ -125,8 +124,8 @@ static int dispatch(sd_event_source *source, int fd, uint32_t events, void *user
 
     /* One by one: a `done` may finish others, submit, or free the pool. What
      * finishes meanwhile has its own wakeup. */
-    pool->freed = &freed;
-    while (n-- > 0 && !freed) {
+    pool->dispatching = true;
+    while (n-- > 0 && !pool->dead) {
         pthread_mutex_lock(&pool->lock);
         WorkerJob *job = pool->finished.first;
         if (job)
@@ -136,8 +135,9 @@ static int dispatch(sd_event_source *source, int fd, uint32_t events, void *user
             break;
         complete(job, false);
     }
-    if (!freed)
-        pool->freed = NULL;
+    pool->dispatching = false;
+    if (pool->dead)
+        free(pool);
     return 0;
 }
 
@@ -263,14 +263,14 @@ WorkerPool *worker_pool_free(WorkerPool *pool)
     for (unsigned i = 0; i < pool->n_threads; i++)
         pthread_join(pool->threads[i], NULL);
 
-    if (pool->freed)
-        *pool->freed = true;
     sd_event_source_disable_unref(pool->source);
     if (pool->wakeup >= 0)
         close(pool->wakeup);
     pthread_cond_destroy(&pool->ended);
     pthread_cond_destroy(&pool->submitted);
     pthread_mutex_destroy(&pool->lock);
-    free(pool);
+    pool->dead = true;
+    if (!pool->dispatching)
+        free(pool);
     return NULL;
 }

@@ -1,0 +1,55 @@
+/* etcd_internal.h - what etcd.c and etcd_mirror.c share. */
+#pragma once
+
+#include "etcd_codec.h"
+
+struct Etcd {
+    sd_event *event;
+    HttpClient *client;
+    char *endpoints[ETCD_ENDPOINTS_MAX];
+    size_t n_endpoints, current;
+    EtcdRequest *requests;
+    EtcdMirror *mirrors;
+    sd_event_source *check_timer; /* runs while a mirror watches */
+    EtcdRequest *check;
+    bool telling, dead; /* freed in a callback of lose_all(): the memory goes when it returned */
+};
+
+/* "https://127.17.8.20:2379" + path, malloc'ed. */
+char *etcd_url(const Etcd *etcd, const char *path);
+/* The endpoint that `url` begins with failed: the next one's turn, unless it is already. */
+void etcd_failed(Etcd *etcd, const char *url);
+/* Asks for a sign of life from now on, as long as a mirror watches. */
+void etcd_check_start(Etcd *etcd);
+
+struct EtcdMirror {
+    Etcd *etcd; /* NULL when it was freed */
+    EtcdMirror *previous, *next;
+    char *prefix;
+    void (*changed)(void *userdata, const EtcdKeyValue *kv);
+    void (*synced)(void *userdata, bool connected);
+    void *userdata;
+    InaError error;
+    bool connected; /* what `synced` was told */
+
+    enum { MIRROR_PAUSED, MIRROR_READING, MIRROR_WATCHING, MIRROR_ENDED } state;
+    sd_event_source *pause;   /* on in PAUSED: until the next reading */
+    EtcdRequest *reading;     /* READING */
+    InaHttpFetch *stream;     /* WATCHING */
+    char *stream_url;         /* WATCHING */
+    sd_event_source *arrived; /* on in WATCHING: a line of the stream waits, or its end */
+    Buffer text;
+    bool stream_ended;
+    uint64_t watching_since, pause_length; /* ns */
+    int64_t revision;                      /* up to which all is known */
+
+    Map *known; /* key: Known */
+    uint64_t generation;
+    unsigned char hash_key[16];
+    bool telling, dead; /* freed in a callback: the memory goes when it returned */
+};
+
+/* Contact is lost, for the reason in `error`. */
+void etcd_mirror_lost(EtcdMirror *mirror, const InaError *error);
+/* Its etcd is being freed. */
+void etcd_mirror_end(EtcdMirror *mirror);
