@@ -7,8 +7,8 @@
 #include <systemd/sd-event.h>
 
 #define HTTP_CLIENT_CONNECTIONS_PER_HOST_MAX 64u
-#define HTTP_CLIENT_FETCHES_MAX              4096u
-#define HTTP_CLIENT_RESPONSE_MAX             (64u * 1024u * 1024u)
+#define HTTP_CLIENT_FETCHES_MAX 4096u
+#define HTTP_CLIENT_RESPONSE_MAX (64u * 1024u * 1024u)
 
 typedef struct HttpClient HttpClient;
 

@@ -4,18 +4,19 @@
  * named below and in the options; a client that exceeds one gets 413, 414,
  * 431 or 503 and is closed. A client that sends nothing for idle_timeout is
  * closed. A suspended request (not answered yet) is cancelled within 100 ms
- * of its client's leaving. */
+ * of its client's leaving; shutting down its writing side counts as leaving.
+ * SIGPIPE is ignored from the first server on, unless the process handles it. */
 #pragma once
 
 #include <inaetics/http.h>
 #include <systemd/sd-event.h>
 
 #define HTTP_SERVER_CONNECTIONS_MAX 2048u
-#define HTTP_SERVER_HEADER_MAX      (32u * 1024u)
-#define HTTP_SERVER_BODY_MAX        (64u * 1024u * 1024u)
-#define HTTP_SERVER_BODIES_MAX      (256u * 1024u * 1024u) /* of all requests together */
-#define HTTP_SERVER_IDLE_SECONDS    60u                     /* no byte while a request is incomplete, or between requests */
-#define HTTP_SERVER_LISTENERS_MAX   8u
+#define HTTP_SERVER_HEADER_MAX (32u * 1024u)
+#define HTTP_SERVER_BODY_MAX (64u * 1024u * 1024u)
+#define HTTP_SERVER_BODIES_MAX (256u * 1024u * 1024u) /* of all requests together */
+#define HTTP_SERVER_IDLE_SECONDS 60u                  /* no byte while a request is incomplete, or between requests */
+#define HTTP_SERVER_LISTENERS_MAX 8u
 
 typedef struct HttpServer HttpServer;
 
@@ -35,13 +36,21 @@ int http_server_listen(HttpServer *server, const char *address, InaError *error)
 const char *http_server_address(const HttpServer *server, size_t index); /* as bound; NULL past the last */
 /* prefix matches whole segments; the longest wins; -EEXIST. Without a match: 404. */
 int http_server_handle(HttpServer *server, const char *prefix, HttpHandler handler, void *userdata, InaError *error);
-void http_server_unhandle(HttpServer *server, const char *prefix); /* open requests of it are answered 503 by nobody: they stay their handler's */
-/* Called before any handler; returns true when it answered (refused) the request. */
+void http_server_unhandle(HttpServer *server, const char *prefix); /* open requests stay their handler's */
+/* Serves the files of a folder under `prefix` (ina_http_respond_below). */
+int http_server_files(HttpServer *server, const char *prefix, const char *root, InaError *error);
+/* Called before any handler, for a request with a body before the body is
+ * read; returns true when it answered (refused) the request, or will. */
 void http_server_set_guard(HttpServer *server, bool (*guard)(void *userdata, InaHttpRequest *request), void *userdata);
+
+/* Distinguished name (RFC 4514) in the client's certificate, when the server's
+ * `ca` signed it for clients; NULL: none, or none that counts. */
+const char *http_request_subject(const InaHttpRequest *request);
 
 typedef struct HttpServerStatistics {
     uint64_t requests, refused, cancelled, bytes_in, bytes_out;
     unsigned connections, suspended;
 } HttpServerStatistics;
 void http_server_statistics(const HttpServer *server, HttpServerStatistics *ret);
-HttpServer *http_server_free(HttpServer *server); /* closes all; open requests are cancelled first */
+/* Closes all; open requests are cancelled first. From within a handler: when that returns. */
+HttpServer *http_server_free(HttpServer *server);

@@ -18,6 +18,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /* --- serving ------------------------------------------------------------ */
 
@@ -32,12 +33,14 @@ typedef struct InaHttpMount {
 } InaHttpMount;
 
 const char *ina_http_method(const InaHttpRequest *request);             /* "GET" */
-const char *ina_http_path(const InaHttpRequest *request);               /* percent-decoded, without "?" */
+/* Percent-decoded, without "?"; begins with a slash, has no "." or ".." segment and no control character. */
+const char *ina_http_path(const InaHttpRequest *request);
 const char *ina_http_query(const InaHttpRequest *request, const char *name); /* decoded value; NULL if absent */
 const char *ina_http_header(const InaHttpRequest *request, const char *name); /* NULL if absent */
-const void *ina_http_body(const InaHttpRequest *request, size_t *ret_size);
+const void *ina_http_body(const InaHttpRequest *request, size_t *ret_size); /* has a NUL behind it */
 const char *ina_http_peer(const InaHttpRequest *request);               /* "127.1.1.2:4711", "unix" */
 const char *ina_http_local(const InaHttpRequest *request);              /* address it came in on, "127.0.0.1:8080" */
+/* At once, if the client left already. What is asked of the request stays valid. */
 void ina_http_on_cancel(InaHttpRequest *request, void (*cancelled)(void *userdata), void *userdata);
 
 /* Adds a header to the coming answer (at most 16). */
@@ -48,13 +51,18 @@ void ina_http_respond_text(InaHttpRequest *request, int status, const char *form
     __attribute__((format(printf, 3, 4))); /* text/plain */
 /* Takes a malloc'ed body. */
 void ina_http_respond_take(InaHttpRequest *request, int status, const char *content_type, void *body, size_t size);
-/* Sends a file with its type by extension, ETag and 304; 404 if there is none. */
+/* Sends a file with its type by extension, ETag and 304; 404 if there is none.
+ * `path` is trusted, but may have no "..". */
 void ina_http_respond_file(InaHttpRequest *request, const char *path);
+/* The same for a path that the client chose ("" or "a/": index.html): nothing
+ * outside of the folder `root`, and below it through no symbolic link. */
+void ina_http_respond_below(InaHttpRequest *request, const char *root, const char *path);
 
 /* An answer that goes on (server-sent events, large exports). Writes are
  * buffered; -ENOBUFS when the client does not read and more than 1 MiB waits:
  * wait for `drained`, or close. `closed` runs once when the client left (the
- * stream is gone then) and not after ina_http_stream_close. Either may be NULL. */
+ * stream is gone then) and not after ina_http_stream_close. Either may be NULL.
+ * Returns NULL, and `closed` is not called, when the client left already. */
 InaHttpStream *ina_http_respond_stream(InaHttpRequest *request, int status, const char *content_type,
                                        void (*drained)(void *userdata), void (*closed)(void *userdata),
                                        void *userdata);
@@ -68,7 +76,7 @@ typedef struct InaHttpFetch InaHttpFetch;
 typedef struct InaHttpResponse {
     int status; /* 0: no answer, `error` says why */
     const char *content_type;
-    const void *body;
+    const void *body; /* has a NUL behind it */
     size_t size;
     InaError error; /* ETIMEDOUT, ECONNREFUSED, EMSGSIZE, ... */
 } InaHttpResponse;
@@ -80,8 +88,8 @@ typedef struct InaHttpFetchOptions {
     const char *const *headers; /* "Name: value", NULL-terminated; or NULL */
     const void *body;
     size_t body_size;
-    uint64_t timeout;     /* ns; 0: 30 s */
-    size_t maximum;       /* of the response's body, bytes; 0: 16 MiB */
+    uint64_t timeout;     /* ns; 0: 30 s; UINT64_MAX: none, for bodies without end */
+    size_t maximum;       /* of the response's body, bytes; 0: 16 MiB, with `chunk` any number */
     /* When set, the body is handed over as it comes instead of collected. */
     void (*chunk)(void *userdata, const void *data, size_t size);
     void (*done)(void *userdata, const InaHttpResponse *response); /* never before the fetch call returned */
@@ -92,6 +100,7 @@ typedef struct InaHttpFetchOptions {
 InaHttpFetch *ina_http_fetch(InaComponent *component, const InaHttpFetchOptions *options, InaError *error);
 void ina_http_fetch_cancel(InaHttpFetch *fetch); /* `done` will not be called */
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,176 @@
+/* http_internal.h - what the files of the HTTP server share.
+ *
+ *   http_server.c   the loop, connections, limits, routing
+ *   http_listen.c   addresses and listening sockets
+ *   http_request.c  a request's properties, and a copy of them for one whose
+ *                   client left
+ *   http_respond.c  answers
+ *   http_stream.c   answers that go on
+ *   http_files.c    answers from files
+ *   http_watch.c    noticing clients that leave, and letting refused ones read
+ *                   why before their connection closes
+ *
+ * A connection is libmicrohttpd's; HttpConnection is our side of it and lives
+ * as long. A request belongs to its connection until it is dispatched, then to
+ * its handler, who owes an answer. Everything a handler is told (requests,
+ * `cancelled`, `drained`, `closed`) is told from within MHD_run or
+ * MHD_stop_daemon, never from within an ina_http_* call. */
+#pragma once
+
+#include "http_server.h"
+
+#include <microhttpd.h>
+#include <sys/socket.h>
+
+#define HTTP_HANDLERS_MAX 1024u
+#define HTTP_HEADERS_MAX 256u /* lines in one request */
+#define HTTP_ANSWER_HEADERS_MAX 16u
+#define HTTP_POOL_SIZE (64u * 1024u)         /* libmicrohttpd clears it after each request: keep it small */
+#define HTTP_BODY_FIRST (2u * 1024u * 1024u) /* at most this much is reserved on a client's word alone */
+#define HTTP_STREAM_MAX (1024u * 1024u)
+#define HTTP_STREAM_LOW (256u * 1024u)
+#define HTTP_RUNS_MAX 32u /* rounds in one dispatch, then others have their turn */
+
+typedef struct HttpConnection HttpConnection;
+typedef struct HttpLingering HttpLingering;
+
+typedef struct HttpRoute {
+    char *prefix; /* without a slash at its end; "" for all */
+    HttpHandler handler;
+    void *userdata;
+    void (*release)(void *userdata); /* when the route goes, or NULL */
+} HttpRoute;
+
+typedef struct HttpListener {
+    HttpServer *server;
+    struct MHD_Daemon *daemon;
+    char *address;
+    sd_event_source *io, *timer, *again;
+    uint64_t armed; /* when the timer fires, us; UINT64_MAX: off */
+    bool running;
+    bool resumed; /* a connection was: libmicrohttpd does not say so by itself */
+    /* Of a unix socket, so that only our own file is removed. */
+    char *path;
+    dev_t device;
+    ino_t inode;
+} HttpListener;
+
+typedef enum HttpWatch {
+    HTTP_UNWATCHED,
+    HTTP_WATCHED, /* one event may still come */
+    HTTP_FIRED,   /* registered, to be armed again */
+} HttpWatch;
+
+struct HttpConnection {
+    HttpListener *listener;
+    struct MHD_Connection *mhd;
+    int fd;
+    InaHttpRequest *request; /* not answered yet */
+    InaHttpStream *stream;
+    bool suspended;
+    bool left;      /* the client is gone, or it is to be cut: close it at the next turn */
+    bool lingering; /* what it still sends is read before it closes */
+    bool bad_url;   /* of the request under way */
+    bool answered;  /* the request under way has its answer */
+    HttpWatch watch;
+    char *subject; /* of a verified client certificate */
+    bool certificate_checked;
+    HttpConnection *previous, *next;             /* all of the server */
+    HttpConnection *fresh_previous, *fresh_next; /* suspended a moment ago, not watched yet */
+    bool fresh;
+};
+
+typedef struct HttpPair {
+    enum MHD_ValueKind kind;
+    const char *name, *value;
+} HttpPair;
+
+/* What can still be asked of a request whose connection is gone. */
+typedef struct HttpCopy {
+    const char *method, *path, *peer, *local, *subject;
+    size_t n_pairs;
+    HttpPair *pairs;
+} HttpCopy;
+
+struct InaHttpRequest {
+    HttpServer *server;         /* NULL: gone */
+    HttpConnection *connection; /* NULL: the client left */
+    const char *method, *path;  /* libmicrohttpd's, or the copy's */
+    char *body;
+    size_t size, capacity; /* capacity counts among the server's bodies */
+    uint64_t expected;     /* UINT64_MAX: unknown */
+    bool dispatched;
+    void (*cancelled)(void *userdata);
+    void *userdata;
+    unsigned n_headers;
+    char *header_names[HTTP_ANSWER_HEADERS_MAX], *header_values[HTTP_ANSWER_HEADERS_MAX];
+    HttpCopy *copy;
+    InaHttpRequest *previous, *next; /* cancelled ones whose answer is owed */
+    char peer[64], local[128];
+};
+
+struct HttpServer {
+    sd_event *event;
+    HttpServerOptions limits;
+    char *certificate, *key, *ca;
+    HttpListener listeners[HTTP_SERVER_LISTENERS_MAX];
+    size_t n_listeners;
+    HttpRoute *routes; /* sorted by prefix */
+    size_t n_routes;
+    bool (*guard)(void *userdata, InaHttpRequest *request);
+    void *guard_userdata;
+    HttpServerStatistics statistics;
+    size_t bodies; /* bytes reserved by all requests */
+    HttpConnection *connections, *fresh;
+    InaHttpRequest *owed;
+    HttpLingering *lingering;
+    unsigned n_lingering;
+    int watch_fd;
+    sd_event_source *watch_io, *watch_timer;
+    bool watch_armed;
+    unsigned running; /* depth of calls into libmicrohttpd */
+    bool dead;        /* freed while running: ends when that returns */
+};
+
+/* http_server.c */
+const HttpRoute *http_server_route(const HttpServer *server, const char *path);
+int http_server_route_add(HttpServer *server, const char *prefix, HttpHandler handler, void *userdata,
+                          void (*release)(void *userdata), InaError *error);
+
+/* Runs a listening socket, which is taken unless this fails without a daemon. */
+int http_listener_start(HttpListener *listener, int fd, InaError *error);
+void http_listener_stop(HttpListener *listener);
+
+/* http_listen.c */
+void http_format_address(const struct sockaddr *address, char *text, size_t size);
+void http_listener_close(HttpListener *listener); /* removes what is left of it */
+
+/* http_request.c */
+InaHttpRequest *http_request_new(HttpConnection *connection, const char *method, const char *path);
+InaHttpRequest *http_request_free(InaHttpRequest *request);
+/* Room for `size` more bytes: 0, or the status to refuse with. */
+int http_request_reserve(InaHttpRequest *request, size_t size);
+/* The client left: copies what may still be asked, tells the handler. */
+void http_request_cancel(InaHttpRequest *request);
+
+/* http_respond.c */
+/* Gives the answer to libmicrohttpd, ends the request. Takes `response`; NULL (no memory) cuts the connection. */
+void http_answer(InaHttpRequest *request, int status, const char *content_type, struct MHD_Response *response);
+/* Answers before the body came; what is still sent is read and forgotten. */
+void http_refuse(InaHttpRequest *request, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+const char *http_reason(int status);
+
+/* http_stream.c */
+/* The connection is done with it: sent to its end, or the client left. */
+void http_stream_gone(InaHttpStream *stream);
+
+/* http_watch.c */
+int http_watch_open(HttpServer *server, InaError *error);
+void http_watch_close(HttpServer *server);
+void http_suspend(HttpConnection *connection);
+void http_resume(HttpConnection *connection);
+/* The connection is about to be closed by libmicrohttpd. */
+void http_watch_forget(HttpConnection *connection);
+/* Keeps the socket open until the client has closed it, a second has passed or
+ * a megabyte has come, so that it can read the answer. */
+void http_linger(HttpConnection *connection);

@@ -1,0 +1,133 @@
+/* http_stream.c - answers that go on.
+ *
+ * libmicrohttpd fetches what is buffered when the client can take more. With
+ * nothing buffered the connection is suspended; the next write resumes it. */
+#include "http_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct InaHttpStream {
+    HttpConnection *connection; /* NULL: gone, or not there from the beginning */
+    char *data;                 /* waiting: data[start..end) */
+    size_t start, end, capacity;
+    bool ended; /* closed by its user, who may not use it any more */
+    bool full;  /* its user was refused, and waits for `drained` */
+    void (*drained)(void *userdata);
+    void (*closed)(void *userdata);
+    void *userdata;
+};
+
+static void stream_free(InaHttpStream *stream)
+{
+    free(stream->data);
+    free(stream);
+}
+
+static ssize_t read_stream(void *userdata, uint64_t position, char *buffer, size_t room)
+{
+    InaHttpStream *stream = userdata;
+    HttpConnection *connection = stream->connection;
+
+    if (!connection || connection->left)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    size_t waiting = stream->end - stream->start;
+    size_t size = waiting < room ? waiting : room;
+    if (size > 0) {
+        memcpy(buffer, stream->data + stream->start, size);
+        stream->start += size;
+        waiting -= size;
+        connection->listener->server->statistics.bytes_out += size;
+    }
+    if (waiting == 0) {
+        stream->start = stream->end = 0;
+        if (stream->capacity > HTTP_STREAM_LOW) {
+            free(stream->data);
+            stream->data = NULL;
+            stream->capacity = 0;
+        }
+    }
+    if (stream->full && waiting <= HTTP_STREAM_LOW) {
+        stream->full = false;
+        if (stream->drained && !stream->ended)
+            stream->drained(stream->userdata); /* may write, may close */
+    }
+    if (size > 0)
+        return (ssize_t)size;
+    if (stream->end > stream->start)
+        return read_stream(userdata, position, buffer, room);
+    if (stream->ended)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    http_suspend(connection);
+    return 0;
+}
+
+InaHttpStream *ina_http_respond_stream(InaHttpRequest *request, int status, const char *content_type,
+                                       void (*drained)(void *userdata), void (*closed)(void *userdata), void *userdata)
+{
+    HttpConnection *connection = request->connection;
+    InaHttpStream *stream = connection ? calloc(1, sizeof(*stream)) : NULL;
+    struct MHD_Response *response = NULL;
+
+    if (stream)
+        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 32 * 1024, read_stream, stream, NULL);
+    if (!response) {
+        free(stream);
+        stream = NULL;
+    } else {
+        *stream = (InaHttpStream){.connection = connection, .drained = drained, .closed = closed, .userdata = userdata};
+        connection->stream = stream;
+    }
+    http_answer(request, status, content_type, response);
+    return stream;
+}
+
+int ina_http_stream_write(InaHttpStream *stream, const void *data, size_t size)
+{
+    if (stream->end - stream->start > HTTP_STREAM_MAX) {
+        stream->full = true;
+        return -ENOBUFS;
+    }
+    if (size == 0)
+        return 0;
+    if (size > HTTP_SERVER_BODY_MAX)
+        return -EMSGSIZE;
+    if (stream->capacity - stream->end < size) {
+        size_t waiting = stream->end - stream->start;
+        if (stream->start > 0)
+            memmove(stream->data, stream->data + stream->start, waiting);
+        stream->start = 0;
+        stream->end = waiting;
+        if (stream->capacity < waiting + size) {
+            size_t capacity = stream->capacity * 2 > waiting + size ? stream->capacity * 2 : waiting + size;
+            char *grown = realloc(stream->data, capacity);
+            if (!grown)
+                return -ENOMEM;
+            stream->data = grown;
+            stream->capacity = capacity;
+        }
+    }
+    memcpy(stream->data + stream->end, data, size);
+    stream->end += size;
+    if (stream->connection->suspended)
+        http_resume(stream->connection);
+    return 0;
+}
+
+void ina_http_stream_close(InaHttpStream *stream)
+{
+    if (!stream)
+        return;
+    stream->ended = true;
+    if (stream->connection->suspended)
+        http_resume(stream->connection);
+}
+
+void http_stream_gone(InaHttpStream *stream)
+{
+    stream->connection = NULL;
+    if (!stream->ended && stream->closed)
+        stream->closed(stream->userdata);
+    stream_free(stream);
+}
