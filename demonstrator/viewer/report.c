@@ -153,9 +153,11 @@ typedef struct Export {
     Viewer *viewer;
     InaHttpStream *http;
     InaPending *asked;
-    bool csv, waiting; /* for the client to read on */
+    bool csv;
     int64_t begin_us, end_us;
     char *producer, *page;
+    char *text; /* of a page that waits for the client to read on */
+    size_t size;
 } Export;
 
 static void export_next(Export *export);
@@ -166,6 +168,7 @@ static void export_free(Export *export)
     export->viewer->n_exports--;
     free(export->producer);
     free(export->page);
+    free(export->text);
     free(export);
 }
 
@@ -174,12 +177,33 @@ static void export_closed(void *userdata)
     export_free(userdata);
 }
 
+static void export_end(Export *export)
+{
+    ina_http_stream_close(export->http);
+    export_free(export);
+}
+
+/* Sends the page that is in hand and asks for the next; one is in memory at a time. */
+static void export_send(Export *export)
+{
+    int r = ina_http_stream_write(export->http, export->text, export->size);
+    if (r == -ENOBUFS) {
+        return; /* `export_drained` goes on */
+    }
+    free(export->text);
+    export->text = NULL;
+    if (r < 0 || !*export->page) {
+        export_end(export);
+    } else {
+        export_next(export);
+    }
+}
+
 static void export_drained(void *userdata)
 {
     Export *export = userdata;
-    if (export->waiting) {
-        export->waiting = false;
-        export_next(export);
+    if (export->text) {
+        export_send(export);
     }
 }
 
@@ -201,24 +225,26 @@ static void print_row(FILE *out, bool csv, const Demonstrator__V1__ResultBatch *
     json_decref(list);
 }
 
+static void export_break_off(Export *export)
+{
+    /* The status is long sent: what shows the client that something is missing
+     * is a last line that is no result. */
+    static const char incomplete[] = "# incomplete: the store stopped answering\n";
+    ina_http_stream_write(export->http, incomplete, sizeof(incomplete) - 1);
+    export_end(export);
+}
+
 static void exported(void *userdata, const Demonstrator__V1__QueryReply *reply, const InaFailure *failure)
 {
     Export *export = userdata;
     export->asked = NULL;
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (failure || !out) {
-        /* The status is long sent: what shows the client that something is
-         * missing is a last line that is no result. */
-        static const char incomplete[] = "# incomplete: the store stopped answering\n";
-        ina_http_stream_write(export->http, incomplete, sizeof(incomplete) - 1);
-        ina_http_stream_close(export->http);
+    FILE *out = failure ? NULL : open_memstream(&export->text, &export->size);
+    char *page = out ? strdup(reply->next_page) : NULL;
+    if (!out || !page) {
         if (out) {
             fclose(out);
         }
-        free(text);
-        export_free(export);
+        export_break_off(export);
         return;
     }
     for (size_t i = 0; i < reply->n_batches; i++) {
@@ -227,17 +253,13 @@ static void exported(void *userdata, const Demonstrator__V1__QueryReply *reply, 
         }
     }
     fclose(out);
-    bool more = *reply->next_page != '\0';
     free(export->page);
-    export->page = strdup(reply->next_page);
-    int r = text && export->page ? ina_http_stream_write(export->http, text, size) : -ENOMEM;
-    free(text);
-    if (!more || r < 0) {
-        ina_http_stream_close(export->http);
-        export_free(export);
+    export->page = page;
+    if (!export->text) {
+        export_break_off(export);
         return;
     }
-    export->waiting = true; /* `drained` goes on, so that one page is in memory at a time */
+    export_send(export);
 }
 
 static void export_next(Export *export)
@@ -251,7 +273,7 @@ static void export_next(Export *export)
     InaClient *store = export->viewer->store;
     export->asked = store ? demonstrator_v1_store_query(store, &message, CALL_TIMEOUT, exported, export) : NULL;
     if (!export->asked) {
-        exported(export, NULL, &(InaFailure){INA_CODE_UNAVAILABLE, "the store is gone"});
+        export_break_off(export);
     }
 }
 
