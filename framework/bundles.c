@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FRAMEWORK_CAPABILITIES NAMESPACE_FRAMEWORK ";version:Version=\"" INAETICS_VERSION "\""
-
 static int no_memory(InaError *error)
 {
     return ina_error_set(error, ENOMEM, "out of memory");

@@ -16,6 +16,8 @@
 #define NAMESPACE_SERVICE "inaetics.service"
 /* The framework itself, with its version. */
 #define NAMESPACE_FRAMEWORK "inaetics.framework"
+/* What this framework provides itself. */
+#define FRAMEWORK_CAPABILITIES NAMESPACE_FRAMEWORK ";version:Version=\"" INAETICS_VERSION "\""
 
 typedef struct Capability {
     const char *space;
