@@ -90,7 +90,8 @@ static void assert_file(const char *folder, const char *name, const char *conten
 static void a_zip_without_entries_for_folders_is_unpacked(void **state)
 {
     Fixture *fixture = *state;
-    const ZipEntry entries[] = {manifest, {.name = "www/img/deep/x.txt", .data = "hello"}, {.name = "lib/a", .data = ""}};
+    const ZipEntry entries[] = {
+        manifest, {.name = "www/img/deep/x.txt", .data = "hello"}, {.name = "lib/a", .data = ""}};
 
     zip_write(fixture->zip, entries, 3);
     Archive *archive = opened(fixture);
@@ -104,7 +105,8 @@ static void a_zip_without_entries_for_folders_is_unpacked(void **state)
 static void entries_for_folders_are_taken_too_and_may_stand_before_the_manifest(void **state)
 {
     Fixture *fixture = *state;
-    const ZipEntry entries[] = {{.name = "META-INF/"}, manifest, {.name = "www/x", .data = "1"}, {.name = "www/"}, {.name = "empty/"}};
+    const ZipEntry entries[] = {
+        {.name = "META-INF/"}, manifest, {.name = "www/x", .data = "1"}, {.name = "www/"}, {.name = "empty/"}};
     struct stat status;
 
     zip_write(fixture->zip, entries, 5);
@@ -120,8 +122,8 @@ static void entries_for_folders_are_taken_too_and_may_stand_before_the_manifest(
 static void names_that_lead_out_of_the_folder_are_refused(void **state)
 {
     static const char *const names[] = {
-        "../../x", "../x", "www/../../x", "www/..", "..",     "/etc/x", "//x",   "./x",   "www/./x",
-        "www//x",  "a\\x", "..\\..\\x",   "C:\\x",  "www/.",  ".",      "x\ny",  "x\x1b", "x\x7f",
+        "../../x", "../x", "www/../../x", "www/..", "..",    "/etc/x", "//x",  "./x",   "www/./x",
+        "www//x",  "a\\x", "..\\..\\x",   "C:\\x",  "www/.", ".",      "x\ny", "x\x1b", "x\x7f",
     };
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -268,7 +270,8 @@ static void bombs_are_refused_before_they_are_unpacked(void **state)
     char names[40][8];
 
     void *data = zip_deflate(plain, size, &packed);
-    ZipEntry bomb = {.name = "x", .data = data, .size = packed, .method = 8, .crc = zip_crc(plain, size), .claimed_size = size};
+    ZipEntry bomb = {
+        .name = "x", .data = data, .size = packed, .method = 8, .crc = zip_crc(plain, size), .claimed_size = size};
     refused_beside_manifest(*state, bomb, "to 1 is not taken");
     /* Claims of more than the limit, alone and together. */
     bomb.claimed_size = 4294967294u;
@@ -286,7 +289,7 @@ static void bombs_are_refused_before_they_are_unpacked(void **state)
 static void too_many_entries_are_refused(void **state)
 {
     ZipEntry *entries = calloc(ARCHIVE_ENTRIES_MAX + 1, sizeof *entries);
-    char (*names)[8] = calloc(ARCHIVE_ENTRIES_MAX + 1, sizeof *names);
+    char(*names)[8] = calloc(ARCHIVE_ENTRIES_MAX + 1, sizeof *names);
 
     entries[0] = manifest;
     for (size_t i = 1; i <= ARCHIVE_ENTRIES_MAX; i++) {
@@ -312,7 +315,10 @@ static void what_is_no_zip_is_refused(void **state)
 
     write_file(fixture->zip, "", 0);
     refused(fixture, "");
-    write_file(fixture->zip, "\x7f" "ELF hello", 10);
+    write_file(fixture->zip,
+               "\x7f"
+               "ELF hello",
+               10);
     refused(fixture, "not a sound zip");
     unlink(fixture->zip);
     assert_int_equal(archive_open(fixture->zip, &archive, &error), -ENOENT);

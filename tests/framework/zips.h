@@ -7,13 +7,13 @@
 typedef struct ZipEntry {
     const char *name;
     const void *data;
-    size_t size;           /* 0: strlen(data) */
-    uint32_t mode;         /* unix mode; 0: a regular file's (a folder's for NAME/) */
+    size_t size;            /* 0: strlen(data) */
+    uint32_t mode;          /* unix mode; 0: a regular file's (a folder's for NAME/) */
     const char *local_name; /* in the local header, when it differs */
-    uint16_t method;       /* 0: stored; data is what stands in the zip */
-    uint16_t flags;        /* 1: encrypted */
-    uint64_t claimed_size; /* unpacked, when it differs from size */
-    uint32_t crc;          /* when it is not the data's */
+    uint16_t method;        /* 0: stored; data is what stands in the zip */
+    uint16_t flags;         /* 1: encrypted */
+    uint64_t claimed_size;  /* unpacked, when it differs from size */
+    uint32_t crc;           /* when it is not the data's */
 } ZipEntry;
 
 #define SOUND_MANIFEST "Manifest-Version: 1.0\nBundle-SymbolicName: test\nBundle-Version: 1.0.0\n"
