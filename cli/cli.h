@@ -1,0 +1,52 @@
+/* cli.h - the commands of `inaetics`: one table, one function each. */
+#pragma once
+
+#include "cluster/instance.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+
+/* Exit statuses. */
+enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+typedef struct Arguments {
+    char **items; /* without options */
+    int count;
+    /* Options; each command says which it takes. */
+    const char *name, *data;
+    const char *listen, *etcd, *deployment, *bundles; /* up */
+    const char *tail, *container;                     /* logs */
+    bool follow, previous;                            /* logs */
+    bool json;                                        /* pods, scale */
+} Arguments;
+
+typedef struct Command {
+    const char *name;
+    const char *arguments; /* as the usage line shows them */
+    const char *summary;
+    const char *help;     /* options and examples */
+    const char *options;  /* of CLI_OPTIONS, the long names it takes, with blanks around each */
+    int minimum, maximum; /* arguments; maximum -1: any number, options too are its own */
+    int (*run)(const Arguments *arguments, Instance *instance);
+} Command;
+
+/* Prints "inaetics: MESSAGE" and returns CLI_FAILED. */
+int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* One request to the node; says what is wrong if it cannot be made or is
+ * refused, and returns false then. `ret` may be NULL. */
+bool cli_request(const Instance *instance, const char *method, const char *path, const char *body, json_t **ret);
+/* As it comes, to stdout. */
+bool cli_stream(const Instance *instance, const char *path);
+
+/* life.c */
+int command_up(const Arguments *arguments, Instance *instance);
+int command_down(const Arguments *arguments, Instance *instance);
+int command_link(const Arguments *arguments, Instance *instance);
+int command_token(const Arguments *arguments, Instance *instance);
+int command_verify(const Arguments *arguments, Instance *instance);
+/* pods.c */
+int command_pods(const Arguments *arguments, Instance *instance);
+int command_logs(const Arguments *arguments, Instance *instance);
+int command_kill(const Arguments *arguments, Instance *instance);
+int command_scale(const Arguments *arguments, Instance *instance);

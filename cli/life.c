@@ -1,0 +1,115 @@
+/* life.c - up, down, and what belongs to a running instance. */
+#include "cli.h"
+
+#include "base/files.h"
+#include "base/json.h"
+#include "cluster/cleanup.h"
+#include "cluster/up.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+
+#define DOWN_WAIT_MS 75000
+#define STATE_SIZE_MAX 65536
+
+int command_up(const Arguments *arguments, Instance *instance)
+{
+    InaError error = {0};
+    const char *password = getenv("INAETICS_PASSWORD_FILE");
+    if (arguments->listen && (!password || access(password, R_OK) < 0))
+        return cli_fail(
+            "--listen %s would show the pages to others, so a login is needed: set INAETICS_PASSWORD_FILE to "
+            "a file that holds the hash of a password",
+            arguments->listen);
+    UpOptions options = {
+        .instance = instance,
+        .listen = arguments->listen,
+        .etcd = arguments->etcd,
+        .deployment = arguments->deployment,
+        .bundles = arguments->bundles,
+    };
+    return up_run(&options, &error) < 0 ? cli_fail("%s", error.message) : CLI_OK;
+}
+
+int command_down(const Arguments *arguments, Instance *instance)
+{
+    int pid = up_find(instance);
+    if (pid <= 0)
+        return cli_fail("nothing runs in %s", instance->data);
+    AUTO_CLOSE int pidfd = pidfd_open(pid, 0);
+    /* The number may have passed on between the two: look again. */
+    if (pidfd < 0 || up_find(instance) != pid)
+        return CLI_OK;
+    if (pidfd_send_signal(pidfd, SIGTERM, NULL, 0) < 0)
+        return cli_fail("cannot end pid %d: %s", pid, strerror(errno));
+    struct pollfd poll_fd = {.fd = pidfd, .events = POLLIN};
+    if (poll(&poll_fd, 1, DOWN_WAIT_MS) != 1)
+        return cli_fail("pid %d has not ended within %d s; `kill -9 %d` ends it and all that it started", pid,
+                        DOWN_WAIT_MS / 1000, pid);
+    return CLI_OK;
+}
+
+static int read_secret(const Instance *instance, const char *name, char **ret)
+{
+    InaError error = {0};
+    size_t size;
+    AUTO_FREE char *path = instance_path(instance, name);
+    if (!path)
+        return cli_fail("out of memory");
+    int r = file_read(path, 4096, ret, &size, &error);
+    if (r == -ENOENT)
+        return cli_fail("%s is not there; `inaetics up` makes it", path);
+    if (r < 0)
+        return cli_fail("%s", error.message);
+    (*ret)[strcspn(*ret, "\n")] = '\0';
+    return CLI_OK;
+}
+
+int command_token(const Arguments *arguments, Instance *instance)
+{
+    AUTO_FREE char *token = NULL;
+    int status = read_secret(instance, "token", &token);
+    if (status == CLI_OK)
+        puts(token);
+    return status;
+}
+
+int command_link(const Arguments *arguments, Instance *instance)
+{
+    InaError error = {0};
+    AUTO_FREE char *session = NULL, *path = instance_path(instance, "up.json"), *text = NULL;
+    AUTO_JSON json_t *state = NULL;
+    size_t size;
+    if (up_find(instance) <= 0 || !path)
+        return cli_fail("nothing runs in %s; start it with `inaetics up`", instance->data);
+    if (file_read(path, STATE_SIZE_MAX, &text, &size, &error) < 0 ||
+        json_parse(text, size, STATE_SIZE_MAX, &state, &error) < 0)
+        return cli_fail("it is not ready yet: %s", error.message);
+    const char *page = json_string_value(json_object_get(state, "page"));
+    if (!page || page[0] == '\0')
+        return cli_fail("no pod has a host port, so there is no page");
+    int status = read_secret(instance, "session", &session);
+    if (status == CLI_OK)
+        printf("%s/?session=%s\n", page, session);
+    return status;
+}
+
+int command_verify(const Arguments *arguments, Instance *instance)
+{
+    InaError error = {0};
+    AUTO_FREE char *program = NULL;
+    if (program_find("inaetics-verify", &program, &error) < 0)
+        return cli_fail("%s", error.message);
+    AUTO_FREE char **items = calloc((size_t)arguments->count + 2, sizeof *items);
+    if (!items)
+        return cli_fail("out of memory");
+    items[0] = "inaetics-verify";
+    for (int i = 0; i < arguments->count; i++)
+        items[i + 1] = arguments->items[i];
+    setenv("INAETICS_DATA", instance->data, 1);
+    execv(program, items);
+    return cli_fail("%s: %s", program, strerror(errno));
+}

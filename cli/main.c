@@ -1,0 +1,269 @@
+/* inaetics: the command line of a cluster on one machine. */
+#include "cli.h"
+
+#include "cluster/cleanup.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <string.h>
+
+static const Command commands[] = {
+    {"up", "", "start everything and stay in the foreground; Ctrl-C ends it",
+     "  --listen ADDRESS    offer the pages at this address too (containers, other machines);\n"
+     "                      needs a login: INAETICS_PASSWORD_FILE\n"
+     "  --etcd PROGRAM      the etcd to run (default: $INAETICS_ETCD_PROGRAM, what ./run fetched, $PATH)\n"
+     "  --deployment DIR    manifests to put into the data folder (default: the demonstrator's; \"\": none)\n"
+     "  --bundles DIR       bundles that manifests name below bundles/ (default: the demonstrator's)\n"
+     "\n"
+     "examples:\n"
+     "  inaetics up\n"
+     "  inaetics up --name 1               a second instance beside the first\n"
+     "  inaetics up --data /srv/inaetics   with its data elsewhere\n",
+     " listen etcd deployment bundles ", 0, 0, command_up},
+    {"down", "", "end what `inaetics up` started, and wait for it",
+     "examples:\n"
+     "  inaetics down\n"
+     "  inaetics down --name 1\n",
+     " ", 0, 0, command_down},
+    {"pods", "", "list the pods: state, restarts, address",
+     "  --json              the whole PodList, as Kubernetes has it\n"
+     "\n"
+     "examples:\n"
+     "  inaetics pods\n"
+     "  inaetics pods --json | jq '.items[].status.podIP'\n",
+     " json ", 0, 0, command_pods},
+    {"logs", "POD", "print what a pod wrote",
+     "  -f, --follow        go on with what it writes from now on\n"
+     "  -p, --previous      of its run before this one\n"
+     "  -n, --tail N        only the last N lines\n"
+     "  -c, --container C   of this container (default: its first)\n"
+     "\n"
+     "examples:\n"
+     "  inaetics logs queue\n"
+     "  inaetics logs processor-0 -f --tail 20\n"
+     "  inaetics logs store --previous\n",
+     " follow previous tail container ", 1, 1, command_logs},
+    {"kill", "POD", "end a pod's processes at once (SIGKILL); they are started again",
+     "examples:\n"
+     "  inaetics kill queue\n",
+     " ", 1, 1, command_kill},
+    {"scale", "[NAME [N]]", "say or change how many pods a template has",
+     "  --json              as Kubernetes has it\n"
+     "\n"
+     "examples:\n"
+     "  inaetics scale                     all templates\n"
+     "  inaetics scale processor           this one\n"
+     "  inaetics scale processor 4         four of them from now on\n",
+     " json ", 0, 2, command_scale},
+    {"link", "", "print the link that opens a session which may change things",
+     "examples:\n"
+     "  xdg-open $(inaetics link)\n",
+     " ", 0, 0, command_link},
+    {"token", "", "print the cluster's bearer token (for calls to its services)",
+     "examples:\n"
+     "  curl -H \"Authorization: Bearer $(inaetics token)\" -H 'Content-Type: application/json' \\\n"
+     "       -d '{}' http://127.1.1.2:8080/demonstrator.v1.Queue/Status\n",
+     " ", 0, 0, command_token},
+    {"verify", "[OPTIONS]", "compare what producers were promised with what is stored",
+     "Runs inaetics-verify on the data folder; `inaetics-verify --help` has its options.\n"
+     "\n"
+     "examples:\n"
+     "  inaetics verify\n",
+     " ", 0, -1, command_verify},
+};
+
+#define COMMANDS (sizeof commands / sizeof *commands)
+
+static const char common_help[] = "  --name N            the instance, 0 to 11 (default 0)\n"
+                                  "  --data DIR          its data folder (default $INAETICS_DATA, else\n"
+                                  "                      $XDG_DATA_HOME/inaetics, else ~/.local/share/inaetics)\n"
+                                  "  -h, --help\n";
+
+int cli_fail(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("inaetics: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    return CLI_FAILED;
+}
+
+static void print_help(void)
+{
+    puts("inaetics: a cluster of evolving applications on this machine\n"
+         "\n"
+         "usage: inaetics COMMAND [ARGUMENTS] [OPTIONS]\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        printf("  %-7s %-11s %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
+    puts("\n"
+         "`inaetics COMMAND --help` shows its options and examples. Common to all:");
+    fputs(common_help, stdout);
+    puts("  --version\n"
+         "\n"
+         "examples:\n"
+         "  inaetics up                  start; prints the link to the dashboard\n"
+         "  inaetics pods                what runs\n"
+         "  inaetics scale processor 3   three processors from now on\n"
+         "  inaetics kill queue          what happens?\n"
+         "  inaetics verify              was anything lost?");
+}
+
+static int print_command_help(const Command *command)
+{
+    printf("inaetics %s: %s\n\nusage: inaetics %s%s%s [OPTIONS]\n\n", command->name, command->summary, command->name,
+           command->arguments[0] ? " " : "", command->arguments);
+    /* Its own options come before the examples, the common ones between. */
+    const char *examples = strstr(command->help, "examples:");
+    int own = examples ? (int)(examples - command->help) : (int)strlen(command->help);
+    while (own > 0 && command->help[own - 1] == '\n')
+        own--;
+    if (own > 0)
+        printf("%.*s\n", own, command->help);
+    printf("%s\n%s", common_help, examples ? examples : "");
+    return CLI_OK;
+}
+
+static const Command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int usage(const Command *command, const char *problem, const char *what)
+{
+    fprintf(stderr, "inaetics %s: %s%s\nTry inaetics %s --help.\n", command->name, problem, what, command->name);
+    return CLI_USAGE;
+}
+
+static const struct option option_table[] = {
+    {"name", required_argument, NULL, 'N'},
+    {"data", required_argument, NULL, 'D'},
+    {"listen", required_argument, NULL, 'L'},
+    {"etcd", required_argument, NULL, 'E'},
+    {"deployment", required_argument, NULL, 'M'},
+    {"bundles", required_argument, NULL, 'B'},
+    {"tail", required_argument, NULL, 'n'},
+    {"container", required_argument, NULL, 'c'},
+    {"follow", no_argument, NULL, 'f'},
+    {"previous", no_argument, NULL, 'p'},
+    {"json", no_argument, NULL, 'J'},
+    {"help", no_argument, NULL, 'h'},
+    {0},
+};
+
+static bool takes(const Command *command, int option)
+{
+    char name[32];
+    if (option == 'N' || option == 'D' || option == 'h')
+        return true;
+    for (const struct option *o = option_table; o->name; o++) {
+        if (o->val != option)
+            continue;
+        snprintf(name, sizeof name, " %s ", o->name);
+        return strstr(command->options, name) != NULL;
+    }
+    return false;
+}
+
+static void set_option(Arguments *arguments, int option, const char *value)
+{
+    switch (option) {
+    case 'N':
+        arguments->name = value;
+        break;
+    case 'D':
+        arguments->data = value;
+        break;
+    case 'L':
+        arguments->listen = value;
+        break;
+    case 'E':
+        arguments->etcd = value;
+        break;
+    case 'M':
+        arguments->deployment = value;
+        break;
+    case 'B':
+        arguments->bundles = value;
+        break;
+    case 'n':
+        arguments->tail = value;
+        break;
+    case 'c':
+        arguments->container = value;
+        break;
+    case 'f':
+        arguments->follow = true;
+        break;
+    case 'p':
+        arguments->previous = true;
+        break;
+    case 'J':
+        arguments->json = true;
+        break;
+    default:
+        break;
+    }
+}
+
+/* Returns -1 to go on, else the exit status. */
+static int parse(const Command *command, int argc, char **argv, Arguments *arguments)
+{
+    /* '+': what a command hands on to another program is not looked at. */
+    const char *letters = command->maximum < 0 ? "+h" : "hfpn:c:";
+    int option;
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, letters, option_table, NULL)) != -1) {
+        if (option == '?')
+            return usage(command, "unknown option, or one without its value: ", argv[optind - 1]);
+        if (!takes(command, option))
+            return usage(command, "does not take the option ", argv[optind - 1]);
+        if (option == 'h')
+            return print_command_help(command);
+        set_option(arguments, option, optarg);
+    }
+    arguments->items = argv + optind;
+    arguments->count = argc - optind;
+    if (arguments->count < command->minimum)
+        return usage(command, "missing argument: ", command->arguments);
+    if (command->maximum >= 0 && arguments->count > command->maximum)
+        return usage(command, "unexpected argument: ", arguments->items[command->maximum]);
+    return -1;
+}
+
+static int run(const Command *command, int argc, char **argv)
+{
+    Arguments arguments = {0};
+    InaError error = {0};
+    Instance *instance;
+    int status = parse(command, argc, argv, &arguments);
+    if (status >= 0)
+        return status;
+    if (instance_new(arguments.name, arguments.data, &instance, &error) < 0)
+        return cli_fail("%s", error.message);
+    status = command->run(&arguments, instance);
+    instance_free(instance);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        print_help();
+        return argc < 2 ? CLI_USAGE : CLI_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("inaetics " INAETICS_VERSION);
+        return CLI_OK;
+    }
+    const Command *command = find_command(argv[1]);
+    if (!command) {
+        fprintf(stderr, "inaetics: there is no command \"%s\". Try inaetics --help.\n", argv[1]);
+        return CLI_USAGE;
+    }
+    return run(command, argc - 1, argv + 1);
+}

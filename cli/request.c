@@ -1,0 +1,151 @@
+/* request.c - requests to the node's API. */
+#include "cli.h"
+
+#include "base/http_client.h"
+#include "base/json.h"
+#include "cluster/cleanup.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define REQUEST_SECONDS 10u
+#define ANSWER_MAX (16u * 1024u * 1024u)
+
+typedef struct Request {
+    sd_event *event;
+    HttpClient *client;
+    char *socket;
+    int status;
+    char *body; /* malloc'ed */
+    size_t size;
+    InaError error;
+} Request;
+
+static void handle_done(void *userdata, const InaHttpResponse *response)
+{
+    Request *request = userdata;
+    request->status = response->status;
+    request->error = response->error;
+    request->body = malloc(response->size + 1);
+    if (request->body) {
+        if (response->size > 0)
+            memcpy(request->body, response->body, response->size);
+        request->size = response->size;
+        request->body[response->size] = '\0';
+    }
+    sd_event_exit(request->event, 0);
+}
+
+static void handle_chunk(void *userdata, const void *data, size_t size)
+{
+    if (fwrite(data, 1, size, stdout) != size || fflush(stdout) != 0)
+        sd_event_exit(((Request *)userdata)->event, 0); /* nobody reads any more */
+}
+
+static int perform(Request *request, const Instance *instance, InaHttpFetchOptions *options, InaError *error)
+{
+    request->socket = instance_path(instance, "node.sock");
+    if (!request->socket)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    int r = sd_event_new(&request->event);
+    if (r < 0)
+        return ina_error_errno(error, r, "event loop");
+    if ((r = http_client_new(request->event, NULL, &request->client, error)) < 0)
+        return r;
+    options->unix_socket = request->socket;
+    options->done = handle_done;
+    options->userdata = request;
+    if (!http_client_fetch(request->client, options, error))
+        return -error->code;
+    r = sd_event_loop(request->event);
+    return r < 0 ? ina_error_errno(error, r, "event loop") : 0;
+}
+
+static void clear(Request *request)
+{
+    http_client_free(request->client);
+    sd_event_unref(request->event);
+    free(request->socket);
+    free(request->body);
+}
+
+/* What the node said instead of what was asked for. */
+static void say_refused(const Request *request)
+{
+    AUTO_JSON json_t *json = NULL;
+    json_parse(request->body ? request->body : "", request->size, ANSWER_MAX, &json, NULL);
+    const char *message = json_string_value(json_object_get(json, "message"));
+    cli_fail("%s", message ? message : request->body && request->body[0] ? request->body : "the node refuses");
+}
+
+static void say_unreachable(const Instance *instance, const Request *request, const InaError *error)
+{
+    struct stat status;
+    if (stat(instance->data, &status) < 0)
+        cli_fail("there is no instance in %s; start one with `inaetics up`, or say which with --name or --data",
+                 instance->data);
+    else
+        cli_fail("nothing runs in %s (start it with `inaetics up`): %s", instance->data,
+                 request->error.code ? request->error.message : error->message);
+}
+
+static bool evaluate(const Instance *instance, Request *request, int r, const InaError *error, json_t **ret)
+{
+    if (r < 0 || request->status == 0) {
+        say_unreachable(instance, request, error);
+        return false;
+    }
+    if (request->status >= 300) {
+        say_refused(request);
+        return false;
+    }
+    InaError bad = {0};
+    if (ret && json_parse(request->body, request->size, ANSWER_MAX, ret, &bad) < 0) {
+        cli_fail("the node's answer is no JSON: %s", bad.message);
+        return false;
+    }
+    return true;
+}
+
+static void make_url(const char *path, char *url, size_t size)
+{
+    snprintf(url, size, "http://localhost%s", path);
+}
+
+bool cli_request(const Instance *instance, const char *method, const char *path, const char *body, json_t **ret)
+{
+    char url[1024];
+    Request request = {0};
+    InaError error = {0};
+    make_url(path, url, sizeof url);
+    InaHttpFetchOptions options = {
+        .method = method,
+        .url = url,
+        .body = body,
+        .body_size = body ? strlen(body) : 0,
+        .timeout = REQUEST_SECONDS * UINT64_C(1000000000),
+        .maximum = ANSWER_MAX,
+    };
+    int r = perform(&request, instance, &options, &error);
+    bool success = evaluate(instance, &request, r, &error, ret);
+    clear(&request);
+    return success;
+}
+
+bool cli_stream(const Instance *instance, const char *path)
+{
+    char url[1024];
+    Request request = {0};
+    InaError error = {0};
+    make_url(path, url, sizeof url);
+    InaHttpFetchOptions options = {
+        .url = url,
+        .timeout = UINT64_MAX / 4, /* until it ends, or the user ends us */
+        .chunk = handle_chunk,
+    };
+    int r = perform(&request, instance, &options, &error);
+    bool success = evaluate(instance, &request, r, &error, NULL);
+    clear(&request);
+    return success;
+}

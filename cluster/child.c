@@ -1,0 +1,242 @@
+#include "child.h"
+
+#include "child_internal.h"
+#include "cleanup.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#define OUTPUT_READ_SIZE (64u * 1024u)
+#define OUTPUT_READS_MAX 16u  /* per wake-up, so that a babbler does not hold up the loop */
+#define OUTPUT_READS_LAST 64u /* after its end: what a pipe can hold, and more */
+
+/* --- in the new process, between fork and exec ----------------------------- */
+
+static void reset_signals(void)
+{
+    for (int i = 1; i < NSIG; i++)
+        signal(i, SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* stdin, stdout, stderr and, if asked for, one more; all others close at exec. */
+static int arrange_descriptors(int output, int inherit)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0)
+        return -errno;
+    int target = output >= 0 ? output : null;
+    /* First above the numbers that are about to be used. */
+    inherit = inherit >= 0 ? fcntl(inherit, F_DUPFD_CLOEXEC, 10) : -1;
+    target = fcntl(target, F_DUPFD_CLOEXEC, 10);
+    if (target < 0 || dup2(null, 0) < 0 || dup2(target, 1) < 0 || dup2(target, 2) < 0)
+        return -errno;
+    if (inherit >= 0 && dup2(inherit, CHILD_INHERITED_FD) < 0)
+        return -errno;
+    return close_range(inherit >= 0 ? CHILD_INHERITED_FD + 1 : 3, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;
+}
+
+static int become(const ChildOptions *options, int output, pid_t parent)
+{
+    setsid();
+    reset_signals();
+    if (prctl(PR_SET_PDEATHSIG, options->death_signal ? options->death_signal : SIGKILL) < 0 ||
+        prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return -errno;
+    if (getppid() != parent) /* it died before we asked to be told */
+        _exit(1);
+    const struct rlimit no_core = {0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    if (options->directory && chdir(options->directory) < 0)
+        return -errno;
+    return arrange_descriptors(output, options->inherit_fd);
+}
+
+static void run(const ChildOptions *options, int output, int report, pid_t parent) __attribute__((noreturn));
+
+static void run(const ChildOptions *options, int output, int report, pid_t parent)
+{
+    report = fcntl(report, F_DUPFD_CLOEXEC, 20); /* out of the way of the standard numbers */
+    int r = become(options, output, parent);
+    if (r == 0) {
+        execve(options->program, options->arguments, options->environment);
+        r = -errno;
+    }
+    if (write(report, &r, sizeof r) != (ssize_t)sizeof r)
+        _exit(126);
+    _exit(127);
+}
+
+/* --- its output and its end ------------------------------------------------ */
+
+/* Returns false at the end of the output. */
+static bool read_output(Child *child, unsigned reads)
+{
+    char data[OUTPUT_READ_SIZE];
+    while (reads-- > 0) {
+        ssize_t size = read(child->output, data, sizeof data);
+        if (size < 0)
+            return errno == EAGAIN || errno == EINTR;
+        if (size == 0)
+            return false;
+        if (child->on_output)
+            child->on_output(child->userdata, data, (size_t)size);
+    }
+    return true;
+}
+
+static int handle_output(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    Child *child = userdata;
+    if (!read_output(child, OUTPUT_READS_MAX))
+        child->output_source = sd_event_source_disable_unref(child->output_source);
+    return 0;
+}
+
+static int status_of(const siginfo_t *info)
+{
+    return info->si_code == CLD_EXITED ? (info->si_status & 0xff) << 8 : info->si_status & 0x7f;
+}
+
+static int handle_exit(sd_event_source *source, const siginfo_t *info, void *userdata)
+{
+    Child *child = userdata;
+    kill(-child->pid, SIGKILL); /* the group: not reaped yet, so the number is still its own */
+    child->exit_source = sd_event_source_disable_unref(child->exit_source);
+    child->pid = -1;
+    if (child->output_source)
+        read_output(child, OUTPUT_READS_LAST);
+    child->output_source = sd_event_source_disable_unref(child->output_source);
+    child->on_exit(child->userdata, status_of(info));
+    return 0;
+}
+
+/* --- start ------------------------------------------------------------------ */
+
+static int watch(sd_event *event, Child *child, InaError *error)
+{
+    child->pidfd = pidfd_open(child->pid, 0);
+    if (child->pidfd < 0)
+        return ina_error_errno(error, errno, "pidfd_open");
+    int r = sd_event_add_child_pidfd(event, &child->exit_source, child->pidfd, WEXITED, handle_exit, child);
+    if (r >= 0)
+        r = sd_event_add_io(event, &child->output_source, child->output, EPOLLIN, handle_output, child);
+    if (r < 0)
+        return ina_error_errno(error, r, "watch process");
+    /* Output before exit, when both are there. */
+    sd_event_source_set_priority(child->exit_source, SD_EVENT_PRIORITY_NORMAL + 1);
+    return 0;
+}
+
+/* The child's errno when it could not become the program; 0 when it did. */
+static int read_report(int fd)
+{
+    int r = 0;
+    ssize_t size;
+    do
+        size = read(fd, &r, sizeof r);
+    while (size < 0 && errno == EINTR);
+    return size == (ssize_t)sizeof r ? r : 0;
+}
+
+static int spawn(const ChildOptions *options, Child *child, int output, InaError *error)
+{
+    AUTO_CLOSE int report_read = -1, report_write = -1;
+    int report[2];
+    if (pipe2(report, O_CLOEXEC) < 0)
+        return ina_error_errno(error, errno, "pipe");
+    report_read = report[0];
+    report_write = report[1];
+    pid_t parent = getpid();
+    child->pid = fork();
+    if (child->pid < 0)
+        return ina_error_errno(error, errno, "fork");
+    if (child->pid == 0)
+        run(options, output, report_write, parent);
+    close(report_write);
+    report_write = -1;
+    int r = read_report(report_read);
+    if (r == 0)
+        return 0;
+    waitpid(child->pid, NULL, 0);
+    child->pid = -1;
+    if (options->directory && access(options->directory, X_OK) < 0)
+        return ina_error_errno(error, r, "working directory %s", options->directory);
+    return ina_error_errno(error, r, "%s", options->program);
+}
+
+int child_start(Children *children, const ChildOptions *options, Child **ret, InaError *error)
+{
+    Child *child = calloc(1, sizeof *child);
+    int output[2];
+    if (!child)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    *child = (Child){.children = children, .next = children->first, .pid = -1, .pidfd = -1, .output = -1};
+    children->first = child;
+    if (pipe2(output, O_CLOEXEC) < 0) {
+        child_free(child);
+        return ina_error_errno(error, errno, "pipe");
+    }
+    child->output = output[0];
+    child->on_output = options->output;
+    child->on_exit = options->exited;
+    child->userdata = options->userdata;
+    fcntl(child->output, F_SETFL, O_NONBLOCK);
+    int r = spawn(options, child, output[1], error);
+    close(output[1]);
+    if (r == 0)
+        r = watch(children->event, child, error);
+    if (r < 0) {
+        child_free(child);
+        return r;
+    }
+    *ret = child;
+    return 0;
+}
+
+pid_t child_pid(const Child *child)
+{
+    return child->pid;
+}
+
+void child_signal(Child *child, int signal)
+{
+    if (child->pid < 0)
+        return;
+    if (signal == SIGKILL)
+        kill(-child->pid, SIGKILL);
+    /* Also when it is not (yet) the leader of a group. */
+    kill(child->pid, signal);
+}
+
+Child *child_free(Child *child)
+{
+    if (!child)
+        return NULL;
+    for (Child **link = &child->children->first; *link; link = &(*link)->next) {
+        if (*link == child) {
+            *link = child->next;
+            break;
+        }
+    }
+    sd_event_source_disable_unref(child->exit_source);
+    sd_event_source_disable_unref(child->output_source);
+    if (child->pid > 0) {
+        child_signal(child, SIGKILL);
+        waitpid(child->pid, NULL, 0);
+    }
+    if (child->pidfd >= 0)
+        close(child->pidfd);
+    if (child->output >= 0)
+        close(child->output);
+    free(child);
+    return NULL;
+}

@@ -1,0 +1,173 @@
+/* children.c - all children of this process together, and what they leave
+ * behind: processes whose parent has ended become ours (PR_SET_CHILD_SUBREAPER). */
+#include "child.h"
+
+#include "child_internal.h"
+#include "cleanup.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#define ENVIRONMENT_READ_MAX (256u * 1024u)
+#define END_ROUNDS_MAX 1000u /* of killing what is left, which may fork meanwhile */
+#define SWEEP_WAIT_MS 1000
+#define ANCESTORS_MAX 64u
+
+static bool is_known(const Children *children, pid_t pid)
+{
+    for (const Child *child = children->first; child; child = child->next)
+        if (child->pid == pid)
+            return true;
+    return false;
+}
+
+/* The next of our children in the kernel's list, from `file`; 0: no more. */
+static pid_t next_child(FILE *file)
+{
+    int pid;
+    return fscanf(file, "%d", &pid) == 1 ? pid : 0;
+}
+
+static FILE *open_children(void)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", getpid());
+    return fopen(path, "re");
+}
+
+/* Reaps adopted processes that have ended. Our own are reaped by their event
+ * source, which must see them first. */
+static int handle_sigchld(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+    Children *children = userdata;
+    AUTO_FILE FILE *file = open_children();
+    if (!file)
+        return 0;
+    pid_t pid;
+    while ((pid = next_child(file)) > 0)
+        if (!is_known(children, pid))
+            waitpid(pid, NULL, WNOHANG);
+    return 0;
+}
+
+int children_new(sd_event *event, Children **ret, InaError *error)
+{
+    Children *children = calloc(1, sizeof *children);
+    if (!children)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    children->event = sd_event_ref(event);
+    int r = prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ? -errno : 0;
+    if (r >= 0)
+        r = sd_event_add_signal(event, &children->signal_source, SIGCHLD, handle_sigchld, children);
+    if (r < 0) {
+        children_free(children);
+        return ina_error_errno(error, r, "watch children");
+    }
+    *ret = children;
+    return 0;
+}
+
+/* Kills all children there are; their children become ours and are found in
+ * the next round. Returns whether there were any. */
+static bool kill_round(void)
+{
+    AUTO_FILE FILE *file = open_children();
+    if (!file)
+        return false;
+    bool any = false;
+    pid_t pid;
+    while ((pid = next_child(file)) > 0) {
+        any = true;
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
+    return any;
+}
+
+Children *children_free(Children *children)
+{
+    if (!children)
+        return NULL;
+    while (children->first)
+        child_free(children->first);
+    sd_event_source_disable_unref(children->signal_source);
+    for (unsigned i = 0; i < END_ROUNDS_MAX && kill_round(); i++)
+        ;
+    sd_event_unref(children->event);
+    free(children);
+    return NULL;
+}
+
+/* --- by environment --------------------------------------------------------- */
+
+static bool environment_has(pid_t pid, const char *entry)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/environ", pid);
+    AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    AUTO_FREE char *data = fd >= 0 ? malloc(ENVIRONMENT_READ_MAX + 1) : NULL;
+    if (!data)
+        return false;
+    size_t size = 0;
+    ssize_t n;
+    while (size < ENVIRONMENT_READ_MAX && (n = read(fd, data + size, ENVIRONMENT_READ_MAX - size)) > 0)
+        size += (size_t)n;
+    data[size] = '\0';
+    for (size_t at = 0; at < size; at += strlen(data + at) + 1)
+        if (strcmp(data + at, entry) == 0)
+            return true;
+    return false;
+}
+
+static pid_t parent_of(pid_t pid)
+{
+    char path[64], text[512];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    AUTO_FILE FILE *file = fopen(path, "re");
+    if (!file || !fgets(text, sizeof text, file))
+        return 0;
+    const char *end = strrchr(text, ')'); /* the name before may hold anything */
+    int parent;
+    return end && sscanf(end, ") %*c %d", &parent) == 1 ? parent : 0;
+}
+
+static bool is_ancestor(pid_t pid)
+{
+    unsigned depth = 0;
+    for (pid_t p = getpid(); p > 0 && depth < ANCESTORS_MAX; p = parent_of(p), depth++)
+        if (p == pid)
+            return true;
+    return false;
+}
+
+static bool sweep_one(pid_t pid, const char *entry)
+{
+    if (!environment_has(pid, entry) || is_ancestor(pid))
+        return false;
+    AUTO_CLOSE int pidfd = pidfd_open(pid, 0);
+    /* The number may have passed to another process since: look again. */
+    if (pidfd < 0 || !environment_has(pid, entry) || pidfd_send_signal(pidfd, SIGKILL, NULL, 0) < 0)
+        return false;
+    struct pollfd poll_fd = {.fd = pidfd, .events = POLLIN};
+    poll(&poll_fd, 1, SWEEP_WAIT_MS);
+    return true;
+}
+
+unsigned child_sweep(const char *entry)
+{
+    unsigned count = 0;
+    AUTO_FOLDER DIR *folder = opendir("/proc");
+    struct dirent *item;
+    while (folder && (item = readdir(folder)))
+        if (isdigit((unsigned char)item->d_name[0]) && sweep_one((pid_t)strtol(item->d_name, NULL, 10), entry))
+            count++;
+    return count;
+}
