@@ -7,8 +7,8 @@
 #include "registry.h"
 
 typedef struct CallOptions {
-    const char *caller;  /* copied */
-    uint64_t deadline;   /* CLOCK_MONOTONIC ns, UINT64_MAX: none */
+    const char *caller; /* copied */
+    uint64_t deadline;  /* CLOCK_MONOTONIC ns, UINT64_MAX: none */
     /* Exactly once, with a reply or a failure, valid during the call of it. */
     void (*answered)(void *userdata, const ProtobufCMessage *reply, const InaFailure *failure);
     void *userdata;

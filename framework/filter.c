@@ -207,10 +207,8 @@ static int compile_operator(Compiler *compiler, Node *node)
     static const struct {
         const char *text;
         Operator op;
-    } operators[] = {{"=", OPERATOR_EQUAL},
-                     {"~=", OPERATOR_APPROXIMATE},
-                     {">=", OPERATOR_AT_LEAST},
-                     {"<=", OPERATOR_AT_MOST}};
+    } operators[] = {
+        {"=", OPERATOR_EQUAL}, {"~=", OPERATOR_APPROXIMATE}, {">=", OPERATOR_AT_LEAST}, {"<=", OPERATOR_AT_MOST}};
     for (size_t i = 0; i < sizeof(operators) / sizeof(*operators); i++) {
         size_t length = strlen(operators[i].text);
         if (strncmp(compiler->position, operators[i].text, length) == 0) {

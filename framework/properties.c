@@ -1,6 +1,6 @@
 /* properties.c - a set of typed values by key: an array, searched by a hash of
  * the key without case; sets are small. Key and value share one allocation. */
-#include <inaetics/properties.h>
+#include "core.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -84,8 +84,9 @@ static int check(const char *key, const InaValue *value, InaError *error)
     if (key == NULL || *key == '\0')
         return ina_error_set(error, EINVAL, "a property needs a key");
     if (strlen(key) > INA_PROPERTY_KEY_MAX)
-        return ina_error_set(error, E2BIG, "property %.32s...: its key of %zu bytes is too long, at most %d are allowed",
-                             key, strlen(key), INA_PROPERTY_KEY_MAX);
+        return ina_error_set(error, E2BIG,
+                             "property %.32s...: its key of %zu bytes is too long, at most %d are allowed", key,
+                             strlen(key), INA_PROPERTY_KEY_MAX);
     switch (value->type) {
     case INA_TYPE_STRING:
         return check_string(key, value->string, error);
@@ -275,4 +276,11 @@ bool ina_properties_equal(const InaProperties *a, const InaProperties *b)
             return false;
     }
     return true;
+}
+
+void properties_swap(InaProperties *a, InaProperties *b)
+{
+    InaProperties keep = *a;
+    *a = *b;
+    *b = keep;
 }

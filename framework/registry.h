@@ -52,6 +52,7 @@ typedef struct ServiceVisit {
     struct Framework *framework;
     struct ServiceVisit *outer;
     void *component;
+    const char *what;      /* "timer", for the report of a slow one */
     uint64_t begun, inner; /* ns; time spent in visits nested in this one */
 } ServiceVisit;
 void service_enter(ServiceEntry *entry, ServiceVisit *visit);
@@ -81,6 +82,9 @@ void framework_set_demand_observer(Framework *framework,
                                    void (*wanted)(void *userdata, const InaContract *contract, bool wanted),
                                    void *userdata);
 
-/* A client of one entry, for calls by hand (the remote server calls local services with it). */
+/* A client of one entry, for calls by hand. `contract` is the caller's own,
+ * whose generated functions it uses; NULL: the entry's present one (its calls
+ * fail with unavailable instead of waiting for an update). */
 InaClient *client_new(ServiceEntry *entry);
-InaClient *client_free(InaClient *client);
+InaClient *client_new_for(ServiceEntry *entry, const InaContract *contract);
+InaClient *client_free(InaClient *client); /* takes NULL; open calls of it still call `done` */
