@@ -42,6 +42,8 @@ struct HttpClient {
     bool busy;              /* in a curl function */
     unsigned depth;         /* of dispatches */
     bool dead;              /* freed meanwhile */
+    void (*around)(void *userdata, bool begins);
+    void *userdata;
     InaHttpFetch *fetches;
     InaHttpFetch *late; /* to be added or removed when curl has returned */
     unsigned n_fetches;
@@ -272,6 +274,8 @@ int http_client_new(sd_event *event, const HttpClientOptions *options, HttpClien
         options = &none;
     client->event = sd_event_ref(event);
     client->wanted = client->armed = UINT64_MAX;
+    client->around = options->around;
+    client->userdata = options->userdata;
     client->ca_file = copy_string(options->ca_file, &failed);
     client->certificate_file = copy_string(options->certificate_file, &failed);
     client->key_file = copy_string(options->key_file, &failed);
@@ -395,6 +399,12 @@ static int fetch_fail(InaHttpFetch *fetch, int code, const char *problem, size_t
     return ina_error_set(&fetch->error, code, "%s: %s %zu bytes", fetch->url, problem, limit);
 }
 
+static void around(HttpClient *client, bool begins)
+{
+    if (client->around)
+        client->around(client->userdata, begins);
+}
+
 static size_t on_data(char *data, size_t one, size_t size, void *userdata)
 {
     InaHttpFetch *fetch = userdata;
@@ -413,7 +423,9 @@ static size_t on_data(char *data, size_t one, size_t size, void *userdata)
     }
     fetch->received += size;
     if (fetch->chunk) {
+        around(fetch->client, true);
         fetch->chunk(fetch->userdata, data, size);
+        around(fetch->client, false);
         return fetch->cancelled || fetch->client->dead ? CURL_WRITEFUNC_ERROR : size;
     }
     buffer_append(&fetch->body, data, size);
@@ -484,8 +496,11 @@ static void fetch_finish(InaHttpFetch *fetch, CURLcode code)
         else
             ina_error_set(&response.error, number, "%s: %s", fetch->url, message);
     }
-    if (fetch->done)
+    if (fetch->done) {
+        around(fetch->client, true);
         fetch->done(fetch->userdata, &response);
+        around(fetch->client, false);
+    }
     fetch_free(fetch);
 }
 

@@ -16,6 +16,9 @@ typedef struct HttpClientOptions {
     /* For https: PEM files. Only servers that `ca` signed are accepted. */
     const char *ca_file, *certificate_file, *key_file;
     unsigned connections_per_host; /* 0: HTTP_CLIENT_CONNECTIONS_PER_HOST_MAX */
+    /* Called before (begins) and after each callback of a fetch; or NULL. */
+    void (*around)(void *userdata, bool begins);
+    void *userdata;
 } HttpClientOptions;
 
 int http_client_new(sd_event *event, const HttpClientOptions *options, HttpClient **ret, InaError *error);

@@ -25,6 +25,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 /* The framework's side of a component; `ina_self` is the author's struct. */
 typedef struct InaComponent InaComponent;
@@ -180,6 +181,7 @@ InaWatch *ina_watch_free(InaWatch *watch);
 int ina_work(InaComponent *component, void (*work)(void *userdata), void (*done)(void *userdata, bool cancelled),
              void *userdata);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

@@ -18,6 +18,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 #define INA_SECOND UINT64_C(1000000000)
 #define INA_MILLISECOND UINT64_C(1000000)
@@ -116,6 +117,7 @@ InaPending *ina_client_call(InaClient *client, unsigned method, const ProtobufCM
                             InaFunction done, void *userdata);
 void ina_pending_cancel(InaPending *pending); /* takes NULL; `pending` is gone once done was called */
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif

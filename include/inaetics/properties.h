@@ -12,6 +12,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 typedef enum InaType {
     INA_TYPE_STRING,
@@ -89,6 +90,7 @@ bool ina_filter_match(const InaFilter *filter, const InaProperties *properties);
 const char *ina_filter_text(const InaFilter *filter);
 InaFilter *ina_filter_free(InaFilter *filter);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
