@@ -109,7 +109,7 @@ static Candidate candidate_of(const Bundle *bundle)
     };
 }
 
-static int unresolved(const Candidate *candidate, InaError *error)
+int bundle_unresolved(const Candidate *candidate, InaError *error)
 {
     return ina_error_set(error, ENOEXEC, "bundle %s %s cannot be resolved; it misses: %s", candidate->description->name,
                          candidate->description->version_text, candidate->missing);
@@ -139,9 +139,9 @@ int bundles_resolve(Framework *framework, Bundle *bundle, const Revision *replac
         Bundle *other = bundles->list[i];
         if (!candidates[i].resolved) {
             if (!bundle || other == bundle)
-                r = unresolved(&candidates[i], error);
+                r = bundle_unresolved(&candidates[i], error);
             else if (replaced && other->state != BUNDLE_INSTALLED) {
-                r = unresolved(&candidates[i], error);
+                r = bundle_unresolved(&candidates[i], error);
                 (void)ina_error_wrap(error, "with %s %s", replaced->description->name,
                                      replaced->description->version_text);
             }

@@ -44,10 +44,16 @@ void bundles_drop(Bundle *bundle);
 /* Resolves all that can be; `replaced` stands for `bundle`'s revision (both may be NULL).
  * -ENOEXEC when `bundle` (or, when NULL, any) is not resolved: `error` says what it misses. */
 int bundles_resolve(Framework *framework, Bundle *bundle, const Revision *replaced, InaError *error);
+/* The error for one that is not: -ENOEXEC. */
+int bundle_unresolved(const Candidate *candidate, InaError *error);
 /* bundle_start and bundle_stop without noting that it is wanted so. */
 int bundle_run(Bundle *bundle, StartMode mode, InaError *error);
 int bundle_halt(Bundle *bundle, InaError *error);
 void bundle_set_state(Bundle *bundle, BundleState state);
+/* Gives the bundle another revision, a running one by handing over its state.
+ * What it requires has been checked. Takes `new` when it succeeds, and gives
+ * back the old one, unloaded; on failure the old one is as it was. */
+int bundle_change(Bundle *bundle, Revision *new, Revision **ret_old, InaError *error);
 /* Writes its record. */
 int bundle_record(Bundle *bundle, const char *digest, bool autostart, bool sync, InaError *error);
 /* Contents that its record no longer points to. */

@@ -33,9 +33,14 @@ int framework_start(Framework *framework, InaError *error);
 /* Stops all bundles in reverse order, then frees. */
 Framework *framework_free(Framework *framework);
 
-/* Verifies and copies the zip into the cache. The same name and version again: -EEXIST. */
+/* Verifies and copies the zip into the cache. A name that is installed already, in any version: -EEXIST. */
 int framework_install(Framework *framework, const char *zip, Bundle **ret, InaError *error);
-/* Installs, updates and uninstalls so that exactly these zips are there, and starts them all (resolved as a whole). */
+/* Installs, updates and uninstalls so that exactly these zips are there, and
+ * starts them all. They are verified and resolved as a whole before anything
+ * changes; when one cannot be installed, updated or loaded, all is as before.
+ * (A newly installed bundle whose component fails to start is kept: the
+ * component is tried again.) Without framework_start before it, bundles of the
+ * cache that are still wanted are started as they are. */
 int framework_set(Framework *framework, const char *const *zips, size_t n_zips, InaError *error);
 Bundle *framework_bundle(Framework *framework, int64_t id);
 Bundle *framework_bundle_named(Framework *framework, const char *symbolic_name);
@@ -46,10 +51,11 @@ int64_t bundle_id(const Bundle *bundle);
 BundleState bundle_state(const Bundle *bundle);
 const char *bundle_state_name(BundleState state);
 
-/* -ENOEXEC ...: `error` says exactly what is missing. */
+/* -ENOEXEC: it cannot be resolved or loaded, `error` says exactly what is
+ * missing. When a component's start fails, all of it is stopped again. */
 int bundle_start(Bundle *bundle, InaError *error);
 int bundle_stop(Bundle *bundle, InaError *error);
-/* On failure the old version runs again with its state. */
+/* On failure the old version runs on, with its state. The same contents: 0, and nothing happens. */
 int bundle_update(Bundle *bundle, const char *zip, InaError *error);
 int bundle_uninstall(Bundle *bundle, InaError *error);
 

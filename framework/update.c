@@ -17,15 +17,14 @@ static Bundles *all(const Bundle *bundle)
 }
 
 /* What must hold before the old version is touched. */
-static int check_new(Bundle *bundle, Revision *new, InaError *error)
+static int check_new(const Bundle *bundle, Revision *new, InaError *error)
 {
     if (strcmp(new->description->name, bundle_name(bundle)) != 0)
         return ina_error_set(error, EINVAL, "this is bundle %s %s, not another version of %s", new->description->name,
                              new->description->version_text, bundle_name(bundle));
-    if (bundle->state != BUNDLE_ACTIVE)
-        return 0;
-    int r = bundles_resolve(bundle->framework, bundle, new, error);
-    return r < 0 ? r : revision_load(new, error);
+    if (bundle->state == BUNDLE_STARTING || bundle->state == BUNDLE_STOPPING)
+        return ina_error_set(error, EBUSY, "it is %s", bundle_state_name(bundle->state));
+    return bundle->state == BUNDLE_ACTIVE ? revision_load(new, error) : 0;
 }
 
 /* Runs the new version's components in the place of the old ones'; on failure
@@ -79,51 +78,49 @@ static int replace_running(Bundle *bundle, Revision *new, InaError *error)
     return r;
 }
 
-/* The cache's record points to the new version already, or will by this. */
-static int change_revision(Bundle *bundle, Revision *new, InaError *error)
+int bundle_change(Bundle *bundle, Revision *new, Revision **ret_old, InaError *error)
 {
-    int r = bundle->state == BUNDLE_ACTIVE ? replace_running(bundle, new, error)
-                                           : bundle_record(bundle, new->digest, bundle->autostart, true, error);
-    if (r < 0)
+    InaError why = {0};
+
+    int r = check_new(bundle, new, &why);
+    if (r == 0)
+        r = bundle->state == BUNDLE_ACTIVE ? replace_running(bundle, new, &why)
+                                           : bundle_record(bundle, new->digest, bundle->autostart, true, &why);
+    if (r < 0) {
+        revision_unload(new);
+        (void)ina_error_wrap(&why, "bundle %s stays at version %s", bundle_name(bundle), bundle_version(bundle));
+        strcpy(bundle->problem, why.message);
+        if (error)
+            *error = why;
         return r;
-    Revision *old = bundle->revision;
+    }
+    *ret_old = bundle->revision;
+    revision_unload(*ret_old);
     bundle->revision = new;
     if (bundle->state != BUNDLE_ACTIVE)
         bundle_set_state(bundle, BUNDLE_INSTALLED); /* what it requires is another question now */
     bundle->problem[0] = '\0';
-    revision_unload(old);
-    bundle_drop_contents(bundle, old->digest);
-    revision_free(old);
     return 0;
 }
 
 int bundle_update(Bundle *bundle, const char *zip, InaError *error)
 {
-    Revision *new = NULL;
-    InaError why = {0};
+    Revision *new, *old = NULL;
 
-    if (bundle->state == BUNDLE_STARTING || bundle->state == BUNDLE_STOPPING)
-        return ina_error_set(error, EBUSY, "bundle %s is %s", bundle_name(bundle), bundle_state_name(bundle->state));
-    int r = revision_install(all(bundle)->cache, zip, true, &new, &why);
-    if (r == 0 && strcmp(new->digest, bundle->revision->digest) == 0) {
+    int r = revision_install(all(bundle)->cache, zip, true, &new, error);
+    if (r < 0)
+        return r;
+    if (strcmp(new->digest, bundle->revision->digest) == 0) {
         revision_free(new);
         return 0; /* the same contents: nothing to do */
     }
+    if (bundle->state == BUNDLE_ACTIVE)
+        r = bundles_resolve(bundle->framework, bundle, new, error);
     if (r == 0)
-        r = check_new(bundle, new, &why);
-    if (r == 0)
-        r = change_revision(bundle, new, &why);
-    if (r == 0)
-        return 0;
-
-    if (new) {
-        revision_unload(new);
-        bundle_drop_contents(bundle, new->digest);
-        revision_free(new);
-    }
-    (void)ina_error_wrap(&why, "bundle %s stays at version %s", bundle_name(bundle), bundle_version(bundle));
-    strcpy(bundle->problem, why.message);
-    if (error)
-        *error = why;
+        r = bundle_change(bundle, new, &old, error);
+    if (r < 0)
+        old = new;
+    bundle_drop_contents(bundle, old->digest);
+    revision_free(old);
     return r;
 }
