@@ -28,11 +28,11 @@ static int too_large(Decoder *decoder, const CodecPath *path)
 static int number_text(Decoder *decoder, const CodecPath *path, char text[static JSON_NUMBER_MAX], bool *ret_string)
 {
     JsonReader *reader = &decoder->reader;
-    *ret_string = json_peek(reader) == '"';
+    *ret_string = reader_peek(reader) == '"';
     if (!*ret_string)
-        return json_number(reader, path, text);
+        return reader_number(reader, path, text);
     bool cut;
-    return json_short_string(reader, path, text, JSON_NUMBER_MAX, &cut);
+    return reader_short_string(reader, path, text, JSON_NUMBER_MAX, &cut);
 }
 
 /* Exact for all of int64 and uint64; "1e3" and "2.0" are integers too. */
@@ -63,7 +63,7 @@ static int read_integer(Decoder *decoder, const CodecPath *path, int64_t minimum
     int r = number_text(decoder, path, text, &quoted);
     if (r < 0)
         return r;
-    if (!json_is_number(text, strlen(text)))
+    if (!reader_is_number(text, strlen(text)))
         return codec_path_error(path, decoder->reader.error, EBADMSG, "expected an integer, found \"%.40s\"", text);
     bool valid = parse_integer(text, &negative, &magnitude);
     if (valid && negative)
@@ -93,7 +93,7 @@ static int read_real(Decoder *decoder, const CodecPath *path, bool is_float, dou
             *ret = names[i].value;
             return 0;
         }
-    if (!json_is_number(text, strlen(text)))
+    if (!reader_is_number(text, strlen(text)))
         return codec_path_error(path, decoder->reader.error, EBADMSG, "expected a number, found \"%.40s\"", text);
     double value = strtod(text, NULL);
     if (isinf(value) || (is_float && isinf((float)value)))
@@ -107,18 +107,18 @@ static int read_real(Decoder *decoder, const CodecPath *path, bool is_float, dou
 
 static int read_boolean(Decoder *decoder, const CodecPath *path, protobuf_c_boolean *ret)
 {
-    if (json_take_word(&decoder->reader, "true"))
+    if (reader_word(&decoder->reader, "true"))
         *ret = 1;
-    else if (json_take_word(&decoder->reader, "false"))
+    else if (reader_word(&decoder->reader, "false"))
         *ret = 0;
     else
-        return json_wrong(&decoder->reader, path, "true or false");
+        return reader_wrong(&decoder->reader, path, "true or false");
     return 0;
 }
 
 static int read_enum(Decoder *decoder, const CodecPath *path, const ProtobufCEnumDescriptor *type, int *ret)
 {
-    if (json_peek(&decoder->reader) != '"') {
+    if (reader_peek(&decoder->reader) != '"') {
         uint64_t number;
         int r = read_integer(decoder, path, INT32_MIN, INT32_MAX, &number);
         if (r >= 0)
@@ -127,7 +127,7 @@ static int read_enum(Decoder *decoder, const CodecPath *path, const ProtobufCEnu
     }
     char name[NAME_SIZE];
     bool cut;
-    int r = json_short_string(&decoder->reader, path, name, sizeof(name), &cut);
+    int r = reader_short_string(&decoder->reader, path, name, sizeof(name), &cut);
     if (r < 0)
         return r;
     const ProtobufCEnumValue *value = protobuf_c_enum_descriptor_get_value_by_name(type, name);
@@ -178,7 +178,7 @@ static int read_bytes(Decoder *decoder, const CodecPath *path, ProtobufCBinaryDa
 {
     char *text;
     size_t size;
-    int r = json_string(&decoder->reader, path, &text, &size);
+    int r = reader_string(&decoder->reader, path, &text, &size);
     if (r < 0)
         return r;
     if (!base64_decode(text, size, &size)) {
@@ -238,7 +238,7 @@ static int read_value(Decoder *decoder, const CodecPath *path, const ProtobufCFi
     case PROTOBUF_C_TYPE_ENUM:
         return read_enum(decoder, path, field->descriptor, value);
     case PROTOBUF_C_TYPE_STRING:
-        return json_string(&decoder->reader, path, value, &size);
+        return reader_string(&decoder->reader, path, value, &size);
     case PROTOBUF_C_TYPE_BYTES:
         return read_bytes(decoder, path, value);
     case PROTOBUF_C_TYPE_MESSAGE:
@@ -255,9 +255,9 @@ static int read_list(Decoder *decoder, const CodecPath *path, const ProtobufCFie
     void **items = codec_member(message, field->offset);
     size_t *count = codec_member(message, field->quantifier_offset);
     size_t room = 0, size = codec_element_size(field->type);
-    if (!json_take(&decoder->reader, '['))
-        return json_wrong(&decoder->reader, path, "an array");
-    if (json_take(&decoder->reader, ']'))
+    if (!reader_take(&decoder->reader, '['))
+        return reader_wrong(&decoder->reader, path, "an array");
+    if (reader_take(&decoder->reader, ']'))
         return 0;
     do {
         CodecPath element = {.outer = path, .index = *count};
@@ -275,8 +275,8 @@ static int read_list(Decoder *decoder, const CodecPath *path, const ProtobufCFie
         if (r < 0)
             return r;
         (*count)++;
-    } while (json_take(&decoder->reader, ','));
-    return json_expect(&decoder->reader, path, ']');
+    } while (reader_take(&decoder->reader, ','));
+    return reader_expect(&decoder->reader, path, ']');
 }
 
 /* --- messages ----------------------------------------------------------- */
@@ -303,7 +303,7 @@ static const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescript
 static int read_field(Decoder *decoder, const CodecPath *path, const ProtobufCFieldDescriptor *field,
                       ProtobufCMessage *message, unsigned depth)
 {
-    if (json_take_word(&decoder->reader, "null"))
+    if (reader_word(&decoder->reader, "null"))
         return 0;
     if (field->label == PROTOBUF_C_LABEL_REPEATED)
         return read_list(decoder, path, field, message, depth);
@@ -336,11 +336,11 @@ static int read_member(Decoder *decoder, const CodecPath *path, ProtobufCMessage
     char name[NAME_SIZE];
     bool cut;
     const ProtobufCMessageDescriptor *type = message->descriptor;
-    if (json_peek(&decoder->reader) != '"')
-        return json_wrong(&decoder->reader, path, "a field's name");
-    int r = json_short_string(&decoder->reader, path, name, sizeof(name), &cut);
+    if (reader_peek(&decoder->reader) != '"')
+        return reader_wrong(&decoder->reader, path, "a field's name");
+    int r = reader_short_string(&decoder->reader, path, name, sizeof(name), &cut);
     if (r >= 0)
-        r = json_expect(&decoder->reader, path, ':');
+        r = reader_expect(&decoder->reader, path, ':');
     if (r < 0)
         return r;
     const ProtobufCFieldDescriptor *field = find_field(type, name);
@@ -348,7 +348,7 @@ static int read_member(Decoder *decoder, const CodecPath *path, ProtobufCMessage
     if (!field && (decoder->flags & CODEC_REFUSE_UNKNOWN))
         return codec_path_error(&here, decoder->reader.error, EBADMSG, "%s has no such field", type->name);
     if (!field)
-        return json_skip(&decoder->reader, &here, depth + 1);
+        return reader_skip(&decoder->reader, &here, depth + 1);
     size_t index = (size_t)(field - type->fields);
     if (seen[index / 8] & 1u << index % 8)
         return codec_path_error(&here, decoder->reader.error, EBADMSG, "the field is given twice");
@@ -362,14 +362,14 @@ static int read_members(Decoder *decoder, const CodecPath *path, ProtobufCMessag
     if (message->descriptor->n_fields > FIELDS_MAX)
         return codec_path_error(path, decoder->reader.error, EMSGSIZE, "%s has more than %u fields",
                                 message->descriptor->name, FIELDS_MAX);
-    if (json_take(&decoder->reader, '}'))
+    if (reader_take(&decoder->reader, '}'))
         return 0;
     do {
         int r = read_member(decoder, path, message, seen, depth);
         if (r < 0)
             return r;
-    } while (json_take(&decoder->reader, ','));
-    return json_expect(&decoder->reader, path, '}');
+    } while (reader_take(&decoder->reader, ','));
+    return reader_expect(&decoder->reader, path, '}');
 }
 
 static int read_message(Decoder *decoder, const CodecPath *path, const ProtobufCMessageDescriptor *type,
@@ -378,8 +378,8 @@ static int read_message(Decoder *decoder, const CodecPath *path, const ProtobufC
     if (depth > CODEC_DEPTH_MAX)
         return codec_path_error(path, decoder->reader.error, EMSGSIZE, "messages are nested deeper than %u",
                                 CODEC_DEPTH_MAX);
-    if (!json_take(&decoder->reader, '{'))
-        return json_wrong(&decoder->reader, path, "an object");
+    if (!reader_take(&decoder->reader, '{'))
+        return reader_wrong(&decoder->reader, path, "an object");
     if (!codec_budget_take(decoder->reader.budget, type->sizeof_message + 16))
         return too_large(decoder, path);
     ProtobufCMessage *message = malloc(type->sizeof_message);
@@ -407,10 +407,10 @@ int codec_json_decode(const ProtobufCMessageDescriptor *type, const char *text, 
     int r = read_message(&decoder, NULL, type, &message, 0);
     if (r < 0)
         return r;
-    json_peek(&decoder.reader);
+    reader_peek(&decoder.reader);
     if (decoder.reader.at < decoder.reader.end) {
         protobuf_c_message_free_unpacked(message, NULL);
-        return json_wrong(&decoder.reader, NULL, "the end of the text");
+        return reader_wrong(&decoder.reader, NULL, "the end of the text");
     }
     *ret = message;
     return 0;

@@ -8,7 +8,7 @@ static int malformed(JsonReader *reader, const CodecPath *path, const char *what
     return codec_path_error(path, reader->error, EBADMSG, "%s at byte %zu", what, (size_t)(reader->at - reader->start));
 }
 
-char json_peek(JsonReader *reader)
+char reader_peek(JsonReader *reader)
 {
     while (reader->at < reader->end &&
            (*reader->at == ' ' || *reader->at == '\n' || *reader->at == '\t' || *reader->at == '\r'))
@@ -16,36 +16,36 @@ char json_peek(JsonReader *reader)
     return reader->at < reader->end ? *reader->at : 0;
 }
 
-bool json_take(JsonReader *reader, char c)
+bool reader_take(JsonReader *reader, char c)
 {
-    if (json_peek(reader) != c || reader->at == reader->end)
+    if (reader_peek(reader) != c || reader->at == reader->end)
         return false;
     reader->at++;
     return true;
 }
 
-int json_expect(JsonReader *reader, const CodecPath *path, char c)
+int reader_expect(JsonReader *reader, const CodecPath *path, char c)
 {
-    if (json_take(reader, c))
+    if (reader_take(reader, c))
         return 0;
     char expected[] = "'?'";
     expected[1] = c;
-    return json_wrong(reader, path, expected);
+    return reader_wrong(reader, path, expected);
 }
 
-bool json_take_word(JsonReader *reader, const char *word)
+bool reader_word(JsonReader *reader, const char *word)
 {
     size_t length = strlen(word);
-    if (json_peek(reader) != *word || (size_t)(reader->end - reader->at) < length ||
+    if (reader_peek(reader) != *word || (size_t)(reader->end - reader->at) < length ||
         memcmp(reader->at, word, length) != 0)
         return false;
     reader->at += length;
     return true;
 }
 
-const char *json_what(JsonReader *reader)
+const char *reader_what(JsonReader *reader)
 {
-    char c = json_peek(reader);
+    char c = reader_peek(reader);
     if (reader->at == reader->end)
         return "the end of the text";
     switch (c) {
@@ -73,9 +73,9 @@ const char *json_what(JsonReader *reader)
     }
 }
 
-int json_wrong(JsonReader *reader, const CodecPath *path, const char *expected)
+int reader_wrong(JsonReader *reader, const CodecPath *path, const char *expected)
 {
-    const char *what = json_what(reader);
+    const char *what = reader_what(reader);
     return codec_path_error(path, reader->error, EBADMSG, "expected %s, found %s at byte %zu", expected, what,
                             (size_t)(reader->at - reader->start));
 }
@@ -116,16 +116,16 @@ static const char *number_end(const char *at, const char *end)
     return at;
 }
 
-bool json_is_number(const char *text, size_t size)
+bool reader_is_number(const char *text, size_t size)
 {
     return size > 0 && number_end(text, text + size) == text + size;
 }
 
-int json_number(JsonReader *reader, const CodecPath *path, char text[static JSON_NUMBER_MAX])
+int reader_number(JsonReader *reader, const CodecPath *path, char text[static JSON_NUMBER_MAX])
 {
-    char c = json_peek(reader);
+    char c = reader_peek(reader);
     if (c != '-' && (c < '0' || c > '9'))
-        return json_wrong(reader, path, "a number");
+        return reader_wrong(reader, path, "a number");
     const char *end = number_end(reader->at, reader->end);
     if (!end)
         return malformed(reader, path, "malformed number");
@@ -268,10 +268,10 @@ static size_t raw_length(const JsonReader *reader)
     return (size_t)(at - reader->at);
 }
 
-int json_string(JsonReader *reader, const CodecPath *path, char **ret, size_t *ret_size)
+int reader_string(JsonReader *reader, const CodecPath *path, char **ret, size_t *ret_size)
 {
-    if (!json_take(reader, '"'))
-        return json_wrong(reader, path, "a string");
+    if (!reader_take(reader, '"'))
+        return reader_wrong(reader, path, "a string");
     size_t room = raw_length(reader), size;
     if (!codec_budget_take(reader->budget, room + 1 + 16))
         return codec_path_error(path, reader->error, EMSGSIZE, "the message takes more than %zu bytes of memory",
@@ -290,10 +290,10 @@ int json_string(JsonReader *reader, const CodecPath *path, char **ret, size_t *r
     return 0;
 }
 
-int json_short_string(JsonReader *reader, const CodecPath *path, char *buffer, size_t size, bool *ret_cut)
+int reader_short_string(JsonReader *reader, const CodecPath *path, char *buffer, size_t size, bool *ret_cut)
 {
-    if (!json_take(reader, '"'))
-        return json_wrong(reader, path, "a string");
+    if (!reader_take(reader, '"'))
+        return reader_wrong(reader, path, "a string");
     size_t length;
     int r = string_body(reader, path, buffer, size, &length);
     if (r < 0)
@@ -307,32 +307,32 @@ int json_short_string(JsonReader *reader, const CodecPath *path, char *buffer, s
 
 static int skip_members(JsonReader *reader, const CodecPath *path, char close, unsigned depth)
 {
-    if (json_take(reader, close))
+    if (reader_take(reader, close))
         return 0;
     do {
         int r = 0;
         if (close == '}') {
             char key[1];
             bool cut;
-            r = json_short_string(reader, path, key, sizeof(key), &cut);
+            r = reader_short_string(reader, path, key, sizeof(key), &cut);
             if (r >= 0)
-                r = json_expect(reader, path, ':');
+                r = reader_expect(reader, path, ':');
         }
         if (r >= 0)
-            r = json_skip(reader, path, depth + 1);
+            r = reader_skip(reader, path, depth + 1);
         if (r < 0)
             return r;
-    } while (json_take(reader, ','));
-    return json_expect(reader, path, close);
+    } while (reader_take(reader, ','));
+    return reader_expect(reader, path, close);
 }
 
-int json_skip(JsonReader *reader, const CodecPath *path, unsigned depth)
+int reader_skip(JsonReader *reader, const CodecPath *path, unsigned depth)
 {
     char text[JSON_NUMBER_MAX];
     bool cut;
     if (depth > CODEC_DEPTH_MAX)
         return codec_path_error(path, reader->error, EMSGSIZE, "values are nested deeper than %u", CODEC_DEPTH_MAX);
-    switch (json_peek(reader)) {
+    switch (reader_peek(reader)) {
     case '{':
         reader->at++;
         return skip_members(reader, path, '}', depth);
@@ -340,14 +340,14 @@ int json_skip(JsonReader *reader, const CodecPath *path, unsigned depth)
         reader->at++;
         return skip_members(reader, path, ']', depth);
     case '"':
-        return json_short_string(reader, path, text, sizeof(text), &cut);
+        return reader_short_string(reader, path, text, sizeof(text), &cut);
     case 't':
     case 'f':
     case 'n':
-        if (json_take_word(reader, "true") || json_take_word(reader, "false") || json_take_word(reader, "null"))
+        if (reader_word(reader, "true") || reader_word(reader, "false") || reader_word(reader, "null"))
             return 0;
-        return json_wrong(reader, path, "a value");
+        return reader_wrong(reader, path, "a value");
     default:
-        return json_number(reader, path, text);
+        return reader_number(reader, path, text);
     }
 }

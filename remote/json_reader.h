@@ -16,23 +16,23 @@ typedef struct JsonReader {
 } JsonReader;
 
 /* The next character that is no blank; 0 at the end. */
-char json_peek(JsonReader *reader);
+char reader_peek(JsonReader *reader);
 /* Takes the next character if it is `c`. */
-bool json_take(JsonReader *reader, char c);
-int json_expect(JsonReader *reader, const CodecPath *path, char c);
+bool reader_take(JsonReader *reader, char c);
+int reader_expect(JsonReader *reader, const CodecPath *path, char c);
 /* Takes a whole word such as null. */
-bool json_take_word(JsonReader *reader, const char *word);
+bool reader_word(JsonReader *reader, const char *word);
 /* "an object", "a string", "the end": what comes next, for messages. */
-const char *json_what(JsonReader *reader);
-int json_wrong(JsonReader *reader, const CodecPath *path, const char *expected);
+const char *reader_what(JsonReader *reader);
+int reader_wrong(JsonReader *reader, const CodecPath *path, const char *expected);
 
 /* Copies a number's text, which fits the grammar. */
-int json_number(JsonReader *reader, const CodecPath *path, char text[static JSON_NUMBER_MAX]);
+int reader_number(JsonReader *reader, const CodecPath *path, char text[static JSON_NUMBER_MAX]);
 /* A string, malloc'ed, NUL behind it. */
-int json_string(JsonReader *reader, const CodecPath *path, char **ret, size_t *ret_size);
+int reader_string(JsonReader *reader, const CodecPath *path, char **ret, size_t *ret_size);
 /* A string that is short; a longer one is cut to "" and *ret_cut says so. */
-int json_short_string(JsonReader *reader, const CodecPath *path, char *buffer, size_t size, bool *ret_cut);
+int reader_short_string(JsonReader *reader, const CodecPath *path, char *buffer, size_t size, bool *ret_cut);
 /* Passes over any value. */
-int json_skip(JsonReader *reader, const CodecPath *path, unsigned depth);
+int reader_skip(JsonReader *reader, const CodecPath *path, unsigned depth);
 /* Whether a text is a number by the grammar. */
-bool json_is_number(const char *text, size_t size);
+bool reader_is_number(const char *text, size_t size);
