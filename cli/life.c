@@ -4,6 +4,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "cluster/cleanup.h"
+#include "cluster/link.h"
 #include "cluster/up.h"
 
 #include <errno.h>
@@ -92,8 +93,11 @@ int command_link(const Arguments *arguments, Instance *instance)
     if (!page || page[0] == '\0')
         return cli_fail("no pod has a host port, so there is no page");
     int status = read_secret(instance, "session", &session);
+    char token[LINK_TOKEN_MAX];
+    if (status == CLI_OK && link_token(session, token, &error) < 0)
+        return cli_fail("%s", error.message);
     if (status == CLI_OK)
-        printf("%s/?session=%s\n", page, session);
+        printf("%s/?session=%s\n", page, token);
     return status;
 }
 

@@ -1,4 +1,5 @@
 #include "up.h"
+#include "link.h"
 
 #include "base/files.h"
 #include "child.h"
@@ -92,8 +93,10 @@ static void announce(const Up *up)
         say(up, "  page   http://%s:%u\n", up->page.address, up->page.port);
         if (up->options->listen)
             say(up, "         and at port %u of %s\n", up->page.port, up->options->listen);
-        say(up, "Open this to look and to change things:\n  http://%s:%u/?session=%s\n", up->page.address,
-            up->page.port, up->session);
+        char token[LINK_TOKEN_MAX];
+        if (link_token(up->session, token, NULL) == 0)
+            say(up, "Open this once to change things too (`inaetics link` prints another):\n  http://%s:%u/?session=%s\n",
+                up->page.address, up->page.port, token);
     }
     say(up, "Ctrl-C ends it; the data stays.\n");
 }
