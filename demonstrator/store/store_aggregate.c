@@ -45,12 +45,12 @@ static double value_at(const StorePayload *payload, StoreColumn column, uint32_t
 typedef struct Work {
     const StoreAggregate *aggregate;
     StoreInterval *intervals;
-    int64_t *begins;    /* of the intervals, and the end */
-    long double *sums;  /* first pass */
+    int64_t *begins;     /* of the intervals, and the end */
+    long double *sums;   /* first pass */
     uint32_t from, past; /* intervals of this pass */
-    double *values;     /* of percentile passes: interval after interval */
-    size_t *fill;       /* where the next value of an interval goes */
-    uint32_t current;   /* interval of the sample before: most often also that of the next */
+    double *values;      /* of percentile passes: interval after interval */
+    size_t *fill;        /* where the next value of an interval goes */
+    uint32_t current;    /* interval of the sample before: most often also that of the next */
 } Work;
 
 /* Begin of interval `index` of `count` in [begin, end), without overflow. */
@@ -144,8 +144,7 @@ static void select_percentiles(const StoreAggregate *aggregate, StoreInterval *i
     }
 }
 
-static int percentiles_of(StoreReader *reader, Work *work, uint32_t from, uint32_t past, size_t total,
-                          InaError *error)
+static int percentiles_of(StoreReader *reader, Work *work, uint32_t from, uint32_t past, size_t total, InaError *error)
 {
     work->values = malloc(total * sizeof(double));
     if (!work->values)

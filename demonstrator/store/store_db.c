@@ -208,8 +208,8 @@ StoreDb *store_db_free(StoreDb *db)
         return NULL;
     store_merge_free(db->merge);
     store_producers_free(db->producers);
-    sqlite3_stmt *statements[] = {db->begin,  db->commit, db->rollback, db->data_version, db->count,
-                                  db->oldest, db->expire, db->count_expired};
+    sqlite3_stmt *statements[] = {db->begin, db->commit, db->rollback, db->data_version,
+                                  db->count, db->oldest, db->expire,   db->count_expired};
     for (size_t i = 0; i < sizeof(statements) / sizeof(*statements); i++)
         sqlite3_finalize(statements[i]);
     store_file_free(db->file);
@@ -252,11 +252,11 @@ static int expire(StoreDb *db, Counts *counts, InaError *error)
         kept = kept > count ? kept - count : 0;
     }
     if (result == 0 && kept > wanted)
-        result = step == SQLITE_DONE
-                     ? ina_error_set(error, EUCLEAN, "%s is damaged: it has fewer results than its table `producers` "
+        result = step == SQLITE_DONE ? ina_error_set(error, EUCLEAN,
+                                                     "%s is damaged: it has fewer results than its table `producers` "
                                                      "says; compare with `inaetics verify`",
-                                     db->file->path)
-                     : store_file_error(db->file, "expiring results", error);
+                                                     db->file->path)
+                                     : store_file_error(db->file, "expiring results", error);
     sqlite3_reset(db->oldest);
     if (result == 0 && of_producer > 0)
         result = count_expired(db, producer, of_producer, error);

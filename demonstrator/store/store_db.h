@@ -42,7 +42,7 @@ typedef struct StoreOptions {
 } StoreOptions;
 
 typedef struct StoreDbStatus {
-    uint64_t results;    /* kept */
+    uint64_t results; /* kept */
     uint64_t capacity;
     uint64_t stored;     /* ever */
     uint64_t expired;    /* ever */

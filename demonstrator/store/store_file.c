@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TEXT_OF(x)  TEXT_OF_(x)
+#define TEXT_OF(x) TEXT_OF_(x)
 #define TEXT_OF_(x) #x
 
 static const char schema[] =
@@ -47,7 +47,7 @@ static const char schema[] =
     "  length(b.payload) AS bytes"
     " FROM batches b JOIN producers p ON p.id = b.producer;"
     "PRAGMA user_version = " TEXT_OF(STORE_FORMAT_VERSION) ";"
-    "PRAGMA application_id = " TEXT_OF(STORE_APPLICATION_ID) ";";
+                                                           "PRAGMA application_id = " TEXT_OF(STORE_APPLICATION_ID) ";";
 
 /* --- errors ------------------------------------------------------------- */
 
@@ -121,8 +121,7 @@ static int query_integer(const StoreFile *file, const char *sql, int64_t *ret, I
 {
     sqlite3_stmt *statement = NULL;
     int result = 0;
-    if (sqlite3_prepare_v2(file->db, sql, -1, &statement, NULL) != SQLITE_OK ||
-        sqlite3_step(statement) != SQLITE_ROW)
+    if (sqlite3_prepare_v2(file->db, sql, -1, &statement, NULL) != SQLITE_OK || sqlite3_step(statement) != SQLITE_ROW)
         result = store_file_error(file, "opening it", error);
     else
         *ret = sqlite3_column_int64(statement, 0);
@@ -160,8 +159,9 @@ static int lock_take(StoreFile *file, InaError *error)
         char owner[32] = "";
         ssize_t length = pread(file->lock, owner, sizeof(owner) - 1, 0);
         owner[length > 0 ? strspn(owner, "0123456789") : 0] = '\0';
-        result = ina_error_set(error, EBUSY, "%s is in use by another store (process %s, which holds %s); a file has one",
-                               file->path, *owner ? owner : "unknown", path);
+        result =
+            ina_error_set(error, EBUSY, "%s is in use by another store (process %s, which holds %s); a file has one",
+                          file->path, *owner ? owner : "unknown", path);
     } else if (ftruncate(file->lock, 0) == 0) {
         /* Only a hint for people, so a full disk does not matter. */
         (void)!dprintf(file->lock, "%d\n", (int)getpid());
@@ -177,8 +177,8 @@ static int refuse_emptied(const char *path, InaError *error)
     struct stat file_stat, log_stat;
     if (asprintf(&log, "%s-wal", path) < 0)
         return ina_error_set(error, ENOMEM, "out of memory");
-    bool emptied = stat(path, &file_stat) == 0 && file_stat.st_size == 0 && stat(log, &log_stat) == 0 &&
-                   log_stat.st_size > 0;
+    bool emptied =
+        stat(path, &file_stat) == 0 && file_stat.st_size == 0 && stat(log, &log_stat) == 0 && log_stat.st_size > 0;
     free(log);
     return emptied ? damaged(path, "it is empty, but it has a log", error) : 0;
 }
@@ -197,8 +197,9 @@ static int check_format(const StoreFile *file, bool *ret_new, InaError *error)
     if (*ret_new)
         return 0;
     if (application != STORE_APPLICATION_ID)
-        return ina_error_set(error, EINVAL, "%s is an SQLite file, but not one of a store (application_id %lld); give "
-                                            "the store another path",
+        return ina_error_set(error, EINVAL,
+                             "%s is an SQLite file, but not one of a store (application_id %lld); give "
+                             "the store another path",
                              file->path, (long long)application);
     if (version != STORE_FORMAT_VERSION)
         return ina_error_set(error, EINVAL, "%s has format %lld; this program knows format %d. Use the newer program",

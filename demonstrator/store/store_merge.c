@@ -88,8 +88,8 @@ static StoreColumns slice(const StoreColumns *columns, size_t from, size_t count
     };
 }
 
-static int write_row(StoreMerge *merge, const StoreProducer *producer, uint64_t first, size_t count,
-                     size_t n_columns, InaError *error)
+static int write_row(StoreMerge *merge, const StoreProducer *producer, uint64_t first, size_t count, size_t n_columns,
+                     InaError *error)
 {
     StoreSpan times;
     size_t size = store_payload_write(merge->columns, n_columns, merge->payload, &times);
@@ -113,8 +113,8 @@ static uint64_t sum_of(uint64_t first, uint64_t past)
 
 /* Writes results [first, past), which lie in the consecutive `pieces` from *at
  * on, and counts them in `seen`. */
-static int write_new(StoreMerge *merge, const Piece *pieces, size_t *at, uint64_t first, uint64_t past,
-                     Range *seen, InaError *error)
+static int write_new(StoreMerge *merge, const Piece *pieces, size_t *at, uint64_t first, uint64_t past, Range *seen,
+                     InaError *error)
 {
     seen->stored += past - first;
     seen->sum += sum_of(first, past);
@@ -244,8 +244,7 @@ static int compare_pieces(const void *left, const void *right)
     return 0;
 }
 
-static int collect_pieces(StoreMerge *merge, StoreProducers *producers, StorePut *puts, size_t n_puts,
-                          InaError *error)
+static int collect_pieces(StoreMerge *merge, StoreProducers *producers, StorePut *puts, size_t n_puts, InaError *error)
 {
     size_t total = 0;
     for (size_t i = 0; i < n_puts; i++)
@@ -272,8 +271,8 @@ static int collect_pieces(StoreMerge *merge, StoreProducers *producers, StorePut
                     return result;
             }
             Piece *piece = merge->pieces + merge->n_pieces++;
-            *piece = (Piece){producer, batch->first_sequence, batch->first_sequence + batch->columns.count, batch,
-                             puts + i};
+            *piece =
+                (Piece){producer, batch->first_sequence, batch->first_sequence + batch->columns.count, batch, puts + i};
             puts[i].duplicates += batch->columns.count; /* all, until stored ones are taken off */
             sorted = sorted && (merge->n_pieces == 1 || compare_pieces(piece - 1, piece) <= 0);
         }

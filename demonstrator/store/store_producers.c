@@ -27,8 +27,7 @@ int store_producers_new(const StoreFile *file, StoreProducers **ret, InaError *e
     if (!producers)
         return ina_error_set(error, ENOMEM, "out of memory");
     producers->file = file;
-    int result =
-        store_file_prepare(file, "SELECT id FROM producers WHERE name = ?1", &producers->find, error);
+    int result = store_file_prepare(file, "SELECT id FROM producers WHERE name = ?1", &producers->find, error);
     if (result == 0)
         result = store_file_prepare(file, "INSERT INTO producers(name, expired) VALUES(?1, 0)", &producers->add, error);
     if (result < 0)

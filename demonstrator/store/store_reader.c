@@ -155,8 +155,8 @@ static int read_token(const char *token, StoreRecord *ret, InaError *error)
 {
     StoreRecord record = {0};
     char again[STORE_PAGE_TOKEN_MAX];
-    bool valid = sscanf(token, "1.%" SCNd64 ".%" SCNd64 ".%" SCNu64, &record.time_us, &record.producer,
-                        &record.sequence) == 3;
+    bool valid =
+        sscanf(token, "1.%" SCNd64 ".%" SCNd64 ".%" SCNu64, &record.time_us, &record.producer, &record.sequence) == 3;
     if (valid)
         write_token(&record, again);
     if (!valid || strcmp(token, again) != 0)
@@ -237,8 +237,8 @@ struct StoreCursor {
     bool begun;
 };
 
-int store_cursor_open(StoreReader *reader, int64_t begin_us, int64_t end_us, const char *producer,
-                      StoreCursor **ret, InaError *error)
+int store_cursor_open(StoreReader *reader, int64_t begin_us, int64_t end_us, const char *producer, StoreCursor **ret,
+                      InaError *error)
 {
     int result = check_range(begin_us, end_us, error);
     if (result < 0)

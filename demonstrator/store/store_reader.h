@@ -9,9 +9,9 @@
 
 #include <stdbool.h>
 
-#define STORE_QUERY_MAX 10000u           /* results in one page */
+#define STORE_QUERY_MAX 10000u /* results in one page */
 #define STORE_QUERY_DEFAULT 1000u
-#define STORE_PAGE_TOKEN_MAX 80u         /* bytes, with its NUL */
+#define STORE_PAGE_TOKEN_MAX 80u /* bytes, with its NUL */
 #define STORE_INTERVALS_MAX 1000u
 #define STORE_PERCENTILES_MAX 10u
 #define STORE_PERCENTILE_VALUES_MAX (UINT32_C(2) << 20) /* values in memory at a time for percentiles */
@@ -56,8 +56,8 @@ const char *store_reader_producer(StoreReader *reader, int64_t producer);
 /* All results of a query one by one, in pages behind the scenes. */
 typedef struct StoreCursor StoreCursor;
 
-int store_cursor_open(StoreReader *reader, int64_t begin_us, int64_t end_us, const char *producer,
-                      StoreCursor **ret, InaError *error);
+int store_cursor_open(StoreReader *reader, int64_t begin_us, int64_t end_us, const char *producer, StoreCursor **ret,
+                      InaError *error);
 /* 1: `ret` is the next result; 0: no more. */
 int store_cursor_next(StoreCursor *cursor, StoreRecord *ret, InaError *error);
 StoreCursor *store_cursor_free(StoreCursor *cursor);

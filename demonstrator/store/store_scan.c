@@ -104,16 +104,15 @@ int store_scan_producers(StoreScan *scan, const char *name, InaError *error)
 
 static bool wants(const StoreScan *scan, int64_t producer)
 {
-    return scan->all || (scan->n_ids > 0 &&
-                         bsearch(&producer, scan->ids, scan->n_ids, sizeof(*scan->ids), compare_ids) != NULL);
+    return scan->all ||
+           (scan->n_ids > 0 && bsearch(&producer, scan->ids, scan->n_ids, sizeof(*scan->ids), compare_ids) != NULL);
 }
 
 /* --- batches ---------------------------------------------------------------- */
 
 typedef int (*Each)(void *userdata, const StoreScanBatch *batch, InaError *error);
 
-static int read_batch(StoreScan *scan, int64_t id, StoreScanBatch *batch, Each each, void *userdata,
-                      InaError *error)
+static int read_batch(StoreScan *scan, int64_t id, StoreScanBatch *batch, Each each, void *userdata, InaError *error)
 {
     int result = 0;
     sqlite3_bind_int64(scan->payload, 1, id);

@@ -131,10 +131,10 @@ static void fill(const Bench *bench, StoreBatch *batches, size_t group, const ch
 {
     for (size_t i = 0; i < group; i++) {
         size_t producer = i % PRODUCERS;
-        batches[i] = (StoreBatch){names[producer],
-                                  next[producer],
-                                  {bench->size, bench->time_us, bench->value1, bench->value2, bench->time_us,
-                                   bench->result}};
+        batches[i] =
+            (StoreBatch){names[producer],
+                         next[producer],
+                         {bench->size, bench->time_us, bench->value1, bench->value2, bench->time_us, bench->result}};
         next[producer] += bench->size;
     }
 }
@@ -179,7 +179,8 @@ static void store(Bench *bench, size_t group, bool beside)
     store_db_status(db, &status);
     print(beside ? "store (checkpoints beside)" : "store", bench->size, group, total, end - begin, latencies, n, 0);
 
-    if (getenv("BENCH_NODUP")) exit(0);
+    if (getenv("BENCH_NODUP"))
+        exit(0);
     /* Again, all of it duplicates. */
     uint64_t past = next[0];
     memset(next, 0, sizeof(next));
@@ -211,8 +212,10 @@ int main(int argc, char **argv)
 {
     static Bench bench = {.seconds = 1, .directory = ".", .size = 1000};
     const struct option options[] = {
-        {"seconds", required_argument, NULL, 's'}, {"directory", required_argument, NULL, 'd'},
-        {"size", required_argument, NULL, 'n'},    {"group", required_argument, NULL, 'g'},
+        {"seconds", required_argument, NULL, 's'},
+        {"directory", required_argument, NULL, 'd'},
+        {"size", required_argument, NULL, 'n'},
+        {"group", required_argument, NULL, 'g'},
         {0},
     };
     int option;
