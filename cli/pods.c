@@ -126,6 +126,10 @@ int command_logs(const Arguments *arguments, Instance *instance)
     long lines = arguments->tail ? strtol(arguments->tail, &end, 10) : 0;
     if (arguments->tail && (end == arguments->tail || *end != '\0' || lines < 0))
         return cli_fail("--tail %s: allowed is a number of lines, 0 or more", arguments->tail);
+    /* First whether it is there: what is streamed goes to stdout as it comes. */
+    snprintf(path, sizeof path, API "/pods/%s", pod);
+    if (!cli_request(instance, "GET", path, NULL, NULL))
+        return CLI_FAILED;
     int length = snprintf(path, sizeof path, API "/pods/%s/log?follow=%s&previous=%s", pod,
                           arguments->follow ? "true" : "false", arguments->previous ? "true" : "false");
     if (arguments->tail)

@@ -147,7 +147,7 @@ static void end_leftovers(const Instance *instance)
             count += child_sweep(mark);
     }
     if (count > 0)
-        fprintf(stderr, "inaetics: ended %u processes that an earlier run left behind\n", count);
+        fprintf(stderr, "inaetics: ended what an earlier run left behind (processes: %u)\n", count);
 }
 
 int up_prepare(const UpOptions *options, char **ret_session, InaError *error)

@@ -1,0 +1,260 @@
+"""Runs instances of the whole for system tests.
+
+  INAETICS_BUILD   the build that is tested (default: build/)
+  INAETICS_LONG    not empty: all faults of each campaign
+
+A test asks for `instance` (one that is not started, without pods of its own)
+or for `make_instance` (several, or with the demonstrator). Afterwards
+everything is ended by pid, no process may be left, and if the test failed,
+all logs are shown."""
+
+import fcntl
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("INAETICS_BUILD") or ROOT / "build").resolve()
+LONG = bool(os.environ.get("INAETICS_LONG"))
+INAETICS = BUILD / "cli" / "inaetics"
+NUMBERS = range(5, 12)  # people use 0 and up
+PATIENCE = 60  # seconds; a limit for what should come soon, on a busy machine
+
+
+def wait_for(condition, what, timeout=PATIENCE):
+    """Returns the first true value of condition()."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {timeout} s in vain: {what}")
+        time.sleep(0.02)
+
+
+def find_etcd():
+    etcd = os.environ.get("INAETICS_ETCD_PROGRAM") or shutil.which("etcd")
+    if not etcd:
+        fetched = subprocess.run(
+            [ROOT / "tools" / "fetch-server", "etcd-server", "etcd", ROOT / "build"],
+            check=True, capture_output=True, text=True)
+        etcd = fetched.stdout.strip()
+    return etcd
+
+
+def processes_with(entry):
+    """Pids and command lines of processes whose environment has `entry`."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            environment = pathlib.Path("/proc", name, "environ").read_bytes().split(b"\0")
+            if entry.encode() in environment:
+                found[int(name)] = pathlib.Path("/proc", name, "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            pass  # it ended meanwhile, or is not ours to see
+    return found
+
+
+def claim_number():
+    """A number that no other test run uses: the open file holds the claim."""
+    for number in NUMBERS:
+        claim = open(f"{tempfile.gettempdir()}/inaetics-test-{number}.lock", "w")
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.bind((f"127.{17 + 20 * number}.8.20", 2379))
+            return number, claim
+        except OSError:
+            claim.close()
+    return None
+
+
+class Instance:
+    """One `inaetics up`, with a data folder of its own."""
+
+    def __init__(self, demonstrator):
+        claimed = wait_for(claim_number, "a free instance number (5 to 11)", 600)
+        self.number, self.claim = claimed
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="ina-"))  # short: unix sockets are in it
+        self.data = self.home / f"instance-{self.number}"
+        self.manifests = self.data / "manifests"
+        self.templates = self.data / "templates"
+        self.output_path = self.home / "up.out"
+        self.demonstrator = demonstrator
+        self.process = None
+        self.environment = dict(os.environ, INAETICS_ETCD_PROGRAM=find_etcd())
+        self.environment.pop("INAETICS_DATA", None)
+        self.manifests.mkdir(parents=True, mode=0o700)
+        self.templates.mkdir(mode=0o700)
+        self.data.chmod(0o700)
+
+    # -- addresses
+
+    @property
+    def controller(self):
+        return f"127.{17 + 20 * self.number}.8.20"
+
+    @property
+    def page(self):
+        return f"http://127.0.0.1:{8080 + self.number}"
+
+    # -- life
+
+    def start(self, *options, wait=True):
+        """Starts it; with wait, returns when it says that it runs."""
+        command = [INAETICS, "up", "--name", str(self.number), "--data", self.home, *options]
+        if not self.demonstrator:
+            command += ["--deployment", ""]
+        with open(self.output_path, "a", encoding="utf-8") as output:
+            offset = output.tell()
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self.environment)
+        if wait:
+            wait_for(lambda: "Ctrl-C ends it" in self.output()[offset:] or self.process.poll() is not None,
+                     "`inaetics up` says that it runs")
+            assert self.process.poll() is None, self.output()
+        return self
+
+    def output(self):
+        return self.output_path.read_text(encoding="utf-8") if self.output_path.exists() else ""
+
+    def stop(self, sig=signal.SIGTERM):
+        """Ends it; returns its exit status."""
+        self.process.send_signal(sig)
+        status = self.process.wait(PATIENCE + 30)
+        self.process = None
+        return status
+
+    def processes(self):
+        """All processes of it but `inaetics up` itself."""
+        return processes_with(f"INAETICS_PART_OF={self.data}") | processes_with(f"INAETICS_POD_OF={self.data}")
+
+    def state(self):
+        """DATA/up.json."""
+        return json.loads((self.data / "up.json").read_text(encoding="utf-8"))
+
+    # -- command line
+
+    def cli(self, command, *arguments, check=True, timeout=PATIENCE):
+        result = subprocess.run(
+            [INAETICS, command, "--name", str(self.number), "--data", self.home, *map(str, arguments)],
+            capture_output=True, text=True, timeout=timeout, env=self.environment, check=False)
+        if check:
+            assert result.returncode == 0, result.stderr
+        return result
+
+    def pods(self):
+        """Pods as Kubernetes has them, by name."""
+        items = json.loads(self.cli("pods", "--json").stdout)["items"]
+        return {item["metadata"]["name"]: item for item in items}
+
+    def container(self, pod):
+        """Status of a pod's first container; None when there is none."""
+        statuses = self.pods().get(pod, {}).get("status", {}).get("containerStatuses")
+        return statuses[0] if statuses else None
+
+    def pid(self, pod):
+        """Of a pod's first container; None when it does not run."""
+        container = self.container(pod)
+        match = re.fullmatch(r"process://(\d+)", (container or {}).get("containerID", ""))
+        return int(match[1]) if match else None
+
+    def logs(self, pod, *options):
+        """What a pod wrote; empty when it is not there (yet)."""
+        return self.cli("logs", pod, *options, check=False).stdout
+
+    def wait_running(self, pod):
+        wait_for(lambda: "running" in (self.container(pod) or {}).get("state", {}), f"pod {pod} runs")
+        return self
+
+    # -- manifests
+
+    def write(self, name, text, folder=None):
+        """Puts a file into the folder of manifests, at once or not at all."""
+        folder = folder or self.manifests
+        (folder / f".{name}").write_text(text, encoding="utf-8")
+        (folder / f".{name}").rename(folder / name)
+
+    def pod(self, name, script, annotations=None, folder=None, spec=None, **container):
+        """Makes a pod of a shell script."""
+        self.write(f"{name}.json", json.dumps(manifest(name, script, annotations, spec, **container)), folder)
+
+    # -- afterwards
+
+    def show(self):
+        """All that it wrote, for a test that failed."""
+        print(f"-- inaetics up --\n{self.output()}")
+        for path in sorted((self.data / "logs").rglob("*.log*")):
+            print(f"-- {path.relative_to(self.data)} --\n{path.read_text(encoding='utf-8', errors='replace')[-8000:]}")
+
+    def close(self):
+        """Ends what is left; returns the processes that should have ended by themselves."""
+        if self.process and self.process.poll() is None:
+            self.stop()
+        deadline = time.monotonic() + 5
+        while (left := self.processes()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.claim.close()
+        return left
+
+
+def manifest(name, script, annotations=None, spec=None, **container):
+    """A pod that runs a shell script."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "annotations": annotations or {}},
+        "spec": {
+            "terminationGracePeriodSeconds": 5,
+            "containers": [{"name": "main", "image": "test/shell", "command": ["/bin/sh", "-c", script], **container}],
+            **(spec or {}),
+        },
+    }
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    setattr(item, f"report_{call.when}", outcome.get_result())
+
+
+@pytest.fixture
+def make_instance(request):
+    """make_instance(demonstrator=False): an instance that is not started."""
+    made = []
+
+    def make(demonstrator=False):
+        made.append(Instance(demonstrator))
+        return made[-1]
+
+    yield make
+    report = getattr(request.node, "report_call", None)
+    left = {}
+    for one in made:
+        if report is not None and report.failed:
+            one.show()
+        left |= one.close()
+    assert not left, f"processes were left behind: {left}"
+
+
+@pytest.fixture
+def instance(make_instance):
+    return make_instance()

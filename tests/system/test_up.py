@@ -1,0 +1,230 @@
+"""`inaetics up`: start, end, start again; what is in its way; what it leaves behind."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+
+from conftest import INAETICS, wait_for
+
+
+def read_etcd(instance, path, body=None):
+    """One request to etcd's gateway, with the client certificate of the agents."""
+    pki = instance.data / "pki"
+    answer = subprocess.run(
+        ["curl", "-sS", "--cacert", pki / "ca.pem", "--cert", pki / "client.pem", "--key", pki / "client-key.pem",
+         *(["-d", body] if body else []), f"https://{instance.controller}:2379{path}"],
+        capture_output=True, text=True, timeout=30, check=False)
+    return answer.stdout + answer.stderr
+
+
+def test_it_starts_and_ends_on_sigterm_without_leaving_a_process(instance):
+    instance.pod("sleeper", "sleep 1000")
+    instance.start()
+    instance.wait_running("sleeper")
+    assert len(instance.processes()) >= 3  # etcd, node, the pod
+    assert instance.stop() == 0
+    assert not instance.processes()
+    assert not (instance.data / "up.json").exists()
+
+
+def test_ctrl_c_ends_everything_also_what_left_its_process_group(instance):
+    instance.pod("runaway", "setsid sh -c 'setsid sleep 1000 & sleep 1000' & exec sleep 1000")
+    instance.start()
+    wait_for(lambda: sum("sleep 1000" in c for c in instance.processes().values()) >= 4, "the runaways run")
+    assert instance.stop(signal.SIGINT) == 0
+    assert not instance.processes()
+
+
+def test_kill_9_of_up_leaves_no_process(instance):
+    instance.pod("sleeper", "setsid sleep 1000 & exec sleep 1000")
+    instance.start()
+    wait_for(lambda: sum("sleep 1000" in c for c in instance.processes().values()) >= 2, "the pod runs")
+    instance.stop(signal.SIGKILL)
+    wait_for(lambda: not instance.processes(), "all processes end")
+
+
+def test_kill_9_of_up_and_node_at_once_leaves_only_what_the_next_start_ends(instance):
+    instance.pod("sleeper", "setsid sleep 1000 & exec sleep 2000")
+    instance.start()
+    wait_for(lambda: sum("sleep" in c for c in instance.processes().values()) >= 2, "the pod runs")
+    node = instance.state()["node"]["pid"]
+    os.kill(instance.process.pid, signal.SIGSTOP)  # so that it cannot clean up in between
+    os.kill(node, signal.SIGKILL)
+    instance.stop(signal.SIGKILL)
+    instance.pod("sleeper", "exec sleep 3000")
+    instance.start()
+    instance.wait_running("sleeper")
+    assert not [c for c in instance.processes().values() if "sleep 1000" in c or "sleep 2000" in c]
+
+
+def test_the_node_is_started_again_when_it_is_killed(instance):
+    instance.pod("sleeper", "setsid sleep 1000 & exec sleep 1000")
+    instance.start()
+    first = instance.wait_running("sleeper").pid("sleeper")
+    os.kill(instance.state()["node"]["pid"], signal.SIGKILL)
+    wait_for(lambda: "it is started again" in instance.output(), "up says so")
+    wait_for(lambda: "sleeper" in instance.cli("pods", check=False).stdout, "the node answers again")
+    instance.wait_running("sleeper")
+    assert instance.pid("sleeper") != first
+    assert sum("sleep 1000" in c for c in instance.processes().values()) == 2, "nothing of the former life is left"
+
+
+def test_etcd_is_started_again_when_it_is_killed(instance):
+    instance.start()
+    first = instance.state()["etcd"]["pid"]
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: '"health":"true"' in read_etcd(instance, "/health"), "etcd is healthy again")
+
+
+def test_it_starts_again_on_its_old_data(instance):
+    instance.start()
+    token = instance.cli("token").stdout
+    put = '{"key":"Zm9v","value":"YmFy"}'  # foo, bar
+    agent = '{"key":"L2luYWV0aWNzL2Rpc2NvdmVyeS94","value":"eA=="}'  # /inaetics/discovery/x
+    assert "revision" in read_etcd(instance, "/v3/kv/put", put)
+    assert "revision" in read_etcd(instance, "/v3/kv/put", agent)
+    instance.stop()
+    instance.start()
+    assert instance.cli("token").stdout == token
+    assert "YmFy" in read_etcd(instance, "/v3/kv/range", '{"key":"Zm9v"}'), "etcd kept its state"
+    gone = read_etcd(instance, "/v3/kv/range", '{"key":"L2luYWV0aWNzL2Rpc2NvdmVyeS94"}')
+    assert "kvs" not in gone, "what agents of the former run told is withdrawn"
+    instance.stop(signal.SIGKILL)
+    wait_for(lambda: not instance.processes(), "all processes end")
+    instance.start()
+    assert "YmFy" in read_etcd(instance, "/v3/kv/range", '{"key":"Zm9v"}')
+
+
+def test_it_starts_on_etcd_state_that_knows_another_peer_port(instance):
+    with socket.socket() as busy:
+        busy.bind((instance.controller, 2380))
+        busy.listen()
+        instance.start()
+    assert instance.stop() == 0
+    instance.start()
+    assert '"health":"true"' in read_etcd(instance, "/health")
+
+
+def test_broken_etcd_state_is_reported_with_the_remedy(instance):
+    instance.start()
+    instance.stop()
+    database = instance.data / "etcd" / "member" / "snap" / "db"
+    database.write_bytes(b"nonsense" * 1000)
+    instance.start(wait=False)
+    assert instance.process.wait(60) == 1
+    assert "mv" in instance.output() and "etcd.broken" in instance.output()
+    assert not instance.processes()
+    (instance.data / "etcd").rename(instance.data / "etcd.broken")
+    instance.start()
+
+
+def test_etcd_refuses_those_without_a_certificate_of_the_cluster(instance):
+    instance.start()
+    url = f"{instance.controller}:2379/health"
+    for command in (["curl", "-sS", f"http://{url}"], ["curl", "-sSk", f"https://{url}"]):
+        result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert '"health"' not in result.stdout
+
+
+def test_secrets_are_for_their_owner_only(instance):
+    instance.start()
+    assert instance.data.stat().st_mode & 0o777 == 0o700
+    for name in ("token", "session", "pki/ca-key.pem", "pki/client-key.pem", "pki/etcd-key.pem"):
+        assert (instance.data / name).stat().st_mode & 0o777 == 0o600, name
+    assert (instance.data / "pki").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_busy_port_is_reported_with_its_owner_and_the_way_out(instance):
+    with socket.socket() as busy:
+        busy.bind((instance.controller, 2379))
+        busy.listen()
+        instance.start(wait=False)
+        assert instance.process.wait(30) == 1
+    assert f"port 2379 of {instance.controller}" in instance.output()
+    assert re.search(rf"\(pid {os.getpid()}\)", instance.output())
+    assert "--name" in instance.output()
+
+
+def test_a_busy_host_port_is_reported_even_if_all_addresses_are_taken(instance):
+    instance.pod("page", "sleep 1000", ports=[{"containerPort": 8080, "hostPort": 8080}])
+    with socket.socket() as busy:
+        busy.bind(("0.0.0.0", 8080 + instance.number))
+        busy.listen()
+        instance.start(wait=False)
+        assert instance.process.wait(30) == 1
+    assert f"port {8080 + instance.number} of 127.0.0.1" in instance.output()
+    assert re.search(rf"\(pid {os.getpid()}\)", instance.output())
+    assert not instance.processes()
+
+
+def test_the_link_is_printed_when_the_page_answers(instance):
+    instance.pod("page", "sleep 1; exec /usr/bin/python3 -m http.server -b 127.0.0.1 $(PORT)",
+                 env=[{"name": "PORT", "value": str(8080 + instance.number)}],
+                 ports=[{"containerPort": 8080, "hostPort": 8080}])
+    instance.start()
+    with socket.create_connection(("127.0.0.1", 8080 + instance.number)):
+        pass
+    link = instance.cli("link").stdout.strip()
+    assert link.startswith(f"{instance.page}/?session=")
+    assert link in instance.output()
+    assert (instance.data / "session").read_text().strip() == link.split("=")[1]
+
+
+def test_a_second_up_on_the_same_data_says_so(instance):
+    instance.start()
+    second = instance.cli("up", check=False)
+    assert second.returncode == 1
+    assert f"(pid {instance.process.pid})" in second.stderr and "inaetics down" in second.stderr
+    assert instance.cli("pods").returncode == 0, "the first goes on"
+
+
+def test_two_instances_run_beside_each_other(make_instance):
+    first, second = make_instance(), make_instance()
+    for one in (first, second):
+        one.pod("sleeper", "sleep 1000")
+        one.start()
+    addresses = {one.wait_running("sleeper").pods()["sleeper"]["status"]["podIP"] for one in (first, second)}
+    assert len(addresses) == 2
+    first.stop()
+    assert not first.processes()
+    assert second.pods()["sleeper"]["status"]["phase"] == "Running"
+
+
+def test_down_ends_it_and_waits(instance):
+    instance.start()
+    instance.cli("down")
+    assert instance.process.wait(5) == 0
+    assert not instance.processes()
+    assert "nothing runs" in instance.cli("down", check=False).stderr
+
+
+def test_listening_beyond_loopback_is_refused_without_a_login(instance):
+    instance.environment.pop("INAETICS_PASSWORD_FILE", None)
+    result = instance.cli("up", "--listen", "0.0.0.0", check=False)
+    assert result.returncode == 1
+    assert "INAETICS_PASSWORD_FILE" in result.stderr
+
+
+def test_a_wrong_name_is_refused():
+    for name in ("12", "-1", "x", ""):
+        result = subprocess.run([INAETICS, "pods", "--name", name], capture_output=True, text=True, check=False)
+        assert result.returncode == 1
+        assert "0 to 11" in result.stderr
+
+
+def test_every_command_has_help_with_an_example():
+    text = subprocess.run([INAETICS, "--help"], capture_output=True, text=True, check=True).stdout
+    commands = re.findall(r"^  ([a-z]+) ", text.split("\n\n")[2], re.M)
+    assert {"up", "down", "pods", "logs", "kill", "scale", "link", "token", "verify"} <= set(commands)
+    for command in commands:
+        result = subprocess.run([INAETICS, command, "--help"], capture_output=True, text=True, check=True)
+        assert "examples:" in result.stdout, command
+
+
+def test_commands_without_an_instance_say_what_to_do(instance):
+    for command in (["pods"], ["logs", "x"], ["kill", "x"], ["scale"]):
+        result = instance.cli(*command, check=False)
+        assert result.returncode == 1
+        assert "inaetics up" in result.stderr
