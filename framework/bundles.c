@@ -238,7 +238,8 @@ static int load_bundles(Framework *framework, InaError *error)
     CacheRecord *copy = calloc(count + 1, sizeof *copy); /* dropping one changes the cache's */
     if (!copy)
         return no_memory(error);
-    memcpy(copy, records, count * sizeof *copy);
+    for (size_t i = 0; i < count; i++)
+        copy[i] = records[i];
     for (size_t i = 0; i < count && r == 0; i++)
         r = load_bundle(framework, &copy[i], error);
     free(copy);

@@ -161,7 +161,8 @@ static int load_records(Cache *cache, InaError *error)
         return no_memory(error);
     int r = each_entry(path, load_record, cache, error);
     free(path);
-    qsort(cache->records, cache->n_records, sizeof *cache->records, compare_records);
+    if (cache->n_records > 0)
+        qsort(cache->records, cache->n_records, sizeof *cache->records, compare_records);
     return r;
 }
 

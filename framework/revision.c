@@ -111,9 +111,17 @@ int revision_load(Revision *revision, InaError *error)
     if (!path)
         return ina_error_set(error, ENOMEM, "out of memory");
     revision->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!revision->library) {
+        /* The loader begins with the path in the cache, which tells nobody anything. */
+        const char *why = dlerror();
+        size_t length = strlen(path);
+        if (strncmp(why, path, length) == 0 && why[length] == ':')
+            why += length + 1 + (why[length + 1] == ' ');
+        (void)ina_error_set(error, ENOEXEC, "cannot load %s: %s", description->library, why);
+        free(path);
+        return -ENOEXEC;
+    }
     free(path);
-    if (!revision->library)
-        return ina_error_set(error, ENOEXEC, "cannot load %s: %s", description->library, dlerror());
     const InaBundleTable *table = dlsym(revision->library, BUNDLE_SYMBOL);
     int r = 0;
     if (!table)

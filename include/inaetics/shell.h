@@ -6,6 +6,12 @@
 
 #include <inaetics/bundle.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#pragma GCC visibility push(default)
+
 #define INA_SHELL_COMMAND "inaetics.shell.Command"
 
 typedef struct InaShellOutput InaShellOutput;
@@ -19,3 +25,9 @@ typedef struct InaShellCommand {
 } InaShellCommand;
 
 void ina_shell_print(InaShellOutput *output, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#pragma GCC visibility pop
+
+#ifdef __cplusplus
+}
+#endif

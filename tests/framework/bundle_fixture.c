@@ -124,6 +124,7 @@ static void answered(void *userdata, const Counter__V1__CountReply *reply, const
 {
     CountAnswer *answer = userdata;
 
+    answer->client = client_free(answer->client);
     answer->done = true;
     answer->code = failure ? failure->code : INA_CODE_OK;
     answer->total = reply ? reply->total : -1;
@@ -141,11 +142,10 @@ void fixture_ask(BundleFixture *fixture, int64_t by, CountAnswer *answer)
         answer->code = INA_CODE_UNAVAILABLE;
         return;
     }
-    InaClient *client = client_new_for(entry, &counter_v1_counter_contract);
-    assert_non_null(client);
+    answer->client = client_new_for(entry, &counter_v1_counter_contract);
+    assert_non_null(answer->client);
     request.by = by;
-    assert_non_null(counter_v1_counter_count(client, &request, 20 * INA_SECOND, answered, answer));
-    client_free(client);
+    assert_non_null(counter_v1_counter_count(answer->client, &request, 20 * INA_SECOND, answered, answer));
 }
 
 int64_t fixture_count(BundleFixture *fixture, int64_t by)

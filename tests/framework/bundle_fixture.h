@@ -41,9 +41,10 @@ typedef struct CountAnswer {
     int64_t total;
     char version[64];
     InaCode code;
+    InaClient *client; /* until it is done */
 } CountAnswer;
 
-/* Calls the counter there is (UINT64_MAX ns: the default timeout); the answer comes in the loop. */
+/* Calls the counter there is; the answer comes in the loop. */
 void fixture_ask(BundleFixture *fixture, int64_t by, CountAnswer *answer);
 /* Calls and waits for the answer; -1 when there is no counter or it failed. */
 int64_t fixture_count(BundleFixture *fixture, int64_t by);

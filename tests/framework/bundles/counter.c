@@ -1,22 +1,22 @@
 /* counter.c - a bundle that counts and hands its count over in an update. What
  * is wrong with it is a matter of VARIANT. */
 #include "counter.service.h"
+#include <errno.h>
 #include <inaetics/bundle.h>
 #include <inaetics/shell.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SOUND         0
-#define FAILS_START   1
+#define SOUND 0
+#define FAILS_START 1
 #define FAILS_RESTORE 2
-#define FAILS_SAVE    3
-#define NO_SYMBOL     4
-#define WRONG_ABI     5
-#define UNDEFINED     6
-#define BAD_TABLE     7
-#define WAITS         8 /* requires what is not there */
-#define LATE_FAILURE  9 /* a second component fails when the first one runs */
+#define FAILS_SAVE 3
+#define NO_SYMBOL 4
+#define WRONG_ABI 5
+#define UNDEFINED 6
+#define BAD_TABLE 7
+#define WAITS 8        /* requires what is not there */
+#define LATE_FAILURE 9 /* a second component fails when the first one runs */
 
 typedef struct Counter {
     InaComponent *component;
@@ -116,9 +116,25 @@ static const InaProvided provides[] = {
 };
 
 static const InaConfig config[] = {
-    {.key = "step", .type = INA_TYPE_INTEGER, .offset = offsetof(Counter, step), .value = "1", .minimum = 1, .maximum = 100, .description = "what one counts for"},
-    {.key = "factor", .type = INA_TYPE_DOUBLE, .offset = offsetof(Counter, factor), .value = "0.5", .minimum = 0, .maximum = 1, .description = "a share"},
-    {.key = "loud", .type = INA_TYPE_BOOLEAN, .offset = offsetof(Counter, loud), .value = "false", .description = "whether to say it"},
+    {.key = "step",
+     .type = INA_TYPE_INTEGER,
+     .offset = offsetof(Counter, step),
+     .value = "1",
+     .minimum = 1,
+     .maximum = 100,
+     .description = "what one counts for"},
+    {.key = "factor",
+     .type = INA_TYPE_DOUBLE,
+     .offset = offsetof(Counter, factor),
+     .value = "0.5",
+     .minimum = 0,
+     .maximum = 1,
+     .description = "a share"},
+    {.key = "loud",
+     .type = INA_TYPE_BOOLEAN,
+     .offset = offsetof(Counter, loud),
+     .value = "false",
+     .description = "whether to say it"},
     {.key = "label", .type = INA_TYPE_STRING, .offset = offsetof(Counter, label), .value = "", .description = "a name"},
 };
 

@@ -8,7 +8,10 @@ typedef struct User {
 } User;
 
 static const InaRequired requires[] = {
-    {.contract = &counter_v1_counter_contract, .filter = "(type=test)", .cardinality = INA_ONE, .offset = offsetof(User, counter)},
+    {.contract = &counter_v1_counter_contract,
+     .filter = "(type=test)",
+     .cardinality = INA_ONE,
+     .offset = offsetof(User, counter)},
 };
 
 static const InaComponentClass components[] = {{
