@@ -77,6 +77,13 @@ int elf_machine(const void *data, size_t size, InaError *error)
     return bytes[19] << 8 | bytes[18];
 }
 
+/* The table of sections stands at the end of what linkers write: a file without it was cut. */
+static bool sections_within(size_t size, const ElfW(Ehdr) * header)
+{
+    return header->e_shoff == 0 ||
+           (header->e_shoff <= size && (size - header->e_shoff) / sizeof(ElfW(Shdr)) >= header->e_shnum);
+}
+
 /* All that the loader would map lies within the file. */
 static bool segments_within(const void *data, size_t size, const ElfW(Ehdr) * header)
 {
@@ -114,7 +121,7 @@ int elf_check(const void *data, size_t size, InaError *error)
     if (header.e_type != ET_DYN)
         return ina_error_set(error, ENOEXEC, "an ELF file of type %u; a shared object has type %u", header.e_type,
                              ET_DYN);
-    if (!segments_within(data, size, &header))
-        return ina_error_set(error, ENOEXEC, "the shared object is cut: a segment ends behind the file");
+    if (!segments_within(data, size, &header) || !sections_within(size, &header))
+        return ina_error_set(error, ENOEXEC, "the shared object is cut: parts of it would lie behind its end");
     return 0;
 }
