@@ -1,259 +1,27 @@
-/* http_client.c - see http_client.h.
- *
- * curl tells us which sockets and which time it waits for; we call it when
- * they come. While curl runs (`busy`) nothing may be added to it or removed
- * from it: what callbacks ask for then is kept and done when it returns. */
-#include "http_client.h"
-#include "map.h"
+/* http_client.c - see http_client.h: fetches, their limits and deadlines. */
+#include "http_client_internal.h"
 
-#include <curl/curl.h>
+#include <arpa/inet.h>
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
-#define IDLE_HANDLES_MAX 16u
-#define HEADERS_MAX 64u
-#define RECEIVE_BUFFER (64L * 1024)
-#define SEND_BUFFER (256L * 1024)
-#define SEND_BUFFER_FROM (64u * 1024u) /* bodies from this size on */
 #define DEFAULT_TIMEOUT UINT64_C(30000000000)
 #define DEFAULT_MAXIMUM (16u * 1024u * 1024u)
+#define URL_MAX 8192u
 
-typedef struct HttpSocket {
-    HttpClient *client;
-    sd_event_source *source;
-    bool idle; /* curl does not wait for it */
-} HttpSocket;
-
-struct HttpClient {
-    sd_event *event;
-    CURLM *multi;
-    char *ca_file, *certificate_file, *key_file;
-    HttpSocket **sockets; /* by descriptor */
-    size_t n_sockets;
-    CURL *idle[IDLE_HANDLES_MAX];
-    size_t n_idle;
-    sd_event_source *timer, *again;
-    uint64_t wanted, armed; /* us; UINT64_MAX: off */
-    bool busy;              /* in a curl function */
-    unsigned depth;         /* of dispatches */
-    bool dead;              /* freed meanwhile */
-    void (*around)(void *userdata, bool begins);
-    void *userdata;
-    InaHttpFetch *fetches;
-    InaHttpFetch *late; /* to be added or removed when curl has returned */
-    unsigned n_fetches;
-};
-
-struct InaHttpFetch {
-    HttpClient *client;
-    CURL *easy;
-    bool added, cancelled, waits; /* waits: in `late` */
-    void (*chunk)(void *userdata, const void *data, size_t size);
-    void (*done)(void *userdata, const InaHttpResponse *response);
-    void *userdata;
-    size_t maximum, received;
-    Buffer body;
-    InaError error;
-    char message[CURL_ERROR_SIZE];
-    InaHttpFetch *previous, *next, *next_late;
-    struct curl_slist headers[HEADERS_MAX + 3];
-    char *url;
-    char data[]; /* URL, headers and body */
-};
-
-/* --- sockets and time --------------------------------------------------- */
-
-static void client_after(HttpClient *client);
-
-static uint64_t now_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-static void client_arm(HttpClient *client)
-{
-    if (client->wanted >= client->armed)
-        return;
-    client->armed = client->wanted;
-    sd_event_source_set_time(client->timer, client->armed);
-    sd_event_source_set_enabled(client->timer, SD_EVENT_ONESHOT);
-}
-
-static int on_curl_timer(CURLM *multi, long milliseconds, void *userdata)
-{
-    HttpClient *client = userdata;
-
-    client->wanted = milliseconds < 0 ? UINT64_MAX : milliseconds == 0 ? 0 : now_us() + (uint64_t)milliseconds * 1000;
-    if (milliseconds == 0)
-        sd_event_source_set_enabled(client->again, SD_EVENT_ONESHOT);
-    else
-        client_arm(client); /* a later time: the timer finds out when it fires */
-    return 0;
-}
-
-static void client_action(HttpClient *client, curl_socket_t fd, int events)
-{
-    int running;
-
-    client->depth++;
-    client->busy = true;
-    curl_multi_socket_action(client->multi, fd, events, &running);
-    client->busy = false;
-    client_after(client);
-}
-
-static void client_timeout(HttpClient *client)
-{
-    long milliseconds = -1;
-
-    client->wanted = UINT64_MAX;
-    client->depth++; /* it must outlive the action */
-    client_action(client, CURL_SOCKET_TIMEOUT, 0);
-    client->depth--;
-    if (client->dead) {
-        client->depth++;
-        client_after(client);
-        return;
-    }
-    /* curl does not tell an unchanged time again. */
-    if (client->wanted == UINT64_MAX && curl_multi_timeout(client->multi, &milliseconds) == CURLM_OK &&
-        milliseconds >= 0)
-        on_curl_timer(client->multi, milliseconds, client);
-}
-
-static int on_timer(sd_event_source *source, uint64_t at, void *userdata)
-{
-    HttpClient *client = userdata;
-
-    client->armed = UINT64_MAX;
-    if (client->wanted > now_us())
-        client_arm(client);
-    else
-        client_timeout(client);
-    return 0;
-}
-
-static int on_again(sd_event_source *source, void *userdata)
-{
-    client_timeout(userdata);
-    return 0;
-}
-
-static int on_socket(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-    HttpSocket *sock = userdata;
-    HttpClient *client = sock->client;
-    int flags = 0;
-
-    if (sock->idle) { /* the server closed it, or speaks unasked: curl sees that when it takes it again */
-        sd_event_source_set_enabled(source, SD_EVENT_OFF);
-        return 0;
-    }
-    if (events & (EPOLLIN | EPOLLHUP | EPOLLRDHUP))
-        flags |= CURL_CSELECT_IN;
-    if (events & EPOLLOUT)
-        flags |= CURL_CSELECT_OUT;
-    if (events & EPOLLERR)
-        flags |= CURL_CSELECT_ERR;
-    client_action(client, fd, flags);
-    return 0;
-}
-
-static HttpSocket *socket_of(HttpClient *client, int fd)
-{
-    return fd >= 0 && (size_t)fd < client->n_sockets ? client->sockets[fd] : NULL;
-}
-
-static HttpSocket *socket_new(HttpClient *client, int fd)
-{
-    if ((size_t)fd >= client->n_sockets) {
-        size_t n = (size_t)fd + 64;
-        HttpSocket **sockets = realloc(client->sockets, n * sizeof(*sockets));
-        if (!sockets)
-            return NULL;
-        memset(sockets + client->n_sockets, 0, (n - client->n_sockets) * sizeof(*sockets));
-        client->sockets = sockets;
-        client->n_sockets = n;
-    }
-    HttpSocket *sock = calloc(1, sizeof(*sock));
-    if (sock) {
-        sock->client = client;
-        client->sockets[fd] = sock;
-    }
-    return sock;
-}
-
-static void socket_forget(HttpClient *client, int fd)
-{
-    HttpSocket *sock = socket_of(client, fd);
-
-    if (!sock)
-        return;
-    client->sockets[fd] = NULL;
-    sd_event_source_disable_unref(sock->source);
-    free(sock);
-}
-
-static curl_socket_t open_socket(void *userdata, curlsocktype purpose, struct curl_sockaddr *address)
-{
-    HttpClient *client = userdata;
-    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, address->protocol);
-
-    if (fd >= 0 && !socket_new(client, fd)) {
-        close(fd);
-        return CURL_SOCKET_BAD;
-    }
-    return fd;
-}
-
-static int close_socket(void *userdata, curl_socket_t fd)
-{
-    socket_forget(userdata, fd);
-    return close(fd);
-}
-
-/* curl lets go of a connection after each transfer and takes it up for the
- * next: a connection stays in the epoll set meanwhile, and costs nothing. */
-static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *userdata, void *unused)
-{
-    HttpClient *client = userdata;
-    HttpSocket *sock = socket_of(client, fd);
-    uint32_t events = 0;
-
-    if (what == CURL_POLL_REMOVE) {
-        if (sock)
-            sock->idle = true;
-        return 0;
-    }
-    if (what & CURL_POLL_IN)
-        events |= EPOLLIN;
-    if (what & CURL_POLL_OUT)
-        events |= EPOLLOUT;
-    if (!sock) /* not from open_socket: one of the resolver's */
-        sock = socket_new(client, fd);
-    if (!sock)
-        return -1;
-    sock->idle = false;
-    if (!sock->source)
-        return sd_event_add_io(client->event, &sock->source, fd, events, on_socket, sock) < 0 ? -1 : 0;
-    sd_event_source_set_io_events(sock->source, events);
-    sd_event_source_set_enabled(sock->source, SD_EVENT_ON);
-    return 0;
-}
+static int on_timer(sd_event_source *source, uint64_t at, void *userdata);
+static int on_again(sd_event_source *source, void *userdata);
+static void client_end(HttpClient *client);
 
 /* --- client ------------------------------------------------------------- */
 
-static char *copy_string(const char *text, bool *failed)
+static const char *copy_string(const char *text, bool *failed)
 {
-    char *copy = text ? strdup(text) : NULL;
+    const char *copy = text ? strdup(text) : NULL;
 
     if (text && !copy)
         *failed = true;
@@ -262,39 +30,29 @@ static char *copy_string(const char *text, bool *failed)
 
 int http_client_new(sd_event *event, const HttpClientOptions *options, HttpClient **ret, InaError *error)
 {
-    static const HttpClientOptions none;
     bool failed = false;
 
     HttpClient *client = calloc(1, sizeof(*client));
-    if (!client || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-        free(client);
+    if (!client)
         return ina_error_errno(error, ENOMEM, "HTTP client");
-    }
-    if (!options)
-        options = &none;
     client->event = sd_event_ref(event);
-    client->wanted = client->armed = UINT64_MAX;
-    client->around = options->around;
-    client->userdata = options->userdata;
-    client->ca_file = copy_string(options->ca_file, &failed);
-    client->certificate_file = copy_string(options->certificate_file, &failed);
-    client->key_file = copy_string(options->key_file, &failed);
-    client->multi = curl_multi_init();
-    if (failed || !client->multi) {
-        http_client_free(client);
-        return ina_error_errno(error, ENOMEM, "HTTP client");
+    client->armed = UINT64_MAX;
+    if (options) {
+        client->options.ca_file = copy_string(options->ca_file, &failed);
+        client->options.certificate_file = copy_string(options->certificate_file, &failed);
+        client->options.key_file = copy_string(options->key_file, &failed);
+        client->options.connections_per_host = options->connections_per_host;
+        client->options.around = options->around;
+        client->options.userdata = options->userdata;
     }
-    unsigned connections = options->connections_per_host;
-    if (connections == 0)
-        connections = HTTP_CLIENT_CONNECTIONS_PER_HOST_MAX;
-    curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, on_curl_socket);
-    curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
-    curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_curl_timer);
-    curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client);
-    curl_multi_setopt(client->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
-    curl_multi_setopt(client->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)connections);
-    curl_multi_setopt(client->multi, CURLMOPT_MAXCONNECTS, (long)connections);
-    int r = sd_event_add_time(event, &client->timer, CLOCK_MONOTONIC, 0, 500, on_timer, client);
+    if (client->options.connections_per_host == 0)
+        client->options.connections_per_host = HTTP_CLIENT_CONNECTIONS_PER_HOST_MAX;
+    int r = failed ? ina_error_errno(error, ENOMEM, "HTTP client") : http_wire_new(client, &client->wire, error);
+    if (r < 0) {
+        http_client_free(client);
+        return r;
+    }
+    r = sd_event_add_time(event, &client->timer, CLOCK_MONOTONIC, 0, 500, on_timer, client);
     if (r >= 0)
         r = sd_event_source_set_enabled(client->timer, SD_EVENT_OFF);
     if (r >= 0)
@@ -309,79 +67,6 @@ int http_client_new(sd_event *event, const HttpClientOptions *options, HttpClien
     return 0;
 }
 
-static CURL *handle_new(HttpClient *client)
-{
-    if (client->n_idle > 0)
-        return client->idle[--client->n_idle];
-    CURL *easy = curl_easy_init();
-    if (!easy)
-        return NULL;
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, client->ca_file ? "http,https" : "http");
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
-    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, client);
-    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
-    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, client);
-    curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_file);
-    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    curl_easy_setopt(easy, CURLOPT_SSLCERT, client->certificate_file);
-    curl_easy_setopt(easy, CURLOPT_SSLKEY, client->key_file);
-    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    return easy;
-}
-
-static void handle_release(HttpClient *client, CURL *easy)
-{
-    if (!easy)
-        return;
-    if (client->n_idle < IDLE_HANDLES_MAX && !client->dead)
-        client->idle[client->n_idle++] = easy;
-    else
-        curl_easy_cleanup(easy);
-}
-
-static void fetch_free(InaHttpFetch *fetch)
-{
-    HttpClient *client = fetch->client;
-
-    if (fetch->added)
-        curl_multi_remove_handle(client->multi, fetch->easy);
-    handle_release(client, fetch->easy);
-    if (fetch->previous)
-        fetch->previous->next = fetch->next;
-    else
-        client->fetches = fetch->next;
-    if (fetch->next)
-        fetch->next->previous = fetch->previous;
-    client->n_fetches--;
-    buffer_free(&fetch->body);
-    free(fetch);
-}
-
-static void client_end(HttpClient *client)
-{
-    while (client->fetches)
-        fetch_free(client->fetches);
-    while (client->n_idle > 0)
-        curl_easy_cleanup(client->idle[--client->n_idle]);
-    if (client->multi)
-        curl_multi_cleanup(client->multi);
-    for (size_t i = 0; i < client->n_sockets; i++)
-        socket_forget(client, (int)i);
-    free(client->sockets);
-    sd_event_source_disable_unref(client->timer);
-    sd_event_source_disable_unref(client->again);
-    sd_event_unref(client->event);
-    free(client->ca_file);
-    free(client->certificate_file);
-    free(client->key_file);
-    free(client);
-    curl_global_cleanup();
-}
-
 HttpClient *http_client_free(HttpClient *client)
 {
     if (!client || client->dead)
@@ -392,315 +77,545 @@ HttpClient *http_client_free(HttpClient *client)
     return NULL;
 }
 
-/* --- fetching ----------------------------------------------------------- */
-
-static int fetch_fail(InaHttpFetch *fetch, int code, const char *problem, size_t limit)
+void http_client_enter(HttpClient *client)
 {
-    return ina_error_set(&fetch->error, code, "%s: %s %zu bytes", fetch->url, problem, limit);
+    client->depth++;
 }
 
-static void around(HttpClient *client, bool begins)
+static void free_gone(HttpClient *client)
 {
-    if (client->around)
-        client->around(client->userdata, begins);
+    for (InaHttpFetch *fetch = client->gone, *next; fetch; fetch = next) {
+        next = fetch->next;
+        buffer_free(&fetch->body);
+        free(fetch);
+    }
+    client->gone = NULL;
 }
 
-static size_t on_data(char *data, size_t one, size_t size, void *userdata)
+void http_client_leave(HttpClient *client)
 {
-    InaHttpFetch *fetch = userdata;
-    curl_off_t length = -1;
+    if (--client->depth > 0)
+        return;
+    if (client->dead) {
+        client_end(client);
+        return;
+    }
+    if (client->gone)
+        free_gone(client);
+    http_wire_sweep(client->wire);
+}
 
-    if (fetch->cancelled || fetch->client->dead)
-        return CURL_WRITEFUNC_ERROR;
-    if (fetch->received == 0 && !fetch->chunk) {
-        curl_easy_getinfo(fetch->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-        if (length > 0 && (uint64_t)length <= fetch->maximum)
-            buffer_reserve(&fetch->body, (size_t)length);
+uint64_t http_client_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+/* --- deadlines: a heap, the earliest first -------------------------------- */
+
+static void heap_put(HttpClient *client, size_t at, InaHttpFetch *fetch)
+{
+    client->deadlines[at] = fetch;
+    fetch->heap = at;
+}
+
+static void heap_up(HttpClient *client, size_t at, InaHttpFetch *fetch)
+{
+    while (at > 0 && client->deadlines[(at - 1) / 2]->deadline > fetch->deadline) {
+        heap_put(client, at, client->deadlines[(at - 1) / 2]);
+        at = (at - 1) / 2;
     }
-    if (size > fetch->maximum - fetch->received || (length > 0 && (uint64_t)length > fetch->maximum)) {
-        fetch_fail(fetch, EMSGSIZE, "the answer is larger than", fetch->maximum);
-        return CURL_WRITEFUNC_ERROR;
+    heap_put(client, at, fetch);
+}
+
+static void heap_down(HttpClient *client, size_t at, InaHttpFetch *fetch)
+{
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= client->n_deadlines)
+            break;
+        if (child + 1 < client->n_deadlines &&
+            client->deadlines[child + 1]->deadline < client->deadlines[child]->deadline)
+            child++;
+        if (client->deadlines[child]->deadline >= fetch->deadline)
+            break;
+        heap_put(client, at, client->deadlines[child]);
+        at = child;
     }
+    heap_put(client, at, fetch);
+}
+
+/* The timer is only ever set earlier, and finds out when it fires too early:
+ * most deadlines never come. */
+static void client_arm(HttpClient *client)
+{
+    if (client->n_deadlines == 0 || client->deadlines[0]->deadline >= client->armed)
+        return;
+    client->armed = client->deadlines[0]->deadline;
+    sd_event_source_set_time(client->timer, client->armed / 1000 + 1);
+    sd_event_source_set_enabled(client->timer, SD_EVENT_ONESHOT);
+}
+
+static int deadline_add(HttpClient *client, InaHttpFetch *fetch)
+{
+    if (fetch->deadline == UINT64_MAX)
+        return 0;
+    if (client->n_deadlines == client->deadlines_capacity) {
+        size_t capacity = client->deadlines_capacity ? client->deadlines_capacity * 2 : 16;
+        InaHttpFetch **grown = realloc(client->deadlines, capacity * sizeof(InaHttpFetch *));
+        if (!grown)
+            return -ENOMEM;
+        client->deadlines = grown;
+        client->deadlines_capacity = capacity;
+    }
+    heap_up(client, client->n_deadlines++, fetch);
+    client_arm(client);
+    return 0;
+}
+
+static void deadline_remove(HttpClient *client, InaHttpFetch *fetch)
+{
+    if (fetch->deadline == UINT64_MAX)
+        return;
+    InaHttpFetch *last = client->deadlines[--client->n_deadlines];
+    size_t at = fetch->heap;
+    fetch->deadline = UINT64_MAX;
+    if (last == fetch)
+        return;
+    if (at > 0 && client->deadlines[(at - 1) / 2]->deadline > last->deadline)
+        heap_up(client, at, last);
+    else
+        heap_down(client, at, last);
+}
+
+/* --- the ends of a fetch ------------------------------------------------ */
+
+/* Nothing refers to it any more but the dispatch that it may be in. */
+static void fetch_gone(InaHttpFetch *fetch)
+{
+    HttpClient *client = fetch->client;
+
+    deadline_remove(client, fetch);
+    fetch->gone = true;
+    if (fetch->previous)
+        fetch->previous->next = fetch->next;
+    else
+        client->fetches = fetch->next;
+    if (fetch->next)
+        fetch->next->previous = fetch->previous;
+    client->n_fetches--;
+    fetch->next = client->gone;
+    client->gone = fetch;
+}
+
+static void fetch_stop(InaHttpFetch *fetch)
+{
+    if (fetch->connection || fetch->host)
+        http_wire_cancel(fetch);
+    if (fetch->curl)
+        http_curl_cancel(fetch);
+}
+
+static void around(const HttpClient *client, bool begins)
+{
+    if (client->options.around)
+        client->options.around(client->options.userdata, begins);
+}
+
+static void fetch_tell(InaHttpFetch *fetch, const InaHttpResponse *response)
+{
+    fetch_gone(fetch);
+    if (!fetch->done || fetch->client->dead)
+        return;
+    around(fetch->client, true);
+    fetch->done(fetch->userdata, response);
+    around(fetch->client, false);
+}
+
+void http_fetch_done(InaHttpFetch *fetch, int status, const char *content_type)
+{
+    InaHttpResponse response = {.status = status,
+                                .content_type = content_type,
+                                .body = fetch->body.data ? fetch->body.data : "",
+                                .size = fetch->body.size};
+
+    if (fetch->gone)
+        return;
+    if (fetch->body.data)
+        fetch->body.data[fetch->body.size] = '\0';
+    fetch_tell(fetch, &response);
+}
+
+void http_fetch_fail(InaHttpFetch *fetch, int code, const char *format, ...)
+{
+    HttpClient *client = fetch->client;
+    InaHttpResponse response = {0};
+    char message[INA_ERROR_MESSAGE_MAX];
+    va_list arguments;
+
+    if (fetch->gone || fetch->error.code)
+        return;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    ina_error_set(&fetch->error, code, "%s %s: %s", fetch->method, fetch->url, message);
+    if (client->starting) {
+        fetch->next_failed = client->failed;
+        client->failed = fetch;
+        sd_event_source_set_enabled(client->again, SD_EVENT_ONESHOT);
+        return;
+    }
+    response.error = fetch->error;
+    fetch_tell(fetch, &response);
+}
+
+void http_fetch_fail_size(InaHttpFetch *fetch, int code)
+{
+    if (code == -EMSGSIZE)
+        http_fetch_fail(fetch, EMSGSIZE, "the answer is larger than %zu bytes", fetch->maximum);
+    else
+        http_fetch_fail(fetch, -code, "%s", strerror(-code));
+}
+
+int http_fetch_length(InaHttpFetch *fetch, uint64_t length)
+{
+    if (length > fetch->maximum)
+        return -EMSGSIZE;
+    if (!fetch->chunk && !buffer_reserve(&fetch->body, (size_t)length))
+        return -ENOMEM;
+    return 0;
+}
+
+int http_fetch_data(InaHttpFetch *fetch, const void *data, size_t size)
+{
+    if (fetch->gone || fetch->client->dead)
+        return -ECANCELED;
+    if (size > fetch->maximum - fetch->received)
+        return -EMSGSIZE;
     fetch->received += size;
     if (fetch->chunk) {
         around(fetch->client, true);
         fetch->chunk(fetch->userdata, data, size);
         around(fetch->client, false);
-        return fetch->cancelled || fetch->client->dead ? CURL_WRITEFUNC_ERROR : size;
+        return fetch->gone || fetch->client->dead ? -ECANCELED : 0;
     }
     buffer_append(&fetch->body, data, size);
-    if (fetch->body.failed) {
-        fetch_fail(fetch, ENOMEM, "no memory for", fetch->received);
-        return CURL_WRITEFUNC_ERROR;
-    }
-    return size;
+    return fetch->body.failed ? -ENOMEM : 0;
 }
 
-static int errno_of(CURL *easy, CURLcode code)
+void ina_http_fetch_cancel(InaHttpFetch *fetch)
 {
-    long number = 0;
-
-    switch (code) {
-    case CURLE_OPERATION_TIMEDOUT:
-        return ETIMEDOUT;
-    case CURLE_COULDNT_CONNECT:
-        curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &number);
-        return number > 0 ? (int)number : ECONNREFUSED;
-    case CURLE_COULDNT_RESOLVE_HOST:
-        return EHOSTUNREACH;
-    case CURLE_URL_MALFORMAT:
-        return EINVAL;
-    case CURLE_UNSUPPORTED_PROTOCOL:
-        return EPROTONOSUPPORT;
-    case CURLE_OUT_OF_MEMORY:
-        return ENOMEM;
-    case CURLE_SEND_ERROR:
-    case CURLE_RECV_ERROR:
-    case CURLE_GOT_NOTHING:
-    case CURLE_PARTIAL_FILE:
-        return ECONNRESET;
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CACERT_BADFILE:
-    case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_ISSUER_ERROR:
-        return EACCES;
-    default:
-        return EPROTO;
-    }
-}
-
-static void fetch_finish(InaHttpFetch *fetch, CURLcode code)
-{
-    InaHttpResponse response = {0};
-    long status = 0;
-    char *content_type = NULL;
-
-    if (fetch->cancelled || fetch->client->dead) {
-        fetch_free(fetch);
+    if (!fetch || fetch->gone)
         return;
-    }
-    if (code == CURLE_OK) {
-        curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &status);
-        curl_easy_getinfo(fetch->easy, CURLINFO_CONTENT_TYPE, &content_type);
-        response.status = (int)status;
-        response.content_type = content_type;
-        response.body = fetch->body.data ? fetch->body.data : "";
-        response.size = fetch->body.size;
-    } else if (fetch->error.code) {
-        response.error = fetch->error;
-    } else {
-        int number = errno_of(fetch->easy, code);
-        const char *message = fetch->message[0] ? fetch->message : curl_easy_strerror(code);
-        if (code == CURLE_COULDNT_CONNECT)
-            ina_error_errno(&response.error, number, "%s: %s", fetch->url, message);
-        else
-            ina_error_set(&response.error, number, "%s: %s", fetch->url, message);
-    }
-    if (fetch->done) {
-        around(fetch->client, true);
-        fetch->done(fetch->userdata, &response);
-        around(fetch->client, false);
-    }
-    fetch_free(fetch);
-}
-
-static bool fetch_add(InaHttpFetch *fetch)
-{
-    fetch->added = curl_multi_add_handle(fetch->client->multi, fetch->easy) == CURLM_OK;
-    return fetch->added;
-}
-
-static void fetch_later(InaHttpFetch *fetch)
-{
-    if (fetch->waits)
-        return;
-    fetch->waits = true;
-    fetch->next_late = fetch->client->late;
-    fetch->client->late = fetch;
-}
-
-/* curl has returned: do what was asked for meanwhile, tell what is done. */
-static void client_after(HttpClient *client)
-{
-    CURLMsg *message;
-    int left;
-
-    for (;;) {
-        InaHttpFetch *fetch = client->late;
-        if (fetch) {
-            client->late = fetch->next_late;
-            fetch->waits = false;
-            if (fetch->cancelled)
-                fetch_free(fetch);
-            else if (!client->dead && !fetch_add(fetch))
-                fetch_finish(fetch, CURLE_OUT_OF_MEMORY);
-            continue;
-        }
-        if (client->dead || !(message = curl_multi_info_read(client->multi, &left)))
+    HttpClient *client = fetch->client;
+    http_client_enter(client);
+    for (InaHttpFetch **at = &client->failed; *at; at = &(*at)->next_failed)
+        if (*at == fetch) {
+            *at = fetch->next_failed;
             break;
-        if (message->msg != CURLMSG_DONE)
-            continue;
-        CURLcode code = message->data.result;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&fetch);
-        curl_multi_remove_handle(client->multi, fetch->easy);
-        fetch->added = false;
-        fetch_finish(fetch, code);
-    }
-    if (--client->depth == 0 && client->dead)
-        client_end(client);
+        }
+    fetch_stop(fetch);
+    fetch_gone(fetch);
+    http_client_leave(client);
 }
 
-/* Copies URL, headers and body behind the fetch, NULL if there is no memory. */
-static InaHttpFetch *fetch_new(const InaHttpFetchOptions *options, size_t n_headers)
+static int on_again(sd_event_source *source, void *userdata)
 {
-    size_t url = strlen(options->url) + 1, size = url + options->body_size;
+    HttpClient *client = userdata;
+    InaHttpFetch *fetch;
 
-    for (size_t i = 0; i < n_headers; i++)
-        size += strlen(options->headers[i]) + 1;
-    InaHttpFetch *fetch = malloc(sizeof(*fetch) + size);
+    http_client_enter(client);
+    while (!client->dead && (fetch = client->failed)) {
+        InaHttpResponse response = {.error = fetch->error};
+        client->failed = fetch->next_failed;
+        fetch_tell(fetch, &response);
+    }
+    http_client_leave(client);
+    return 0;
+}
+
+static int on_timer(sd_event_source *source, uint64_t at, void *userdata)
+{
+    HttpClient *client = userdata;
+    uint64_t now = http_client_now();
+
+    client->armed = UINT64_MAX;
+    http_client_enter(client);
+    while (!client->dead && client->n_deadlines > 0 && client->deadlines[0]->deadline <= now) {
+        InaHttpFetch *fetch = client->deadlines[0];
+        deadline_remove(client, fetch);
+        if (fetch->error.code)
+            continue; /* failed already, and to be told so */
+        fetch_stop(fetch);
+        http_fetch_fail(fetch, ETIMEDOUT, "no whole answer within %.0f ms", (double)fetch->timeout / 1e6);
+    }
+    if (!client->dead)
+        client_arm(client);
+    http_client_leave(client);
+    return 0;
+}
+
+static void client_end(HttpClient *client)
+{
+    while (client->fetches) {
+        InaHttpFetch *fetch = client->fetches;
+        fetch_stop(fetch);
+        fetch_gone(fetch);
+    }
+    client->wire = http_wire_free(client->wire);
+    client->curl = http_curl_free(client->curl);
+    free_gone(client);
+    sd_event_source_disable_unref(client->timer);
+    sd_event_source_disable_unref(client->again);
+    sd_event_unref(client->event);
+    free(client->deadlines);
+    free((char *)client->options.ca_file);
+    free((char *)client->options.certificate_file);
+    free((char *)client->options.key_file);
+    free(client);
+}
+
+/* --- what is asked ------------------------------------------------------ */
+
+static int refuse_url(const char *url, const char *problem, InaError *error)
+{
+    return ina_error_set(error, EINVAL, "URL \"%.200s\": %s", url, problem);
+}
+
+static bool parse_port(const char *text, size_t size, uint16_t *ret)
+{
+    unsigned port = 0;
+
+    if (size == 0 || size > 5)
+        return false;
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        port = port * 10 + (unsigned)(text[i] - '0');
+    }
+    *ret = (uint16_t)port;
+    return port > 0 && port <= 65535;
+}
+
+/* Whether the authority is an address with a port, which needs no resolver. */
+static bool parse_literal(HttpTarget *target)
+{
+    const char *host = target->authority, *end = host + target->authority_size, *port = end;
+    char text[sizeof(target->host)];
+    struct in6_addr address;
+    bool six = host < end && *host == '[';
+
+    if (six) {
+        const char *bracket = memchr(host, ']', target->authority_size);
+        if (!bracket)
+            return false;
+        port = bracket + 1;
+        host++;
+        end = bracket;
+    } else {
+        const char *colon = memchr(host, ':', target->authority_size);
+        end = port = colon ? colon : end;
+    }
+    const char *last = target->authority + target->authority_size;
+    target->port = 80;
+    if (port < last && (*port != ':' || !parse_port(port + 1, (size_t)(last - port - 1), &target->port)))
+        return false;
+    if ((size_t)(end - host) >= sizeof(text))
+        return false;
+    *(char *)mempcpy(text, host, (size_t)(end - host)) = '\0';
+    if (inet_pton(six ? AF_INET6 : AF_INET, text, &address) != 1)
+        return false;
+    memcpy(target->host, text, sizeof(text));
+    snprintf(target->key, sizeof(target->key), six ? "[%s]:%u" : "%s:%u", text, target->port);
+    return true;
+}
+
+static int parse_target(const InaHttpFetchOptions *options, HttpTarget *ret, InaError *error)
+{
+    const char *url = options->url, *at;
+
+    *ret = (HttpTarget){.unix_socket = options->unix_socket};
+    if (strncmp(url, "http://", 7) == 0) {
+        at = url + 7;
+    } else if (strncmp(url, "https://", 8) == 0) {
+        at = url + 8;
+        ret->secure = true;
+    } else {
+        return refuse_url(url, "it must begin with http:// or https://", error);
+    }
+    for (const char *p = at; *p; p++)
+        if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7f)
+            return refuse_url(url, "blanks, control characters and letters beyond ASCII must be percent-encoded",
+                              error);
+    if (strlen(url) > URL_MAX)
+        return refuse_url(url, "it is too long", error);
+    ret->authority = at;
+    ret->authority_size = strcspn(at, "/?#");
+    ret->path = at + ret->authority_size;
+    ret->path_size = strcspn(ret->path, "#");
+    if (ret->authority_size == 0 || memchr(at, '@', ret->authority_size))
+        return refuse_url(url, "it needs a host, and no user", error);
+    if (options->unix_socket) {
+        if (strlen(options->unix_socket) >= 108)
+            return ina_error_set(error, ENAMETOOLONG, "%s is too long for a socket's path", options->unix_socket);
+        snprintf(ret->key, sizeof(ret->key), "unix:%s", options->unix_socket);
+        ret->literal = true;
+    } else {
+        ret->literal = parse_literal(ret);
+    }
+    return 0;
+}
+
+static bool is_token(const char *text)
+{
+    for (const char *p = text; *p; p++)
+        if (!((*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || *p == '-'))
+            return false;
+    return *text != '\0';
+}
+
+static int check_headers(const InaHttpFetchOptions *options, InaError *error)
+{
+    static const char *const ours[] = {"Content-Length:", "Transfer-Encoding:", "Expect:"};
+    size_t n = 0;
+
+    for (const char *const *header = options->headers; header && *header; header++) {
+        const char *colon = strchr(*header, ':');
+        if (++n > HTTP_FETCH_HEADERS_MAX)
+            return ina_error_set(error, E2BIG, "%s: more than %u headers", options->url, HTTP_FETCH_HEADERS_MAX);
+        if (!colon || colon == *header || strpbrk(*header, "\r\n") ||
+            strcspn(*header, " \t") < (size_t)(colon - *header))
+            return ina_error_set(error, EINVAL, "%s: \"%.100s\" is not a header: \"Name: value\" would be",
+                                 options->url, *header);
+        for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+            if (strncasecmp(*header, ours[i], strlen(ours[i])) == 0)
+                return ina_error_set(error, EINVAL, "%s: the header %s is not the caller's to set", options->url,
+                                     ours[i]);
+    }
+    return 0;
+}
+
+static const char *method_of(const InaHttpFetchOptions *options)
+{
+    if (options->method)
+        return options->method;
+    return options->body || options->body_size > 0 ? "POST" : "GET";
+}
+
+static char *append(char *at, const char *text)
+{
+    return mempcpy(at, text, strlen(text));
+}
+
+/* The whole request in one piece, so that it is one write. */
+static char *write_request(char *at, const InaHttpFetchOptions *options, const HttpTarget *target)
+{
+    const char *method = method_of(options);
+    bool has_host = false;
+
+    at = append(at, method);
+    at = append(at, target->path_size > 0 && target->path[0] == '/' ? " " : " /");
+    at = mempcpy(at, target->path, target->path_size);
+    at = append(at, " HTTP/1.1\r\n");
+    for (const char *const *header = options->headers; header && *header; header++) {
+        has_host |= strncasecmp(*header, "Host:", 5) == 0;
+        at = append(append(at, *header), "\r\n");
+    }
+    if (!has_host)
+        at = append(mempcpy(append(at, "Host: "), target->authority, target->authority_size), "\r\n");
+    if (options->body_size > 0 || options->body || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
+        strcmp(method, "PATCH") == 0)
+        at += sprintf(at, "Content-Length: %zu\r\n", options->body_size);
+    at = append(at, "\r\n");
+    return options->body_size > 0 ? mempcpy(at, options->body, options->body_size) : at;
+}
+
+/* Everything that `options` points to is copied behind the fetch. */
+static InaHttpFetch *fetch_new(const InaHttpFetchOptions *options, const HttpTarget *target, bool wire)
+{
+    const char *method = method_of(options);
+    size_t size = strlen(method) + strlen(options->url) + 2, body;
+
+    if (wire) {
+        size += strlen(method) + target->path_size + target->authority_size + 100;
+        for (const char *const *header = options->headers; header && *header; header++)
+            size += strlen(*header) + 2;
+    }
+    if (__builtin_add_overflow(size, options->body_size, &body))
+        return NULL;
+    InaHttpFetch *fetch = malloc(sizeof(*fetch) + body);
     if (!fetch)
         return NULL;
     memset(fetch, 0, sizeof(*fetch));
     char *at = fetch->data;
-    if (options->body_size > 0)
-        at = mempcpy(at, options->body, options->body_size);
+    fetch->method = at;
+    at = append(at, method);
+    *at++ = '\0';
     fetch->url = at;
-    at = mempcpy(at, options->url, url);
-    for (size_t i = 0; i < n_headers; i++) {
-        fetch->headers[i].data = at;
-        at = mempcpy(at, options->headers[i], strlen(options->headers[i]) + 1);
-    }
-    return fetch;
-}
-
-/* Whether one of the headers is "name:". */
-static bool has_header(const InaHttpFetch *fetch, size_t n, const char *name)
-{
-    size_t length = strlen(name);
-
-    for (size_t i = 0; i < n; i++)
-        if (strncasecmp(fetch->headers[i].data, name, length) == 0)
-            return true;
-    return false;
-}
-
-static void set_headers(InaHttpFetch *fetch, size_t n)
-{
-    static char accept[] = "Accept:", type[] = "Content-Type:", expect[] = "Expect:";
-    size_t given = n;
-
-    /* curl adds these by itself unless they are given, or given empty. */
-    if (!has_header(fetch, given, accept))
-        fetch->headers[n++].data = accept;
-    if (!has_header(fetch, given, type))
-        fetch->headers[n++].data = type;
-    fetch->headers[n++].data = expect;
-    for (size_t i = 0; i + 1 < n; i++)
-        fetch->headers[i].next = &fetch->headers[i + 1];
-    curl_easy_setopt(fetch->easy, CURLOPT_HTTPHEADER, fetch->headers);
-}
-
-static void set_method(InaHttpFetch *fetch, const InaHttpFetchOptions *options)
-{
-    CURL *easy = fetch->easy;
-    bool body = options->body || options->body_size > 0;
-    const char *method = options->method ? options->method : body ? "POST" : "GET";
-
-    curl_easy_setopt(easy, CURLOPT_NOBODY, 0L);
-    if (body || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0) {
-        curl_easy_setopt(easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)options->body_size);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, &fetch->data[0]);
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, strcmp(method, "POST") == 0 ? NULL : method);
-        if (options->body_size >= SEND_BUFFER_FROM)
-            curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, SEND_BUFFER);
-    } else if (strcmp(method, "HEAD") == 0) {
-        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, NULL);
-    } else {
-        curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, strcmp(method, "GET") == 0 ? NULL : method);
-    }
-}
-
-static void set_options(InaHttpFetch *fetch, const InaHttpFetchOptions *options)
-{
-    CURL *easy = fetch->easy;
-    uint64_t timeout = options->timeout ? options->timeout : DEFAULT_TIMEOUT;
-    /* In milliseconds, rounded up; 0 is curl's "none". */
-    uint64_t milliseconds = timeout == UINT64_MAX ? 0 : timeout / 1000000 + (timeout % 1000000 != 0);
-
-    if (milliseconds > INT32_MAX)
-        milliseconds = INT32_MAX;
-    curl_easy_setopt(easy, CURLOPT_URL, options->url);
-    curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, options->unix_socket);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)milliseconds);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, fetch);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, fetch->message);
-}
-
-InaHttpFetch *http_client_fetch(HttpClient *client, const InaHttpFetchOptions *options, InaError *error)
-{
-    size_t n_headers = 0;
-
-    if (client->dead || client->n_fetches == HTTP_CLIENT_FETCHES_MAX) {
-        ina_error_set(error, EAGAIN, "%s: %u requests are under way already", options->url, client->n_fetches);
-        return NULL;
-    }
-    if (strncmp(options->url, "http://", 7) != 0 && strncmp(options->url, "https://", 8) != 0) {
-        ina_error_set(error, EINVAL, "\"%s\" is not a URL: it begins with http:// or https://", options->url);
-        return NULL;
-    }
-    if (options->maximum > HTTP_CLIENT_RESPONSE_MAX && !options->chunk) {
-        ina_error_set(error, EINVAL, "%s: more than %u bytes cannot be collected", options->url,
-                      HTTP_CLIENT_RESPONSE_MAX);
-        return NULL;
-    }
-    while (options->headers && options->headers[n_headers])
-        if (strpbrk(options->headers[n_headers], "\r\n") || ++n_headers > HEADERS_MAX) {
-            ina_error_set(error, EINVAL, "%s: a header with a line break, or more than %u", options->url, HEADERS_MAX);
-            return NULL;
-        }
-    InaHttpFetch *fetch = fetch_new(options, n_headers);
-    CURL *easy = fetch ? handle_new(client) : NULL;
-    if (!easy) {
-        free(fetch);
-        ina_error_errno(error, ENOMEM, "%s", options->url);
-        return NULL;
-    }
-    fetch->client = client;
-    fetch->easy = easy;
+    at = append(at, options->url);
+    *at++ = '\0';
+    fetch->out = at;
+    if (wire)
+        at = write_request(at, options, target);
+    else if (options->body_size > 0)
+        at = mempcpy(at, options->body, options->body_size);
+    fetch->out_size = (size_t)(at - fetch->out);
     fetch->chunk = options->chunk;
     fetch->done = options->done;
     fetch->userdata = options->userdata;
     fetch->maximum = options->maximum ? options->maximum : options->chunk ? SIZE_MAX : DEFAULT_MAXIMUM;
+    fetch->timeout = options->timeout ? options->timeout : DEFAULT_TIMEOUT;
+    uint64_t now = http_client_now();
+    fetch->deadline = fetch->timeout > UINT64_MAX - now ? UINT64_MAX : now + fetch->timeout;
+    return fetch;
+}
+
+static int check_options(const HttpClient *client, const InaHttpFetchOptions *options, InaError *error)
+{
+    if (client->dead || client->n_fetches >= HTTP_CLIENT_FETCHES_MAX)
+        return ina_error_set(error, EAGAIN, "%s: %u requests are under way already", options->url, client->n_fetches);
+    if (options->maximum > HTTP_CLIENT_RESPONSE_MAX && !options->chunk)
+        return ina_error_set(error, EINVAL, "%s: more than %u bytes cannot be collected", options->url,
+                             HTTP_CLIENT_RESPONSE_MAX);
+    if (options->method && !is_token(options->method))
+        return ina_error_set(error, EINVAL, "%s: \"%.50s\" is not a method", options->url, options->method);
+    return check_headers(options, error);
+}
+
+InaHttpFetch *http_client_fetch(HttpClient *client, const InaHttpFetchOptions *options, InaError *error)
+{
+    HttpTarget target;
+
+    if (check_options(client, options, error) < 0 || parse_target(options, &target, error) < 0)
+        return NULL;
+    bool wire = target.literal && !target.secure;
+    if (!wire && !client->curl && http_curl_new(client, &client->curl, error) < 0)
+        return NULL;
+    InaHttpFetch *fetch = fetch_new(options, &target, wire);
+    if (!fetch || (fetch->client = client, deadline_add(client, fetch)) < 0) {
+        free(fetch);
+        ina_error_errno(error, ENOMEM, "%s", options->url);
+        return NULL;
+    }
     fetch->next = client->fetches;
     if (fetch->next)
         fetch->next->previous = fetch;
     client->fetches = fetch;
     client->n_fetches++;
-    set_options(fetch, options);
-    set_method(fetch, options);
-    set_headers(fetch, n_headers);
-    if (client->busy) {
-        fetch_later(fetch);
-    } else if (!fetch_add(fetch)) {
-        fetch_free(fetch);
-        ina_error_errno(error, ENOMEM, "%s", options->url);
-        return NULL;
-    }
-    return fetch;
-}
 
-void ina_http_fetch_cancel(InaHttpFetch *fetch)
-{
-    if (!fetch || fetch->cancelled)
-        return;
-    fetch->cancelled = true;
-    if (fetch->client->busy)
-        fetch_later(fetch);
+    http_client_enter(client);
+    bool nested = client->starting;
+    client->starting = true;
+    int r = 0;
+    if (wire)
+        http_wire_start(client->wire, fetch, &target);
     else
-        fetch_free(fetch);
+        r = http_curl_start(client->curl, fetch, options, error);
+    client->starting = nested;
+    if (r < 0)
+        fetch_gone(fetch);
+    http_client_leave(client);
+    return r < 0 ? NULL : fetch;
 }

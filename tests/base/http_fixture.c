@@ -176,6 +176,52 @@ void bare_until_closed(Fixture *fixture, int fd)
     }
 }
 
+/* --- bare servers ------------------------------------------------------- */
+
+int bare_listen(char *ret, size_t size)
+{
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof(four);
+
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&four, length), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&four, &length), 0);
+    snprintf(ret, size, "127.0.0.1:%u", ntohs(four.sin_port));
+    return fd;
+}
+
+bool bare_request(Fixture *fixture, int fd, char *text, size_t size)
+{
+    size_t n = 0;
+    uint64_t limit = fixture_now() + PATIENCE;
+
+    text[0] = '\0';
+    while (!strstr(text, "\r\n\r\n")) {
+        assert_true(fixture_now() < limit && n + 1 < size);
+        ssize_t got = recv(fd, text + n, 1, MSG_DONTWAIT);
+        if (got < 0 && errno == EAGAIN) {
+            sd_event_run(fixture->event, 5000);
+            continue;
+        }
+        if (got <= 0)
+            return false;
+        text[++n] = '\0';
+    }
+    return true;
+}
+
+int bare_accept(Fixture *fixture, int fd)
+{
+    char text[4096];
+    int peer = -1;
+
+    fixture_until(fixture, (peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0);
+    assert_true(bare_request(fixture, peer, text, sizeof(text)));
+    return peer;
+}
+
 /* --- our client --------------------------------------------------------- */
 
 void answer_done(void *userdata, const InaHttpResponse *response)

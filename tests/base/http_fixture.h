@@ -58,6 +58,15 @@ int bare_exchange(Fixture *fixture, const char *text);
 /* Whether the other side has closed, read to its end; runs the loop until then. */
 void bare_until_closed(Fixture *fixture, int fd);
 
+/* --- bare servers ------------------------------------------------------- */
+
+/* A listening socket on a free port, its address in `ret`. */
+int bare_listen(char *ret, size_t size);
+/* The next connection, with a whole request without a body read from it; runs the loop until then. */
+int bare_accept(Fixture *fixture, int fd);
+/* Reads a whole request (header only) from a connection; false when it was closed. */
+bool bare_request(Fixture *fixture, int fd, char *text, size_t size);
+
 /* --- our client --------------------------------------------------------- */
 
 typedef struct Answer {
