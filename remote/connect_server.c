@@ -49,6 +49,7 @@ struct ConnectServer {
 };
 
 static void handle(void *userdata, InaHttpRequest *request);
+static bool refuse_early(void *userdata, InaHttpRequest *request);
 
 /* --- what is exported --------------------------------------------------- */
 
@@ -136,6 +137,7 @@ int connect_server_new(Framework *framework, HttpServer *http, const ConnectServ
         connect_server_free(server);
         return r;
     }
+    http_server_set_guard(http, refuse_early, server);
     *ret = server;
     return 0;
 }
@@ -152,6 +154,7 @@ ConnectServer *connect_server_free(ConnectServer *server)
 {
     if (!server)
         return NULL;
+    http_server_set_guard(server->http, NULL, NULL);
     tracker_free(server->tracker);
     Exchange *exchange;
     while ((exchange = LIST_FIRST(&server->exchanges))) {
@@ -441,6 +444,26 @@ static void start(ConnectServer *server, InaHttpRequest *request, ServiceEntry *
     } else {
         ina_http_on_cancel(request, left, exchange);
     }
+}
+
+/* Before the body is read: nobody makes us keep megabytes without a token. */
+static bool refuse_early(void *userdata, InaHttpRequest *request)
+{
+    ConnectServer *server = userdata;
+    const char *path = ina_http_path(request) + 1;
+    char name[256];
+    size_t length = strcspn(path, "/");
+    if (length >= sizeof(name))
+        return false;
+    memcpy(name, path, length);
+    name[length] = 0;
+    Refusal refusal = {0};
+    bool json;
+    if (!map_get(server->services, name) ||
+        (check_token(server, request, &refusal) && check_head(request, &json, &refusal)))
+        return false;
+    refuse(request, refusal.status, refusal.code, refusal.message);
+    return true;
 }
 
 static void handle(void *userdata, InaHttpRequest *request)

@@ -5,7 +5,8 @@
  * by call_start, so one whose provider is being updated waits. A caller that
  * leaves cancels its call.
  *
- * All calls must carry the cluster's bearer token (compared in constant time). */
+ * All calls must carry the cluster's bearer token (compared in constant time).
+ * The HTTP server's guard is set to refuse others before their body is read. */
 #pragma once
 
 #include "base/http_server.h"
