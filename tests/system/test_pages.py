@@ -1,0 +1,199 @@
+"""The pages in a real browser, and what they refuse."""
+import csv
+import io
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import pytest
+from browser import open_browser
+from conftest import wait_for
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with open_browser() as one:
+        yield one
+
+
+@pytest.fixture
+def demonstrator(make_instance):
+    instance = make_instance(demonstrator=True).start()
+    wait_for(lambda: stored(instance) > 0, "the first stored result")
+    return instance
+
+
+def get(instance, path, headers=None):
+    """Status and body of a request that changes nothing."""
+    return ask(urllib.request.Request(instance.page + path, headers=headers or {}))
+
+
+def post(instance, path, fields, headers=None):
+    body = urllib.parse.urlencode(fields).encode()
+    return ask(urllib.request.Request(instance.page + path, data=body, headers=headers or {}, method="POST"))
+
+
+def ask(request):
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def stored(instance):
+    """Results of the last ten minutes, as the report counts them."""
+    status, body = get(instance, "/report/aggregate?intervals=1")
+    return json.loads(body)["intervals"][0]["count"] if status == 200 else 0
+
+
+def link(instance):
+    return instance.cli("link").stdout.strip()
+
+
+def cookie(instance):
+    """The session that a fresh link opens, as a Cookie header."""
+    with urllib.request.urlopen(link(instance), timeout=30) as answer:
+        return answer.headers["Set-Cookie"].split(";")[0]
+
+
+def number(text):
+    digits = "".join(c for c in text if c.isdigit() or c in ".")
+    return float(digits) if digits else 0.0
+
+
+def test_the_dashboard_shows_the_system_live_and_the_slider_steers_it(demonstrator, browser):
+    browser.open(link(demonstrator))
+    browser.wait("the dashboard", lambda: "dashboard.html" in browser.driver.current_url)
+    browser.wait("a live stream", lambda: browser.text("status") == "live")
+    browser.wait("one processor of one", lambda: browser.text("processors") == "1 / 1")
+    browser.wait("one producer of one", lambda: browser.text("producers") == "1 / 1")
+    browser.wait("results being stored", lambda: number(browser.text("stored-rate")) > 5)
+    browser.wait("a latency", lambda: number(browser.text("latency").split("/")[0]) > 0)
+    browser.wait("points in the queue's chart",
+                 lambda: browser.run("return charts.queue.chart.data.datasets[0]?.data.length || 0") > 2)
+    browser.move_slider("utilization", 50)
+    browser.wait("the actual utilization follows", lambda: "50.0 %" in browser.text("actual"))
+    browser.wait("more is stored", lambda: number(browser.text("stored-rate")) > 100)
+    browser.wait("the event of it", lambda: "preferred utilization set to 50 %" in browser.text("events"))
+    assert browser.console_errors() == []
+
+
+def test_producers_and_processors_are_added_and_taken_away(demonstrator, browser):
+    browser.open(link(demonstrator))
+    for kind in ("producer", "processor"):
+        browser.wait(f"the {kind} button", lambda: browser.find(f"#{kind}-more").is_enabled())
+        browser.find(f"#{kind}-more").click()
+        browser.wait(f"two {kind}s", lambda: browser.text(f"{kind}s") == "2 / 2")
+        browser.find(f"#{kind}-less").click()
+        browser.wait(f"one {kind} again", lambda: browser.text(f"{kind}s") == "1 / 1")
+    assert browser.console_errors() == []
+
+
+def test_every_page_opens_without_an_error_narrow_and_wide_light_and_dark(demonstrator, browser):
+    for width, dark in ((1280, False), (400, True)):
+        browser.resize(width, 900)
+        browser.set_dark(dark)
+        for page in ("/", "/dashboard.html", "/statistics.html", "/report.html", "/login.html"):
+            browser.open(demonstrator.page + page)
+            assert browser.all("header h1"), page
+            assert browser.run("return document.documentElement.scrollWidth <= window.innerWidth"), \
+                f"{page} is wider than {width} px"
+        assert browser.console_errors() == []
+    browser.resize(1280, 900)
+    browser.set_dark(False)
+
+
+def test_all_statistics_has_a_chart_for_every_part(demonstrator, browser):
+    browser.open(demonstrator.page + "/statistics.html")
+    for what in ("queue", "data store", "producer", "processor"):
+        browser.wait(f"a chart of the {what}",
+                     lambda: any(what in title.text.lower() for title in browser.all("#charts h2")))
+    assert browser.console_errors() == []
+
+
+def test_the_report_shows_aggregates_rows_and_exports(demonstrator, browser):
+    wait_for(lambda: stored(demonstrator) > 60, "more than a page of results")
+    browser.open(demonstrator.page + "/report.html")
+    browser.wait("a count", lambda: number(browser.text("count")) > 50)
+    browser.wait("rows", lambda: len(browser.all("#results tr")) == 50)
+    browser.find("#more").click()
+    browser.wait("more rows", lambda: len(browser.all("#results tr")) > 50)
+    row = browser.find("#results tr").text.split()
+    assert row[0].startswith("producer"), row
+    assert browser.console_errors() == []
+    _, text = get(demonstrator, "/report/results.csv")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) > 60
+    for one in rows:
+        assert float(one["result"]) == pytest.approx(float(one["value1"]) + float(one["value2"]))
+    _, lines = get(demonstrator, "/report/results.ndjson")
+    assert {"producer", "sequence", "result"} <= set(json.loads(lines.splitlines()[0]))
+
+
+def test_the_stream_resumes_when_the_viewer_was_killed(demonstrator, browser):
+    browser.open(demonstrator.page + "/dashboard.html")
+    browser.wait("a live stream", lambda: browser.text("status") == "live")
+    browser.run("window.stillHere = true")
+    demonstrator.cli("kill", "viewer")
+    browser.wait("the break is shown", lambda: "lost" in browser.text("status"))
+    browser.wait("live again", lambda: browser.text("status") == "live")
+    browser.wait("the history is there at once",
+                 lambda: browser.run("return charts.queue.chart.data.datasets[0]?.data.length || 0") > 2)
+
+
+def test_changes_need_a_session_looking_does_not(demonstrator):
+    assert get(demonstrator, "/coordinator/systemStats")[0] == 200
+    status, text = post(demonstrator, "/coordinator/utilisation", {"value": 50})
+    assert status == 401 and "inaetics link" in text
+    assert post(demonstrator, "/coordinator/utilisation", {"value": 50}, {"Cookie": cookie(demonstrator)})[0] == 204
+    wait_for(lambda: json.loads(get(demonstrator, "/coordinator/systemStats")[1])["productionRate"] == 50, "the new rate")
+
+
+def test_foreign_hosts_origins_and_forged_sessions_are_refused(demonstrator):
+    session = cookie(demonstrator)
+    host = demonstrator.page.removeprefix("http://")
+    fields = {"value": 60}
+    for headers, word in (({"Host": "evil.example:80"}, "Host"), ({"Origin": "http://evil.example"}, "Origin"),
+                          ({"Origin": "null"}, "Origin"), ({"Origin": f"http://{host}.evil.example"}, "Origin")):
+        status, text = post(demonstrator, "/coordinator/utilisation", fields, {"Cookie": session, **headers})
+        assert status == 403 and word in text, headers
+    own = {"Cookie": session, "Origin": demonstrator.page}
+    assert post(demonstrator, "/coordinator/utilisation", fields, own)[0] == 204
+    forged = session[:-1] + ("0" if session[-1] != "0" else "1")
+    assert post(demonstrator, "/coordinator/utilisation", fields, {"Cookie": forged})[0] == 401
+
+
+def test_a_link_opens_one_session_only(demonstrator):
+    once = link(demonstrator)
+    assert urllib.request.urlopen(once, timeout=30).headers["Set-Cookie"]
+    status, text = ask(urllib.request.Request(once))
+    assert status == 403 and "opened before" in text
+    status, text = ask(urllib.request.Request(once[:-2] + "00"))
+    assert status == 403 and "inaetics link" in text
+
+
+def test_the_original_endpoints_answer_as_they_did(demonstrator):
+    session = {"Cookie": cookie(demonstrator)}
+    assert set(json.loads(get(demonstrator, "/coordinator/systemStats")[1])) == {"productionRate", "processors", "producers"}
+    assert json.loads(get(demonstrator, "/coordinator/utilisation")[1])["name"] == "Utilization"
+    wait_for(lambda: "queue" in [one["name"] for one in json.loads(get(demonstrator, "/coordinator/statistics")[1])],
+             "the queue's statistics")
+    one = json.loads(get(demonstrator, "/coordinator/statistics?queue")[1])
+    assert [each["name"] for each in one] == ["queue"]
+    assert set(one[0]) == {"name", "displayName", "type", "unit", "timestamps", "values"}
+    assert len(one[0]["timestamps"]) <= 24
+    assert get(demonstrator, "/coordinator/nothing") == (404, "{}")
+    for value in ("", "abc", "101", "-1", "nan"):
+        assert post(demonstrator, "/coordinator/utilisation", {"value": value}, session)[0] == 400, value
+    assert post(demonstrator, "/coordinator/utilisation", {}, session)[0] == 400
+    assert post(demonstrator, "/coordinator/scaleProducer", {"value": 99}, session)[0] == 400
+
+
+def test_no_path_leads_out_of_the_pages(demonstrator):
+    for path in ("/../../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/www/../../x", "/.hidden", "/lib/../secret",
+                 "/lib/%2e%2e/%2e%2e/passwd"):
+        assert get(demonstrator, path)[0] in (400, 404), path
