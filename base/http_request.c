@@ -106,6 +106,10 @@ static enum MHD_Result find_argument(void *userdata, enum MHD_ValueKind kind, co
 {
     ArgumentSearch *search = userdata;
 
+    if (!search->name) {
+        search->value = value ? NULL : name;
+        return search->value ? MHD_NO : MHD_YES;
+    }
     if (!name || strcmp(name, search->name) != 0)
         return MHD_YES;
     search->value = value ? value : "";
@@ -117,7 +121,7 @@ const char *ina_http_query(const InaHttpRequest *request, const char *name)
     ArgumentSearch search = {.name = name};
 
     if (request->copy || !request->connection)
-        return lookup(request, MHD_GET_ARGUMENT_KIND, name);
+        return name ? lookup(request, MHD_GET_ARGUMENT_KIND, name) : NULL;
     /* libmicrohttpd's own look-up ignores case and hides "?name" without a value. */
     MHD_get_connection_values(request->connection->mhd, MHD_GET_ARGUMENT_KIND, find_argument, &search);
     return search.value;

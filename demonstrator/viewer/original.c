@@ -69,7 +69,7 @@ void original_handle(Viewer *viewer, InaHttpRequest *request)
         return;
     }
     if (strcmp(what, "/statistics") == 0) {
-        respond_json(request, 200, model_original_statistics(viewer->model, ina_http_query(request, "names")));
+        respond_json(request, 200, model_original_statistics(viewer->model, ina_http_query(request, NULL)));
     } else if (strcmp(what, "/systemStats") == 0) {
         respond_json(request, 200, model_original_system(viewer->model));
     } else if (strcmp(what, "/utilisation") == 0) {

@@ -35,7 +35,8 @@ typedef struct InaHttpMount {
 const char *ina_http_method(const InaHttpRequest *request);             /* "GET" */
 /* Percent-decoded, without "?"; begins with a slash, has no "." or ".." segment and no control character. */
 const char *ina_http_path(const InaHttpRequest *request);
-const char *ina_http_query(const InaHttpRequest *request, const char *name); /* decoded value; NULL if absent */
+/* Decoded value; NULL if absent. name NULL: the first argument that has no value, as "a,b" of "?a,b". */
+const char *ina_http_query(const InaHttpRequest *request, const char *name);
 const char *ina_http_header(const InaHttpRequest *request, const char *name); /* NULL if absent */
 const void *ina_http_body(const InaHttpRequest *request, size_t *ret_size); /* has a NUL behind it */
 const char *ina_http_peer(const InaHttpRequest *request);               /* "127.1.1.2:4711", "unix" */
