@@ -27,54 +27,118 @@ static int check_new(const Bundle *bundle, Revision *new, InaError *error)
     return bundle->state == BUNDLE_ACTIVE ? revision_load(new, error) : 0;
 }
 
+/* --- what worked must go on working ----------------------------------------- */
+
+typedef struct Comparison {
+    char **active; /* names of the old version's components that were */
+    size_t n_active;
+    int result;
+    InaError *error;
+} Comparison;
+
+static void note_active(void *userdata, const ComponentInfo *info)
+{
+    Comparison *comparison = userdata;
+
+    if (comparison->result < 0 || info->state != COMPONENT_ACTIVE)
+        return;
+    char **active = reallocarray(comparison->active, comparison->n_active + 1, sizeof *active);
+    if (active)
+        comparison->active = active;
+    if (!active || !(active[comparison->n_active] = strdup(info->component)))
+        comparison->result = ina_error_set(comparison->error, ENOMEM, "out of memory");
+    else
+        comparison->n_active++;
+}
+
+/* A component that misses something is no error of its own, but it is one when
+ * its predecessor ran: its users would have lost it by the update. */
+static void compare_state(void *userdata, const ComponentInfo *info)
+{
+    Comparison *comparison = userdata;
+
+    if (comparison->result < 0 || info->state == COMPONENT_ACTIVE)
+        return;
+    for (size_t i = 0; i < comparison->n_active; i++)
+        if (strcmp(comparison->active[i], info->component) == 0)
+            comparison->result =
+                ina_error_set(comparison->error, ENOTCONN, "component %s, which runs, would not run any more: %s",
+                              info->component, info->reason);
+}
+
+static void comparison_clear(Comparison *comparison)
+{
+    for (size_t i = 0; i < comparison->n_active; i++)
+        free(comparison->active[i]);
+    free(comparison->active);
+}
+
+/* --- from the old to the new ------------------------------------------------ */
+
 /* Runs the new version's components in the place of the old ones'; on failure
  * the old ones run again. */
-static int start_new(Bundle *bundle, Revision *new, ComponentSet *set, ComponentHandover *handover, InaError *error)
+static int start_new(Bundle *bundle, Revision *new, ComponentSet *set, ComponentHandover *handover,
+                     Comparison *comparison, InaError *error)
 {
     InaError back = {0};
 
     int r = configuration_check(all(bundle)->configuration, set, error);
     if (r == 0)
         r = components_start(set, handover, error);
+    if (r == 0) {
+        components_each_of(set, compare_state, comparison);
+        r = comparison->result;
+    }
     if (r == 0)
         r = bundle_record(bundle, new->digest, bundle->autostart, true, error);
     if (r == 0)
         return 0;
     (void)components_stop(set, handover);
-    (void)components_remove(set);
     if (components_start(bundle->set, handover, &back) < 0)
         logs_write(all(bundle)->logs, bundle->id, bundle_name(bundle), NULL, INA_LOG_ERROR, back.message);
+    return r;
+}
+
+/* Stops the old components and starts the new ones. */
+static int hand_over(Bundle *bundle, Revision *new, ComponentSet *set, InaError *error)
+{
+    Comparison comparison = {.error = error};
+    ComponentHandover *handover = NULL;
+
+    components_each_of(bundle->set, note_active, &comparison);
+    int r = comparison.result;
+    if (r == 0)
+        r = components_save(bundle->set, &handover, error);
+    if (r == 0) {
+        r = components_stop(bundle->set, handover);
+        if (r < 0) {
+            (void)ina_error_set(error, r, "bundles cannot change inside a component's function");
+            handover = components_resume(bundle->set, handover);
+        } else {
+            r = start_new(bundle, new, set, handover, &comparison, error);
+        }
+    }
+    if (r == 0) {
+        (void)components_remove(bundle->set);
+        bundle->set = set;
+    }
+    components_handover_free(handover);
+    comparison_clear(&comparison);
     return r;
 }
 
 static int replace_running(Bundle *bundle, Revision *new, InaError *error)
 {
     ComponentOwner owner = bundle_owner(bundle, new);
-    ComponentHandover *handover = NULL;
     ComponentSet *set = NULL;
 
     /* A table that is not sound shows here, while the old version runs. */
     int r = components_add(bundle->framework, &owner, new->table, &set, error);
     if (r < 0)
         return r;
-    r = components_save(bundle->set, &handover, error);
-    if (r < 0) {
+    r = hand_over(bundle, new, set, error);
+    if (r < 0)
         (void)components_remove(set);
-        return r;
-    }
-    r = components_stop(bundle->set, handover);
-    if (r < 0) {
-        (void)ina_error_set(error, r, "bundle %s cannot be stopped from within a component", bundle_name(bundle));
-        components_resume(bundle->set, handover);
-        (void)components_remove(set);
-        return r;
-    }
-    r = start_new(bundle, new, set, handover, error);
-    if (r == 0) {
-        (void)components_remove(bundle->set);
-        bundle->set = set;
-    }
-    components_handover_free(handover);
     return r;
 }
 
