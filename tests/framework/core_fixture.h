@@ -3,6 +3,7 @@
 
 #include "echo.service.h"
 #include "echo_next.service.h"
+#include "framework/call.h"
 #include "framework/internal.h"
 #include "framework/registry.h"
 #include "unit.h"
