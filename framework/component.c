@@ -215,7 +215,9 @@ static int come_up(Component *component, InaError *error)
             requirement_bind_all(requirement);
     }
     for (size_t i = 0; i < component->class->n_provides; i++) {
-        int r = component->provided[i].enabled ? component_publish(component, i, error) : 0;
+        /* One that was withdrawn and offered again meanwhile is there. */
+        const Provided *provided = &component->provided[i];
+        int r = provided->enabled && provided->entry == NULL ? component_publish(component, i, error) : 0;
         if (r < 0)
             return r;
     }
