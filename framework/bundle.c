@@ -64,7 +64,7 @@ static int start_components(Bundle *bundle, StartMode mode, InaError *error)
     int r = components_add(bundle->framework, &owner, bundle->revision->table, &bundle->set, error);
     if (r < 0)
         return r;
-    r = configuration_check(all(bundle)->configuration, bundle->set, error);
+    r = configuration_check(all(bundle)->configuration, bundle->revision->table, error);
     if (r == 0 || mode == START_TOLERANT) {
         InaError why = {0};
         int started = components_start(bundle->set, NULL, &why);

@@ -22,6 +22,8 @@ struct Configuration {
     Framework *framework;
     char *path;      /* of the values changed at run time */
     json_t *changed; /* {"component": {"key": "text"}} */
+    json_t *held;    /* {"component": {"key": ["text", "source"]}}, while an update is under way */
+    bool recalling;  /* lookups of components in it answer with it */
     Map *files;      /* of component names to ConfigurationFile */
     char source[512];
 };
@@ -95,6 +97,7 @@ Configuration *configuration_free(Configuration *configuration)
     }
     map_free(configuration->files);
     json_decref(configuration->changed);
+    json_decref(configuration->held);
     free(configuration->path);
     free(configuration);
     return NULL;
@@ -234,13 +237,27 @@ static int from_environment(Configuration *configuration, const char *component,
     return r;
 }
 
+static int recall(Configuration *configuration, const json_t *values, const char *key, char **ret_value,
+                  const char **ret_source, InaError *error)
+{
+    const json_t *pair = json_object_get(values, key);
+    if (!pair)
+        return 0;
+    *ret_source = json_string_value(json_array_get(pair, 1));
+    *ret_value = strdup(json_string_value(json_array_get(pair, 0)));
+    return *ret_value ? 1 : no_memory(error);
+}
+
 int configuration_lookup(Configuration *configuration, const char *component, const char *key, char **ret_value,
                          const char **ret_source, InaError *error)
 {
+    const json_t *held = configuration->recalling ? json_object_get(configuration->held, component) : NULL;
     const char *changed = json_string_value(json_object_get(json_object_get(configuration->changed, component), key));
     json_t *values;
     int r;
 
+    if (held)
+        return recall(configuration, held, key, ret_value, ret_source, error);
     *ret_source = configuration->source;
     if (changed) {
         *ret_source = "changed at run time";
@@ -265,17 +282,34 @@ int configuration_lookup(Configuration *configuration, const char *component, co
 
 /* --- checking -------------------------------------------------------------- */
 
-static int check_file(Configuration *configuration, const char *component, InaError *error)
+static bool has_key(const InaComponentClass *class, const char *key)
+{
+    for (size_t i = 0; i < class->n_config; i++)
+        if (strcmp(class->config[i].key, key) == 0)
+            return true;
+    return false;
+}
+
+static int unknown_key(const InaComponentClass *class, const char *key, InaError *error)
+{
+    char known[300] = "";
+
+    for (size_t i = 0, size = 0; i < class->n_config && size < sizeof known; i++)
+        size += (size_t)snprintf(known + size, sizeof known - size, "%s%s", i > 0 ? ", " : "", class->config[i].key);
+    return ina_error_set(error, EINVAL, "%s.json: component %s has no key '%.60s'; it has: %s", class->name,
+                         class->name, key, *known ? known : "none");
+}
+
+static int check_file(Configuration *configuration, const InaComponentClass *class, InaError *error)
 {
     json_t *values, *value;
     const char *key;
-    InaError why = {0};
 
-    int r = file_values(configuration, component, &values, error);
+    int r = file_values(configuration, class->name, &values, error);
     json_object_foreach(values, key, value)
     {
-        if (r == 0 && components_configuration_check(configuration->framework, component, key, "", &why) == -ENOENT)
-            r = ina_error_set(error, EINVAL, "%s.json: %.400s", component, why.message);
+        if (r == 0 && !has_key(class, key))
+            r = unknown_key(class, key, error);
     }
     return r;
 }
@@ -288,14 +322,18 @@ typedef struct KeySearch {
     bool found;
 } KeySearch;
 
-static void compare_key(void *userdata, const InaConfig *config, const char *value, const char *source)
+static void compare_key(KeySearch *search, const char *key)
 {
-    KeySearch *search = userdata;
-    char *name = variable_name(search->component, config->key);
+    char *name = variable_name(search->component, key);
 
     if (name && strlen(name) == search->length && strncmp(name, search->variable, search->length) == 0)
         search->found = true;
     free(name);
+}
+
+static void compare_config(void *userdata, const InaConfig *config, const char *value, const char *source)
+{
+    compare_key(userdata, config->key);
 }
 
 static void search_component(void *userdata, const ComponentInfo *info)
@@ -303,52 +341,76 @@ static void search_component(void *userdata, const ComponentInfo *info)
     KeySearch *search = userdata;
 
     search->component = info->component;
-    (void)components_configuration_each(search->framework, info->component, compare_key, search);
+    (void)components_configuration_each(search->framework, info->component, compare_config, search);
 }
 
-/* A variable that begins as those of this component but is no key of any
- * component ("a-b" may have one that begins as those of "a"): worth a word,
+/* A variable that begins as those of this component but is no key of it or of
+ * any other ("a-b" may have one that begins as those of "a"): worth a word,
  * not a refusal, the environment is not ours alone. */
-static void check_environment(Configuration *configuration, const char *component)
+static void check_environment(Configuration *configuration, const InaComponentClass *class)
 {
     Framework *framework = configuration->framework;
-    char *prefix = variable_name(component, ""), message[256];
+    char *prefix = variable_name(class->name, ""), message[256];
 
     for (char **variable = environ; prefix && framework->environment && *variable; variable++) {
-        KeySearch search = {.framework = framework, .variable = *variable, .length = strcspn(*variable, "=")};
+        KeySearch search = {framework, class->name, *variable, strcspn(*variable, "="), false};
         if (strncmp(*variable, prefix, strlen(prefix)) != 0)
             continue;
+        for (size_t i = 0; i < class->n_config; i++)
+            compare_key(&search, class->config[i].key);
         components_each(framework, search_component, &search);
         if (search.found)
             continue;
         (void)snprintf(message, sizeof message, "environment %.*s: component %s has no such key", (int)search.length,
-                       *variable, component);
-        logs_write(framework->bundles->logs, 0, "framework", component, INA_LOG_WARNING, message);
+                       *variable, class->name);
+        logs_write(framework->bundles->logs, 0, "framework", class->name, INA_LOG_WARNING, message);
     }
     free(prefix);
 }
 
-typedef struct Check {
-    Configuration *configuration;
-    int result;
-    InaError *error;
-} Check;
-
-static void check_component(void *userdata, const ComponentInfo *info)
+int configuration_check(Configuration *configuration, const InaBundleTable *table, InaError *error)
 {
-    Check *check = userdata;
-
-    if (check->result == 0)
-        check->result = check_file(check->configuration, info->component, check->error);
-    check_environment(check->configuration, info->component);
+    for (size_t i = 0; i < table->n_components; i++) {
+        int r = check_file(configuration, &table->components[i], error);
+        if (r < 0)
+            return r;
+        check_environment(configuration, &table->components[i]);
+    }
+    return 0;
 }
 
-int configuration_check(Configuration *configuration, ComponentSet *set, InaError *error)
-{
-    Check check = {configuration, 0, error};
+/* --- holding for the way back ------------------------------------------------ */
 
-    components_each_of(set, check_component, &check);
-    return check.result;
+/* A default is not held: nothing was configured, and nothing is. */
+static void hold_value(void *userdata, const InaConfig *config, const char *value, const char *source)
+{
+    if (strcmp(source, "default") != 0 && strcmp(source, "missing") != 0)
+        (void)json_object_set_new(userdata, config->key, json_pack("[s, s]", value, source));
+}
+
+int configuration_hold(Configuration *configuration, const InaBundleTable *table, InaError *error)
+{
+    json_decref(configuration->held);
+    configuration->held = json_object();
+    for (size_t i = 0; i < table->n_components; i++) {
+        json_t *values = json_object();
+        if (json_object_set_new(configuration->held, table->components[i].name, values) < 0)
+            return no_memory(error);
+        (void)components_configuration_each(configuration->framework, table->components[i].name, hold_value, values);
+    }
+    return 0;
+}
+
+void configuration_recall(Configuration *configuration, bool recalling)
+{
+    configuration->recalling = recalling;
+}
+
+void configuration_release(Configuration *configuration)
+{
+    json_decref(configuration->held);
+    configuration->held = NULL;
+    configuration->recalling = false;
 }
 
 /* --- changing at run time -------------------------------------------------- */
@@ -389,6 +451,29 @@ static int check_value(const Configuration *configuration, const char *component
     return r == -EINVAL && !value ? 0 : r;
 }
 
+typedef struct StateSearch {
+    const char *component;
+    bool active;
+} StateSearch;
+
+static void search_active(void *userdata, const ComponentInfo *info)
+{
+    StateSearch *search = userdata;
+    search->active =
+        search->active || (info->state == COMPONENT_ACTIVE && strcmp(info->component, search->component) == 0);
+}
+
+/* Gives the component what is configured now. One that does not run yet may
+ * have more that is wrong: that must not keep a right value out. */
+static int apply(const Configuration *configuration, const char *component, InaError *error)
+{
+    StateSearch search = {.component = component};
+
+    components_each(configuration->framework, search_active, &search);
+    int r = components_configured(configuration->framework, component, search.active ? error : NULL);
+    return search.active || r == -EBUSY ? r : 0;
+}
+
 int configuration_set(Configuration *configuration, const char *component, const char *key, const char *value,
                       bool *ret_pending, InaError *error)
 {
@@ -407,7 +492,7 @@ int configuration_set(Configuration *configuration, const char *component, const
     if (r < 0)
         r = no_memory(error);
     if (r == 0 && !pending)
-        r = components_configured(configuration->framework, component, error);
+        r = apply(configuration, component, error);
     if (r == 0)
         r = save_changed(configuration, error);
     if (r < 0) {

@@ -20,9 +20,15 @@ int configuration_new(Framework *framework, const char *cache_folder, Configurat
 /* The framework's hook (internal.h). */
 int configuration_lookup(Configuration *configuration, const char *component, const char *key, char **ret_value,
                          const char **ret_source, InaError *error);
-/* Whether the files of a set's components name only keys they have. What the
+/* Whether the files of a bundle's components name only keys they have. What the
  * environment says of keys they do not have is logged. */
-int configuration_check(Configuration *configuration, ComponentSet *set, InaError *error);
+int configuration_check(Configuration *configuration, const InaBundleTable *table, InaError *error);
+/* For an update: remembers the values that a bundle's components have now. While
+ * recalling, lookups for them are answered from there, whatever has become of
+ * files and environment: the old version, should it come back, gets what it had. */
+int configuration_hold(Configuration *configuration, const InaBundleTable *table, InaError *error);
+void configuration_recall(Configuration *configuration, bool recalling);
+void configuration_release(Configuration *configuration);
 /* Sets a value at run time (NULL: as if it had never been set), applies it and
  * keeps it. On failure, also the component's, all is as before. `ret_pending`:
  * there is no such component now, the value is checked when it comes. */

@@ -55,8 +55,8 @@ static int run_lb(void *self, int argc, char *const *argv, InaShellOutput *outpu
 
 static void print_component(void *userdata, const ComponentInfo *info)
 {
-    ina_shell_print(userdata, "%4lld  %-14s %-24s %s\n", (long long)info->bundle_id, component_state_name(info->state),
-                    info->component, info->reason);
+    ina_shell_print(userdata, info->reason && *info->reason ? "%4lld  %-14s %-24s %s\n" : "%4lld  %-14s %s\n",
+                    (long long)info->bundle_id, component_state_name(info->state), info->component, info->reason);
 }
 
 static void print_wires(const Bundle *bundle, const Candidate *candidate, InaShellOutput *output)
@@ -67,7 +67,7 @@ static void print_wires(const Bundle *bundle, const Candidate *candidate, InaShe
     for (size_t i = 0; i < description->n_requirements; i++) {
         const Requirement *requirement = &description->requirements[i];
         int wire = candidate->wires[i];
-        ina_shell_print(output, "  requires %s %s: %s\n", requirement->space,
+        ina_shell_print(output, "  requires %s%s%s: %s\n", requirement->space, requirement->filter ? " " : "",
                         requirement->filter ? requirement->filter : "",
                         wire >= 0                    ? bundle_name(bundles->list[wire])
                         : wire == RESOLVER_FRAMEWORK ? "the framework"

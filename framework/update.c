@@ -82,9 +82,7 @@ static int start_new(Bundle *bundle, Revision *new, ComponentSet *set, Component
 {
     InaError back = {0};
 
-    int r = configuration_check(all(bundle)->configuration, set, error);
-    if (r == 0)
-        r = components_start(set, handover, error);
+    int r = components_start(set, handover, error);
     if (r == 0) {
         components_each_of(set, compare_state, comparison);
         r = comparison->result;
@@ -94,6 +92,7 @@ static int start_new(Bundle *bundle, Revision *new, ComponentSet *set, Component
     if (r == 0)
         return 0;
     (void)components_stop(set, handover);
+    configuration_recall(all(bundle)->configuration, true);
     if (components_start(bundle->set, handover, &back) < 0)
         logs_write(all(bundle)->logs, bundle->id, bundle_name(bundle), NULL, INA_LOG_ERROR, back.message);
     return r;
@@ -132,13 +131,18 @@ static int replace_running(Bundle *bundle, Revision *new, InaError *error)
     ComponentOwner owner = bundle_owner(bundle, new);
     ComponentSet *set = NULL;
 
+    int r = configuration_check(all(bundle)->configuration, new->table, error);
+    if (r == 0)
+        r = configuration_hold(all(bundle)->configuration, bundle->revision->table, error);
     /* A table that is not sound shows here, while the old version runs. */
-    int r = components_add(bundle->framework, &owner, new->table, &set, error);
-    if (r < 0)
-        return r;
-    r = hand_over(bundle, new, set, error);
-    if (r < 0)
-        (void)components_remove(set);
+    if (r == 0)
+        r = components_add(bundle->framework, &owner, new->table, &set, error);
+    if (r == 0) {
+        r = hand_over(bundle, new, set, error);
+        if (r < 0)
+            (void)components_remove(set);
+    }
+    configuration_release(all(bundle)->configuration);
     return r;
 }
 
