@@ -44,6 +44,7 @@ int command_up(const Arguments *arguments, Instance *instance);
 int command_down(const Arguments *arguments, Instance *instance);
 int command_link(const Arguments *arguments, Instance *instance);
 int command_token(const Arguments *arguments, Instance *instance);
+int command_password(const Arguments *arguments, Instance *instance);
 int command_verify(const Arguments *arguments, Instance *instance);
 /* pods.c */
 int command_pods(const Arguments *arguments, Instance *instance);

@@ -10,21 +10,30 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sodium.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <termios.h>
 
 #define DOWN_WAIT_MS 75000
 #define STATE_SIZE_MAX 65536
+#define PASSWORD_MIN   8
+#define PASSWORD_MAX   1024
+
+static bool has_password(const Instance *instance)
+{
+    const char *given = getenv("INAETICS_PASSWORD_FILE");
+    AUTO_FREE char *path = instance_path(instance, "password");
+    return access(given && given[0] ? given : path ? path : "", R_OK) == 0;
+}
 
 int command_up(const Arguments *arguments, Instance *instance)
 {
     InaError error = {0};
-    const char *password = getenv("INAETICS_PASSWORD_FILE");
-    if (arguments->listen && (!password || access(password, R_OK) < 0))
-        return cli_fail(
-            "--listen %s would show the pages to others, so a login is needed: set INAETICS_PASSWORD_FILE to "
-            "a file that holds the hash of a password",
-            arguments->listen);
+    if (arguments->listen && !has_password(instance))
+        return cli_fail("--listen %s would show the pages to others, so a login is needed: set its password with "
+                        "`inaetics password`",
+                        arguments->listen);
     UpOptions options = {
         .instance = instance,
         .listen = arguments->listen,
@@ -99,6 +108,50 @@ int command_link(const Arguments *arguments, Instance *instance)
     if (status == CLI_OK)
         printf("%s/?session=%s\n", page, token);
     return status;
+}
+
+/* Without echo when it is typed; malloc'ed, NULL at the end of input. */
+static char *read_password(void)
+{
+    struct termios old, silent;
+    bool typed = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &old) == 0;
+    if (typed) {
+        fputs("Password: ", stderr);
+        silent = old;
+        silent.c_lflag &= ~(tcflag_t)ECHO;
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+    }
+    char *text = NULL;
+    size_t room = 0;
+    ssize_t size = getline(&text, &room, stdin);
+    if (typed) {
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
+        fputc('\n', stderr);
+    }
+    if (size < 0) {
+        free(text);
+        return NULL;
+    }
+    text[strcspn(text, "\r\n")] = '\0';
+    return text;
+}
+
+int command_password(const Arguments *arguments, Instance *instance)
+{
+    InaError error = {0};
+    char hash[crypto_pwhash_STRBYTES];
+    AUTO_FREE char *text = read_password(), *path = instance_path(instance, "password");
+    size_t length = text ? strlen(text) : 0;
+    if (length < PASSWORD_MIN || length > PASSWORD_MAX)
+        return cli_fail("the password has %zu bytes; allowed are %d to %d", length, PASSWORD_MIN, PASSWORD_MAX);
+    if (!path || sodium_init() < 0 ||
+        crypto_pwhash_str(hash, text, length, crypto_pwhash_OPSLIMIT_INTERACTIVE, crypto_pwhash_MEMLIMIT_INTERACTIVE) < 0)
+        return cli_fail("out of memory");
+    sodium_memzero(text, length);
+    if (folder_make(instance->data, 0700, &error) < 0 || file_write(path, hash, strlen(hash), 0600, &error) < 0)
+        return cli_fail("%s", error.message);
+    fprintf(stderr, "The password is set; it holds from the next `inaetics up` on.\n");
+    return CLI_OK;
 }
 
 int command_verify(const Arguments *arguments, Instance *instance)

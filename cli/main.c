@@ -10,7 +10,7 @@
 static const Command commands[] = {
     {"up", "", "start everything and stay in the foreground; Ctrl-C ends it",
      "  --listen ADDRESS    offer the pages at this address too (containers, other machines);\n"
-     "                      needs a login: INAETICS_PASSWORD_FILE\n"
+     "                      needs a login, see `inaetics password`\n"
      "  --etcd PROGRAM      the etcd to run (default: $INAETICS_ETCD_PROGRAM, what ./run fetched, $PATH)\n"
      "  --deployment DIR    manifests to put into the data folder (default: the demonstrator's; \"\": none)\n"
      "  --bundles DIR       bundles that manifests name below bundles/ (default: the demonstrator's)\n"
@@ -64,6 +64,13 @@ static const Command commands[] = {
      "  curl -H \"Authorization: Bearer $(inaetics token)\" -H 'Content-Type: application/json' \\\n"
      "       -d '{}' http://127.1.1.2:8080/demonstrator.v1.Queue/Status\n",
      " ", 0, 0, command_token},
+    {"password", "", "set the password of the pages' login (needed by `inaetics up --listen`)",
+     "Reads a line from stdin and keeps its hash (Argon2id) in DATA/password.\n"
+     "\n"
+     "examples:\n"
+     "  inaetics password\n"
+     "  pwgen -s 20 1 | tee /dev/tty | inaetics password\n",
+     " ", 0, 0, command_password},
     {"verify", "[OPTIONS]", "compare what producers were promised with what is stored",
      "Runs inaetics-verify on the data folder; `inaetics-verify --help` has its options.\n"
      "\n"
@@ -96,7 +103,7 @@ static void print_help(void)
          "\n"
          "usage: inaetics COMMAND [ARGUMENTS] [OPTIONS]\n");
     for (size_t i = 0; i < COMMANDS; i++)
-        printf("  %-7s %-11s %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
+        printf("  %-8s %-11s %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
     puts("\n"
          "`inaetics COMMAND --help` shows its options and examples. Common to all:");
     fputs(common_help, stdout);

@@ -128,6 +128,18 @@ static int set_volume(Environment *environment, const ContainerOptions *options,
     return environment_set(environment, name, folder, error);
 }
 
+/* $INAETICS_PASSWORD_FILE as `inaetics up` was given it, else what `inaetics password` made. */
+static int set_password_file(Environment *environment, const Instance *instance, InaError *error)
+{
+    const char *given = getenv("INAETICS_PASSWORD_FILE");
+    AUTO_FREE char *path = instance_path(instance, "password");
+    if (given && given[0] != '\0')
+        return environment_set(environment, "INAETICS_PASSWORD_FILE", given, error);
+    if (!path)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    return access(path, R_OK) == 0 ? environment_set(environment, "INAETICS_PASSWORD_FILE", path, error) : 0;
+}
+
 static int set_own(Environment *environment, const ContainerOptions *options, InaError *error)
 {
     /* Tools that test programs read these; they change nothing else. */
@@ -147,7 +159,7 @@ static int set_own(Environment *environment, const ContainerOptions *options, In
         (r = set_path(environment, "INAETICS_TOKEN_FILE", instance, "token", error)) < 0 ||
         (r = set_path(environment, "INAETICS_SESSION_FILE", instance, "session", error)) < 0 ||
         (r = set_path(environment, "INAETICS_NODE", instance, "node.sock", error)) < 0 ||
-        (r = environment_inherit(environment, "INAETICS_PASSWORD_FILE", error)) < 0 ||
+        (r = set_password_file(environment, instance, error)) < 0 ||
         (r = set_agent_id(environment, options, error)) < 0)
         return r;
     return set_listen(environment, options, error);

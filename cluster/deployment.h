@@ -2,7 +2,7 @@
  * folder, at first start and when they changed, but never over what the user
  * edited or removed.
  *
- * A file with the annotation "inaetics/replicas" goes to templates/ and is
+ * A file with the annotation "inaetics.org/replicas" goes to templates/ and is
  * multiplied that many times, any other to manifests/. DATA/deployment.json
  * holds the digest of each file as it was put there. */
 #pragma once

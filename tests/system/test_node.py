@@ -250,7 +250,7 @@ def test_logs_are_rotated_and_bounded(node):
 
 def template(instance, maximum="4"):
     instance.pod("worker", "sleep 1000", folder=instance.templates,
-                 annotations={"inaetics/replicas": "1", "inaetics/maximum-replicas": maximum})
+                 annotations={"inaetics.org/replicas": "1", "inaetics.org/maximum": maximum})
 
 
 def names(instance):
@@ -286,7 +286,7 @@ def test_a_changed_template_changes_its_pods(node):
     template(node)
     node.cli("scale", "worker", 1)
     node.wait_running("worker-0")
-    node.pod("worker", "echo changed; sleep 1000", folder=node.templates, annotations={"inaetics/replicas": "1"})
+    node.pod("worker", "echo changed; sleep 1000", folder=node.templates, annotations={"inaetics.org/replicas": "1"})
     wait_for(lambda: "changed" in node.cli("logs", "worker-0", check=False).stdout, "the pod follows")
 
 

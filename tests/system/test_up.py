@@ -166,10 +166,11 @@ def test_the_link_is_printed_when_the_page_answers(instance):
     instance.start()
     with socket.create_connection(("127.0.0.1", 8080 + instance.number)):
         pass
-    link = instance.cli("link").stdout.strip()
-    assert link.startswith(f"{instance.page}/?session=")
-    assert link in instance.output()
-    assert (instance.data / "session").read_text().strip() == link.split("=")[1]
+    printed = re.search(re.escape(instance.page) + r"/\?session=([0-9a-f]{32})\.[0-9a-f]{64}\n", instance.output())
+    link = instance.cli("link").stdout
+    again = re.fullmatch(re.escape(instance.page) + r"/\?session=([0-9a-f]{32})\.[0-9a-f]{64}\n", link)
+    assert printed and again and printed[1] != again[1], "each link is another, since it works once"
+    assert (instance.data / "session").read_text().strip() not in instance.output(), "the secret is not shown"
 
 
 def test_a_second_up_on_the_same_data_says_so(instance):
@@ -201,10 +202,34 @@ def test_down_ends_it_and_waits(instance):
 
 
 def test_listening_beyond_loopback_is_refused_without_a_login(instance):
-    instance.environment.pop("INAETICS_PASSWORD_FILE", None)
     result = instance.cli("up", "--listen", "0.0.0.0", check=False)
     assert result.returncode == 1
-    assert "INAETICS_PASSWORD_FILE" in result.stderr
+    assert "inaetics password" in result.stderr
+
+
+def set_password(instance, text):
+    return subprocess.run([INAETICS, "password", "--name", str(instance.number), "--data", instance.home], input=text,
+                          capture_output=True, text=True, check=False)
+
+
+def test_with_a_password_pods_listen_beyond_loopback(instance):
+    instance.pod("page", "echo $INAETICS_LISTEN $INAETICS_PASSWORD_FILE; sleep 1000",
+                 ports=[{"containerPort": 8080, "hostPort": 8080}])
+    assert set_password(instance, "correct horse\n").returncode == 0
+    password = instance.data / "password"
+    assert password.read_text().startswith("$argon2id$") and password.stat().st_mode & 0o777 == 0o600
+    # An address that is not 127.0.0.1, and yet not for others, as long as this runs.
+    instance.start("--listen", instance.controller, wait=False)
+    port = 8080 + instance.number
+    expected = f"127.0.0.1:{port},{instance.controller}:{port} {password}\n"
+    wait_for(lambda: instance.logs("page") == expected, "the pod is told")
+
+
+def test_a_password_that_is_too_short_is_refused(instance):
+    result = set_password(instance, "short\n")
+    assert result.returncode == 1
+    assert "8" in result.stderr
+    assert not (instance.data / "password").exists()
 
 
 def test_a_wrong_name_is_refused():
