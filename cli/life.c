@@ -154,19 +154,30 @@ int command_password(const Arguments *arguments, Instance *instance)
     return CLI_OK;
 }
 
-int command_verify(const Arguments *arguments, Instance *instance)
+/* Becomes another program of ours, with the arguments as they are. */
+static int become(const char *name, const Arguments *arguments, const Instance *instance)
 {
     InaError error = {0};
     AUTO_FREE char *program = NULL;
-    if (program_find("inaetics-verify", &program, &error) < 0)
+    if (program_find(name, &program, &error) < 0)
         return cli_fail("%s", error.message);
     AUTO_FREE char **items = calloc((size_t)arguments->count + 2, sizeof *items);
     if (!items)
         return cli_fail("out of memory");
-    items[0] = "inaetics-verify";
+    items[0] = (char *)name;
     for (int i = 0; i < arguments->count; i++)
         items[i + 1] = arguments->items[i];
     setenv("INAETICS_DATA", instance->data, 1);
     execv(program, items);
     return cli_fail("%s: %s", program, strerror(errno));
+}
+
+int command_verify(const Arguments *arguments, Instance *instance)
+{
+    return become("inaetics-verify", arguments, instance);
+}
+
+int command_bundle(const Arguments *arguments, Instance *instance)
+{
+    return become("inaetics-bundle", arguments, instance);
 }

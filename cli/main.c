@@ -71,6 +71,14 @@ static const Command commands[] = {
      "  inaetics password\n"
      "  pwgen -s 20 1 | tee /dev/tty | inaetics password\n",
      " ", 0, 0, command_password},
+    {"bundle", "COMMAND ...", "pack, inspect or verify bundles",
+     "`inaetics bundle help` shows its commands and their options.\n"
+     "\n"
+     "examples:\n"
+     "  inaetics bundle pack greeter.zip --name greeter --version 1.0.0 --library greeter.so\n"
+     "  inaetics bundle inspect greeter.zip\n"
+     "  inaetics bundle verify *.zip\n",
+     " ", 1, -1, command_bundle},
     {"verify", "[OPTIONS]", "compare what producers were promised with what is stored",
      "Runs inaetics-verify on the data folder; `inaetics-verify --help` has its options.\n"
      "\n"

@@ -113,6 +113,7 @@ static char *find_beside(const char *name)
         "../agent",
         "../cluster",
         "../cli",
+        "../framework/tools",
         "../demonstrator",
         "../demonstrator/verify",
         "../servers/etcd-server", /* what tools/fetch-server unpacked */

@@ -1,0 +1,107 @@
+/* The environment of a container, and $(VAR) as Kubernetes expands it. */
+#include "fixture.h"
+
+#include "cluster/container_setup.h"
+#include "cluster/environment.h"
+
+static void variables_are_expanded_as_kubernetes_does(void **state)
+{
+    static const struct {
+        const char *text, *expected;
+    } cases[] = {
+        {"", ""},
+        {"plain", "plain"},
+        {"$(A)", "1"},
+        {"x$(A)y$(B)z", "x1y2 3z"},
+        {"$(MISSING)", "$(MISSING)"},
+        {"$$(A)", "$(A)"},
+        {"$$$(A)", "$1"},
+        {"$$$$(A)", "$$(A)"},
+        {"$A $", "$A $"},
+        {"$(A", "$(A"},
+        {"$(", "$("},
+        {"$()", "$()"},
+        {"$($(A))", "$($(A))"}, /* the name is "$(A" */
+        {"100$ $(A)", "100$ 1"},
+        {"$(EMPTY)|", "|"},
+        {"$(INNER)", "$(A)"}, /* a value is not expanded again */
+    };
+    InaError error = {0};
+    Environment *environment = environment_new();
+    environment_set(environment, "A", "1", &error);
+    environment_set(environment, "B", "2 3", &error);
+    environment_set(environment, "EMPTY", "", &error);
+    environment_set(environment, "INNER", "$(A)", &error);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *text = NULL;
+        assert_success(environment_expand(environment, cases[i].text, &text, &error), error);
+        assert_string_equal(text, cases[i].expected);
+        free(text);
+    }
+    environment_free(environment);
+}
+
+static void setting_again_replaces(void **state)
+{
+    InaError error = {0};
+    Environment *environment = environment_new();
+    char name[16];
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "N%d", i % 50);
+        assert_success(environment_format(environment, name, &error, "%d", i), error);
+    }
+    size_t count = 0;
+    while (environment_list(environment)[count])
+        count++;
+    assert_int_equal(count, 50);
+    assert_string_equal(environment_get(environment, "N7"), "57");
+    assert_null(environment_get(environment, "N"));
+    environment_free(environment);
+}
+
+static void an_expansion_that_grows_without_bounds_is_refused(void **state)
+{
+    InaError error = {0};
+    Environment *environment = environment_new();
+    char *text = malloc(40001);
+    assert_non_null(text);
+    memset(text, 'x', 40000);
+    text[40000] = '\0';
+    environment_set(environment, "BIG", text, &error);
+    char *result = NULL;
+    assert_failure(environment_expand(environment, "$(BIG)$(BIG)", &result, &error), error, "65536");
+    assert_null(result);
+    free(text);
+    environment_free(environment);
+}
+
+static void an_image_names_a_program(void **state)
+{
+    static const struct {
+        const char *image, *program;
+    } cases[] = {
+        {"inaetics/agent", "inaetics-agent"},
+        {"inaetics/agent:1.2", "inaetics-agent"},
+        {"172.17.8.20:5000/inaetics/agent:latest", "inaetics-agent"},
+        {"inaetics/agent@sha256:00ff", "inaetics-agent"},
+        {"busybox", "busybox"},
+        {"busybox:1", "busybox"},
+    };
+    char name[256];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(image_program(cases[i].image, name, sizeof name), 0);
+        assert_string_equal(name, cases[i].program);
+    }
+    assert_true(image_program("a/very-long-name", name, 8) < 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(variables_are_expanded_as_kubernetes_does),
+        cmocka_unit_test(setting_again_replaces),
+        cmocka_unit_test(an_expansion_that_grows_without_bounds_is_refused),
+        cmocka_unit_test(an_image_names_a_program),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
