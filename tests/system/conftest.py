@@ -199,8 +199,16 @@ class Instance:
         for path in sorted((self.data / "logs").rglob("*.log*")):
             print(f"-- {path.relative_to(self.data)} --\n{path.read_text(encoding='utf-8', errors='replace')[-8000:]}")
 
+    def sanitizer_reports(self):
+        """What the sanitizers said in any log, of any process."""
+        texts = {"inaetics up": self.output()}
+        for path in (self.data / "logs").rglob("*.log*"):
+            texts[str(path.relative_to(self.data))] = path.read_text(encoding="utf-8", errors="replace")
+        marks = re.compile(r"^.*(?:ERROR: \w+Sanitizer|runtime error: ).*(?:\n.*){0,30}", re.M)
+        return [f"{name}: {found[0]}" for name, text in texts.items() if (found := marks.search(text))]
+
     def close(self):
-        """Ends what is left; returns the processes that should have ended by themselves."""
+        """Ends what is left; returns what should not be: processes that did not end, reports of sanitizers."""
         if self.process and self.process.poll() is None:
             self.stop()
         deadline = time.monotonic() + 5
@@ -211,9 +219,10 @@ class Instance:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
+        reports = self.sanitizer_reports()
         shutil.rmtree(self.home, ignore_errors=True)
         self.claim.close()
-        return left
+        return [f"left behind: {pid} {command}" for pid, command in left.items()] + reports
 
 
 def manifest(name, script, annotations=None, spec=None, **container):
@@ -247,12 +256,14 @@ def make_instance(request):
 
     yield make
     report = getattr(request.node, "report_call", None)
-    left = {}
+    wrong = []
     for one in made:
+        if one.process and one.process.poll() is None:
+            one.stop()  # first, so that all has been said
         if report is not None and report.failed:
             one.show()
-        left |= one.close()
-    assert not left, f"processes were left behind: {left}"
+        wrong += one.close()
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.fixture
