@@ -154,8 +154,9 @@ void provider_start(Provider *provider)
 void provider_stop(Provider *provider)
 {
     int status;
-    kill(provider->pid, SIGTERM);
+    /* In this order: a late SIGCONT would wake what the leak check has stopped. */
     kill(provider->pid, SIGCONT);
+    kill(provider->pid, SIGTERM);
     assert_int_equal(waitpid(provider->pid, &status, 0), provider->pid);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         fail_msg("the provider ended with status %#x", (unsigned)status);

@@ -327,21 +327,22 @@ static void http_that_lies_or_stops_harms_nothing(void **state)
 
 static void a_caller_that_stops_reading_blocks_nobody(void **state)
 {
-    const size_t size = 20 * 1000 * 1000;
-    char *body = malloc(size + 16), head[512];
-    size_t n = 0;
-    n += (size_t)sprintf(body, "{\"text\":\"");
-    memset(body + n, 'x', size);
-    n += size;
-    n += (size_t)sprintf(body + n, "\"}");
+    static char text[20 * 1000 * 1000];
+    Buffer body = {0};
+    char head[512];
+    memset(text, 'x', sizeof(text));
+    buffer_append(&body, "{\"text\":\"", 9);
+    buffer_append(&body, text, sizeof(text));
+    buffer_append(&body, "\"}", 2);
+    assert_false(body.failed);
     int length = snprintf(head, sizeof(head),
                           "POST " ECHO " HTTP/1.1\r\nHost: a\r\n" JSON "Authorization: Bearer " PROVIDER_TOKEN
                           "\r\nContent-Length: %zu\r\n\r\n",
-                          n);
+                          body.size);
     int fd = raw_connect(provider.port);
     raw_send(fd, head, (size_t)length);
-    raw_send(fd, body, n);
-    free(body);
+    raw_send(fd, body.data, body.size);
+    buffer_free(&body);
     for (int i = 0; i < 20; i++)
         assert_alive();
     close(fd);
