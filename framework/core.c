@@ -19,6 +19,13 @@ uint64_t ina_now(void)
     return (uint64_t)now.tv_sec * INA_SECOND + (uint64_t)now.tv_nsec;
 }
 
+int64_t ina_wall_clock_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 /* --- visits ------------------------------------------------------------- */
 
 void visit_enter(Framework *framework, Component *component, const char *what, ServiceVisit *visit)
