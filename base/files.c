@@ -260,8 +260,8 @@ static int remove_entry(int parent, const char *name, unsigned depth, InaError *
     }
     int r = remove_contents(folder, depth + 1, error);
     closedir(folder);
-    if (r < 0) /* the outermost one is named by folder_remove */
-        return depth == 0 ? r : ina_error_wrap(error, "in %s", name);
+    if (r < 0)
+        return r;
     if (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
         return ina_error_errno(error, errno, "%s", name);
     return 0;

@@ -15,8 +15,9 @@
 
 /* --- parsing -------------------------------------------------------------------- */
 
-/* jansson allows 2048 levels; callers recurse over what they get. */
-static int check_depth(const char *text, size_t size, InaError *error)
+/* jansson allows 2048 levels, and callers recurse over what they get; it also
+ * skips NULs, within strings too. */
+static int check_text(const char *text, size_t size, InaError *error)
 {
     unsigned depth = 0;
     size_t line = 1, line_start = 0;
@@ -24,8 +25,10 @@ static int check_depth(const char *text, size_t size, InaError *error)
 
     for (size_t i = 0; i < size; i++) {
         char c = text[i];
+        if (c == '\0')
+            return ina_error_set(error, EINVAL, "JSON, line %zu column %zu: a NUL character", line, i - line_start + 1);
         if (quoted) {
-            if (c == '\\')
+            if (c == '\\' && i + 1 < size && text[i + 1] != '\0')
                 i++;
             else if (c == '"')
                 quoted = false;
@@ -52,7 +55,7 @@ int json_parse(const char *text, size_t size, size_t maximum, json_t **ret, InaE
 
     if (size > maximum)
         return ina_error_set(error, EFBIG, "JSON: %zu bytes, at most %zu are allowed", size, maximum);
-    int r = check_depth(text, size, error);
+    int r = check_text(text, size, error);
     if (r < 0)
         return r;
     json_t *value = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &cause);

@@ -37,7 +37,8 @@ typedef enum JsonFlags {
     JSON_IGNORE_UNKNOWN = 4, /* on the table's last entry: unknown keys of this struct are ignored */
 } JsonFlags;
 
-/* A table ends with an entry whose name is NULL. */
+/* A table ends with an entry whose name is NULL:
+ *   {"name", JSON_TYPE_STRING, offsetof(Port, name), .flags = JSON_REQUIRED}, {.name = NULL} */
 typedef struct JsonField {
     const char *name;
     JsonType type;

@@ -15,7 +15,8 @@
 static atomic_int lowest = INA_LOG_INFO;
 static void (*observe)(void *userdata, InaLogLevel level, const char *line);
 static void *observe_userdata;
-static pthread_mutex_t output_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t output_lock = PTHREAD_MUTEX_INITIALIZER; /* of all below and of log_output.c */
+static uint64_t dropped, dropped_told;
 
 static const struct {
     InaLogLevel level;
@@ -63,9 +64,9 @@ void log_set_observer(void (*observer)(void *userdata, InaLogLevel level, const 
 uint64_t log_dropped(void)
 {
     pthread_mutex_lock(&output_lock);
-    uint64_t dropped = log_output_dropped();
+    uint64_t n = dropped;
     pthread_mutex_unlock(&output_lock);
-    return dropped;
+    return n;
 }
 
 void log_set_journal(const char *path)
@@ -215,16 +216,22 @@ static void make_line(Line *line, InaLogLevel level, const LogField *fields, siz
 
 /* --- records -------------------------------------------------------------------- */
 
-static void write_dropped(uint64_t dropped)
+/* Whether nothing is left to be told. */
+static bool tell_dropped(void)
 {
     char number[24];
     Line line;
 
-    snprintf(number, sizeof(number), "%llu", (unsigned long long)dropped);
-    const LogField fields[] = {{"message", "log records dropped, nobody read them"}, {"records", number}};
+    if (dropped == dropped_told)
+        return true;
+    snprintf(number, sizeof(number), "%llu", (unsigned long long)(dropped - dropped_told));
+    const LogField fields[] = {{"message", "log records dropped: nobody read them"}, {"records", number}};
     make_line(&line, INA_LOG_WARNING, fields, 2);
     line.text[line.size++] = '\n';
-    log_output_write(INA_LOG_WARNING, fields, 2, line.text, line.size);
+    if (!log_output_write(INA_LOG_WARNING, fields, 2, line.text, line.size))
+        return false;
+    dropped_told = dropped;
+    return true;
 }
 
 void log_record(InaLogLevel level, const char *message, ...)
@@ -251,10 +258,8 @@ void log_record(InaLogLevel level, const char *message, ...)
         observe(observe_userdata, level, line.text);
     line.text[line.size++] = '\n';
     pthread_mutex_lock(&output_lock);
-    uint64_t missed = log_output_recovered();
-    if (missed > 0)
-        write_dropped(missed);
-    log_output_write(level, fields, n, line.text, line.size);
+    if (!tell_dropped() || !log_output_write(level, fields, n, line.text, line.size))
+        dropped++;
     pthread_mutex_unlock(&output_lock);
     errno = saved;
 }

@@ -19,15 +19,9 @@
 
 #define JOURNAL_KEY_MAX 64u
 
-static uint64_t dropped, dropped_told;
 static bool stuck; /* the last line did not go: the next one does not wait */
 static bool torn;  /* ... but a part of it did */
 static const char *journal_path = "/run/systemd/journal/socket";
-
-uint64_t log_output_dropped(void)
-{
-    return dropped;
-}
 
 void log_output_set_journal(const char *path)
 {
@@ -83,7 +77,7 @@ static ssize_t write_stderr(const char *line, size_t size)
     return n < 0 ? -errno : n;
 }
 
-static void write_line(const char *line, size_t size)
+static bool write_line(const char *line, size_t size)
 {
     char ended[LOG_LINE_MAX + 1];
 
@@ -96,19 +90,7 @@ static void write_line(const char *line, size_t size)
     stuck = n < 0 || (size_t)n < size;
     if (n > 0)
         torn = (size_t)n < size;
-    if (stuck)
-        dropped++;
-}
-
-uint64_t log_output_recovered(void)
-{
-    struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
-
-    if (dropped == dropped_told || poll(&ready, 1, 0) <= 0 || !(ready.revents & POLLOUT))
-        return 0;
-    uint64_t missed = dropped - dropped_told;
-    dropped_told = dropped;
-    return missed;
+    return !stuck;
 }
 
 /* --- the journal ------------------------------------------------------------------ */
@@ -194,16 +176,12 @@ static int write_journal(InaLogLevel level, const LogField *fields, size_t n_fie
     return r;
 }
 
-void log_output_write(InaLogLevel level, const LogField *fields, size_t n_fields, const char *line, size_t size)
+bool log_output_write(InaLogLevel level, const LogField *fields, size_t n_fields, const char *line, size_t size)
 {
     if (stderr_is_journal()) {
         int r = write_journal(level, fields, n_fields);
-        if (r == 0)
-            return;
-        if (r == -EAGAIN) {
-            dropped++;
-            return;
-        }
+        if (r == 0 || r == -EAGAIN)
+            return r == 0;
     }
-    write_line(line, size);
+    return write_line(line, size);
 }
