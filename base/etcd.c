@@ -157,6 +157,7 @@ static void finish(EtcdRequest *request, const EtcdMessage *message, const InaEr
     EtcdReply reply = {
         .code = error->code,
         .message = error->message,
+        .cluster = message->cluster,
         .revision = message->revision,
         .lease = message->lease,
         .ttl = message->ttl,
@@ -354,40 +355,47 @@ void etcd_check_start(Etcd *etcd)
     (void)sd_event_source_set_enabled(etcd->check_timer, SD_EVENT_ONESHOT);
 }
 
-static EtcdMirror *first_watching(const Etcd *etcd)
+static bool any_watches(const Etcd *etcd)
 {
-    EtcdMirror *mirror = etcd->mirrors;
-
-    while (mirror && mirror->state != MIRROR_WATCHING)
-        mirror = mirror->next;
-    return mirror;
+    for (const EtcdMirror *mirror = etcd->mirrors; mirror; mirror = mirror->next)
+        if (mirror->state == MIRROR_WATCHING)
+            return true;
+    return false;
 }
 
-/* `synced(false)` may free any mirror, or etcd (it has no mirrors then): each is looked for anew. */
-static void lose_all(Etcd *etcd, const InaError *error)
+/* Whether it watches an etcd that knows less than the mirror does, or is another one. */
+static bool is_behind(const EtcdReply *reply, const EtcdMirror *mirror)
 {
-    EtcdMirror *mirror;
+    return reply->cluster != mirror->cluster || reply->revision < mirror->checked_revision;
+}
 
-    etcd->telling = true;
-    while ((mirror = first_watching(etcd)))
-        etcd_mirror_lost(mirror, error);
-    etcd->telling = false;
-    if (etcd->dead)
-        free(etcd);
+static EtcdMirror *find_lost(const Etcd *etcd, const EtcdReply *reply)
+{
+    for (EtcdMirror *mirror = etcd->mirrors; mirror; mirror = mirror->next)
+        if (mirror->state == MIRROR_WATCHING && (reply->code != 0 || is_behind(reply, mirror)))
+            return mirror;
+    return NULL;
 }
 
 static void on_checked(void *userdata, const EtcdReply *reply)
 {
     Etcd *etcd = userdata;
+    EtcdMirror *mirror;
     InaError error = {0};
 
-    if (reply->code == 0) {
-        if (first_watching(etcd))
-            etcd_check_start(etcd);
-        return;
-    }
-    ina_error_set(&error, reply->code, "no sign of life: %s", reply->message);
-    lose_all(etcd, &error);
+    if (reply->code != 0)
+        ina_error_set(&error, reply->code, "no sign of life: %s", reply->message);
+    else
+        ina_error_set(&error, ESTALE, "etcd came back without its data");
+    /* `synced(false)` may free any mirror, or etcd (it has no mirrors then): each is looked for anew. */
+    etcd->telling = true;
+    while ((mirror = find_lost(etcd, reply)))
+        etcd_mirror_lost(mirror, &error);
+    etcd->telling = false;
+    if (etcd->dead)
+        free(etcd);
+    else if (any_watches(etcd))
+        etcd_check_start(etcd);
 }
 
 static int on_check_time(sd_event_source *source, uint64_t at, void *userdata)
@@ -395,8 +403,11 @@ static int on_check_time(sd_event_source *source, uint64_t at, void *userdata)
     Etcd *etcd = userdata;
     Buffer body = {0};
 
-    if (!first_watching(etcd))
+    if (!any_watches(etcd))
         return 0;
+    /* What a mirror learns while the answer is under way may be younger than it. */
+    for (EtcdMirror *mirror = etcd->mirrors; mirror; mirror = mirror->next)
+        mirror->checked_revision = mirror->revision;
     etcd_print_range(&body, "health", false);
     etcd->check = request_new(etcd, ETCD_GET, &body, ETCD_CHECK_DEADLINE, NULL, on_checked, etcd);
     if (!etcd->check)

@@ -40,6 +40,7 @@ typedef struct EtcdReply {
      * ETIMEDOUT, ECONNREFUSED and others without contact, EPROTO not etcd's language. */
     int code;
     const char *message; /* "" without an error */
+    uint64_t cluster;    /* a new one when etcd began anew (with another --initial-cluster-token) */
     int64_t revision;
     int64_t lease;           /* grant, keepalive */
     int64_t ttl;             /* seconds: grant, keepalive */
@@ -73,7 +74,8 @@ void etcd_request_cancel(EtcdRequest *request); /* NULL is allowed; not after `d
  * for a key that is gone; `synced(true)` after each complete reading,
  * `synced(false)` when contact is lost (what was known stays). An etcd that
  * is silent (stopped, unplugged) counts as lost after at most
- * ETCD_CHECK_INTERVAL + ETCD_CHECK_DEADLINE. `synced` may be NULL. */
+ * ETCD_CHECK_INTERVAL + ETCD_CHECK_DEADLINE, and one that came back without
+ * its data (lower revision, another cluster) is read anew. `synced` may be NULL. */
 typedef struct EtcdMirror EtcdMirror;
 EtcdMirror *etcd_mirror_new(Etcd *etcd, const char *prefix, void (*changed)(void *userdata, const EtcdKeyValue *kv),
                             void (*synced)(void *userdata, bool connected), void *userdata); /* NULL: out of memory */

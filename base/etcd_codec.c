@@ -146,6 +146,23 @@ static int get_integer(const json_t *object, const char *name, int64_t *ret, Ina
     return ina_error_set(error, EPROTO, "etcd: field \"%s\" is not an integer of 64 bits", name);
 }
 
+/* The header says which etcd speaks, and when. 64 bits without a sign, as a string. */
+static int get_header(const json_t *object, EtcdMessage *message, InaError *error)
+{
+    const json_t *header = json_object_get(object, "header");
+    const json_t *cluster = json_object_get(header, "cluster_id");
+    const char *text = json_string_value(cluster);
+    char *end;
+
+    if (cluster) {
+        errno = 0;
+        message->cluster = text && text[0] >= '0' && text[0] <= '9' ? strtoull(text, &end, 10) : 0;
+        if (message->cluster == 0 || errno != 0 || *end != '\0')
+            return protocol(error, "field \"cluster_id\" is not a string of digits");
+    }
+    return get_integer(header, "revision", &message->revision, error);
+}
+
 /* Decodes field `name` behind *end in the pool, with a NUL behind it; absent is empty. */
 static int get_bytes(const json_t *object, const char *name, char **end, const char *limit, const char **ret,
                      size_t *ret_size, InaError *error)
@@ -286,12 +303,10 @@ static int parse(const char *text, size_t size, json_t **ret, InaError *error)
 /* `root` is the object with the header. */
 static int get_reply(EtcdKind kind, const json_t *root, size_t size, EtcdMessage *message, InaError *error)
 {
-    const json_t *header = json_object_get(root, "header");
     const json_t *kvs = json_object_get(root, "kvs");
     int r;
 
-    if ((r = get_integer(header, "revision", &message->revision, error)) < 0 ||
-        (r = get_integer(root, "ID", &message->lease, error)) < 0 ||
+    if ((r = get_header(root, message, error)) < 0 || (r = get_integer(root, "ID", &message->lease, error)) < 0 ||
         (r = get_integer(root, "TTL", &message->ttl, error)) < 0)
         return r;
     if (message->revision <= 0)
@@ -367,7 +382,7 @@ static int get_events(const json_t *result, size_t size, EtcdMessage *message, I
                              : compacted > 0 ? "the revision has been compacted"
                                              : "no reason given");
     message->created = json_is_true(json_object_get(result, "created"));
-    r = get_integer(json_object_get(result, "header"), "revision", &message->revision, error);
+    r = get_header(result, message, error);
     if (r < 0 || !events)
         return r;
     if (!json_is_array(events))

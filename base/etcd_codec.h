@@ -25,6 +25,7 @@ void etcd_print_watch(Buffer *body, const char *prefix, int64_t revision);
 
 /* What a text decodes to; `kvs` point into `pool`. */
 typedef struct EtcdMessage {
+    uint64_t cluster;
     int64_t revision, lease, ttl;
     bool succeeded, created;
     EtcdKeyValue *kvs; /* or events: value NULL is a deletion */

@@ -12,7 +12,7 @@ struct Etcd {
     EtcdMirror *mirrors;
     sd_event_source *check_timer; /* runs while a mirror watches */
     EtcdRequest *check;
-    bool telling, dead; /* freed in a callback of lose_all(): the memory goes when it returned */
+    bool telling, dead; /* freed in a callback of a mirror: the memory goes when it returned */
 };
 
 /* "https://127.17.8.20:2379" + path, malloc'ed. */
@@ -41,7 +41,9 @@ struct EtcdMirror {
     Buffer text;
     bool stream_ended;
     uint64_t watching_since, pause_length; /* ns */
-    int64_t revision;                      /* up to which all is known */
+    uint64_t cluster;
+    int64_t revision;         /* up to which all is known */
+    int64_t checked_revision; /* the same when a sign of life was asked for */
 
     Map *known; /* key: Known */
     uint64_t generation;

@@ -204,6 +204,12 @@ static int handle_line(EtcdMirror *mirror, const char *line, size_t size, InaErr
     EtcdMessage message;
 
     int r = etcd_parse_event(line, size, &message, error);
+    /* An etcd that came back empty between reading and watch knows of no compaction: it
+     * would wait in silence until it has as many revisions. */
+    if (r >= 0 && (message.cluster != mirror->cluster || (message.created && message.revision < mirror->revision)))
+        r = ina_error_set(error, ESTALE, "etcd came back without its data");
+    if (r >= 0 && message.revision > mirror->revision)
+        mirror->revision = message.revision;
     for (size_t i = 0; r >= 0 && i < message.n_kvs; i++) {
         const EtcdKeyValue *kv = &message.kvs[i];
         if (is_ours(mirror, kv))
@@ -342,7 +348,9 @@ static void on_read(void *userdata, const EtcdReply *reply)
         return;
     }
     mirror->generation++;
+    mirror->cluster = reply->cluster;
     mirror->revision = reply->revision;
+    mirror->checked_revision = 0;
     for (size_t i = 0; r >= 0 && i < reply->n_kvs; i++)
         if (is_ours(mirror, &reply->kvs[i]))
             r = learn(mirror, &reply->kvs[i]);
