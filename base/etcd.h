@@ -2,7 +2,9 @@
  * watch. Facts about the gateway: 64-bit integers are strings, zero values are
  * omitted, keys and values are base64.
  *
- * Requests fail with a deadline of 5 s and are not repeated. Several endpoints
+ * Requests fail with a deadline of 5 s and are not repeated (except that libcurl,
+ * for https, sends one again when a kept-alive connection breaks before the
+ * first byte of its answer). Several endpoints
  * may be given; a failing one is changed for the next. Keys are strings: one
  * with a NUL character in it (of somebody else) is left out of replies. All
  * in the loop's thread; callbacks come from the loop, never before the call
@@ -63,7 +65,9 @@ EtcdRequest *etcd_compact(Etcd *etcd, int64_t revision, EtcdDone done, void *use
 EtcdRequest *etcd_lease_grant(Etcd *etcd, int64_t ttl_seconds, EtcdDone done, void *userdata);
 EtcdRequest *etcd_lease_keepalive(Etcd *etcd, int64_t lease, EtcdDone done, void *userdata);
 EtcdRequest *etcd_lease_revoke(Etcd *etcd, int64_t lease, EtcdDone done, void *userdata);
-/* Puts when the key's mod_revision is `expected` (0: when absent). */
+/* Puts when the key's mod_revision is `expected` (0: when absent). After an
+ * error without contact it may have happened or not, and a later attempt may
+ * be refused because of the first. */
 EtcdRequest *etcd_put_if(Etcd *etcd, const char *key, const void *value, size_t size, int64_t lease, int64_t expected,
                          EtcdDone done, void *userdata);
 void etcd_request_cancel(EtcdRequest *request); /* NULL is allowed; not after `done` began */

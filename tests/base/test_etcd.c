@@ -30,6 +30,8 @@ static int end_etcd(void **state)
 
 static int make_client(void **state)
 {
+    if (real.pid == 0) /* a test that failed left it dead */
+        real_etcd_start(&real);
     return sd_event_new(&event) < 0 ? -1 : etcd_new(event, real.url, &real.tls, &etcd, NULL);
 }
 
@@ -461,7 +463,7 @@ static void a_mirror_that_finds_no_etcd_waits_for_one(void **state)
     real_etcd_kill(&real);
     EtcdMirror *mirror = etcd_mirror_new(etcd, "/late/", record_change, record_synced, &seen);
     wait_until(event, etcd_mirror_error(mirror)[0] != '\0');
-    assert_contains(etcd_mirror_error(mirror), "refused");
+    assert_contains(etcd_mirror_error(mirror), real.url);
     assert_int_equal(seen.lost, 0); /* there was no contact to lose */
     real_etcd_start(&real);
     wait_until(event, seen.connected);
