@@ -47,6 +47,8 @@ int command_token(const Arguments *arguments, Instance *instance);
 int command_password(const Arguments *arguments, Instance *instance);
 int command_verify(const Arguments *arguments, Instance *instance);
 int command_bundle(const Arguments *arguments, Instance *instance);
+/* services.c */
+int command_services(const Arguments *arguments, Instance *instance);
 /* pods.c */
 int command_pods(const Arguments *arguments, Instance *instance);
 int command_logs(const Arguments *arguments, Instance *instance);

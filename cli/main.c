@@ -55,6 +55,13 @@ static const Command commands[] = {
      "  inaetics scale processor           this one\n"
      "  inaetics scale processor 4         four of them from now on\n",
      " json ", 0, 2, command_scale},
+    {"services", "", "list what is offered where",
+     "  --json              with properties and endpoints\n"
+     "\n"
+     "examples:\n"
+     "  inaetics services\n"
+     "  inaetics services --json | jq -r '.[] | select(.contract == \"demonstrator.v1.Queue\").url'\n",
+     " json ", 0, 0, command_services},
     {"link", "", "print the link that opens a session which may change things",
      "examples:\n"
      "  xdg-open $(inaetics link)\n",
