@@ -186,7 +186,7 @@ int endpoint_record_parse(const char *text, size_t size, EndpointRecord *ret, In
     return r;
 }
 
-char *endpoint_record_print(const char *contract, const char *digest, const char *wire, const InaProperties *properties)
+json_t *properties_json(const InaProperties *properties)
 {
     json_t *object = json_object();
     for (size_t i = 0; object && i < ina_properties_count(properties); i++) {
@@ -194,6 +194,12 @@ char *endpoint_record_print(const char *contract, const char *digest, const char
         if (strncasecmp(property->key, "ina.", 4) != 0)
             json_object_set_new(object, property->key, value_json(&property->value));
     }
+    return object;
+}
+
+char *endpoint_record_print(const char *contract, const char *digest, const char *wire, const InaProperties *properties)
+{
+    json_t *object = properties_json(properties);
     Endpoint endpoint = {.version = VERSION,
                          .contract = (char *)contract,
                          .digest = (char *)digest,
