@@ -61,8 +61,13 @@ static int check_name(const char *name, size_t length, InaError *error)
 
 static int zip_failed(InaError *error, const zip_error_t *why, const char *what)
 {
-    zip_error_t copy = *why;
-    return ina_error_set(error, EINVAL, "%s: %s", what, zip_error_strerror(&copy));
+    zip_error_t copy; /* what zip_error_strerror makes belongs to its argument */
+
+    zip_error_init(&copy);
+    zip_error_set(&copy, why->zip_err, why->sys_err);
+    (void)ina_error_set(error, EINVAL, "%s: %s", what, zip_error_strerror(&copy));
+    zip_error_fini(&copy);
+    return -EINVAL;
 }
 
 static int check_kind(Archive *archive, zip_uint64_t index, const char *name, bool folder, InaError *error)
