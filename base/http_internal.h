@@ -48,7 +48,7 @@ typedef struct HttpListener {
     sd_event_source *io, *timer, *again;
     uint64_t armed; /* when the timer fires, us; UINT64_MAX: off */
     bool running;
-    bool resumed; /* a connection was: libmicrohttpd does not say so by itself */
+    bool again_wanted; /* there is more to do, which libmicrohttpd does not say by itself */
     /* Of a unix socket, so that only our own file is removed. */
     char *path;
     dev_t device;

@@ -62,7 +62,7 @@ int http_request_reserve(InaHttpRequest *request, size_t size)
         capacity = needed;
     if (capacity > server->limits.body_max)
         capacity = server->limits.body_max;
-    if (server->bodies - request->capacity + capacity > HTTP_SERVER_BODIES_MAX)
+    if (server->bodies - request->capacity + capacity > server->limits.bodies_max)
         return 503;
     char *body = realloc(request->body, capacity + 1); /* a NUL behind it */
     if (!body)

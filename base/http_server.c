@@ -25,6 +25,8 @@ int http_server_new(sd_event *event, const HttpServerOptions *options, HttpServe
         limits->connections_max = HTTP_SERVER_CONNECTIONS_MAX;
     if (limits->body_max == 0)
         limits->body_max = HTTP_SERVER_BODY_MAX;
+    if (limits->bodies_max == 0)
+        limits->bodies_max = HTTP_SERVER_BODIES_MAX;
     if (limits->idle_seconds == 0)
         limits->idle_seconds = HTTP_SERVER_IDLE_SECONDS;
     if (limits->certificate) {
@@ -464,6 +466,7 @@ static void on_connection(void *userdata, struct MHD_Connection *mhd, void **con
     if (connection->next)
         connection->next->previous = connection->previous;
     server->statistics.connections--;
+    listener->again_wanted = true; /* at its limit libmicrohttpd accepts again only in its next round */
     free(connection->subject);
     free(connection);
 }
@@ -533,10 +536,10 @@ static void listener_run(HttpListener *listener)
     server->running++;
     listener->running = true;
     for (unsigned i = 0; i < HTTP_RUNS_MAX && !server->dead; i++) {
-        listener->resumed = false;
+        listener->again_wanted = false;
         MHD_run(listener->daemon);
         waits = MHD_get_timeout(listener->daemon, &timeout) == MHD_YES;
-        if ((!waits || timeout > 0) && !listener->resumed)
+        if ((!waits || timeout > 0) && !listener->again_wanted)
             break;
     }
     listener->running = false;
@@ -546,7 +549,7 @@ static void listener_run(HttpListener *listener)
             server_end(server);
         return;
     }
-    if (listener->resumed || (waits && timeout == 0))
+    if (listener->again_wanted || (waits && timeout == 0))
         sd_event_source_set_enabled(listener->again, SD_EVENT_ONESHOT);
     else if (waits)
         listener_arm(listener, timeout);

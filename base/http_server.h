@@ -23,6 +23,7 @@ typedef struct HttpServer HttpServer;
 typedef struct HttpServerOptions {
     unsigned connections_max; /* 0: HTTP_SERVER_CONNECTIONS_MAX */
     size_t body_max;          /* 0: HTTP_SERVER_BODY_MAX */
+    size_t bodies_max;        /* 0: HTTP_SERVER_BODIES_MAX */
     unsigned idle_seconds;    /* 0: HTTP_SERVER_IDLE_SECONDS */
     /* TLS when certificate is set; PEM texts, copied. With ca, client certificates are asked for. */
     const char *certificate, *key, *ca;

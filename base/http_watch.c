@@ -73,7 +73,7 @@ void http_resume(HttpConnection *connection)
     listener->server->statistics.suspended--;
     unfresh(connection);
     MHD_resume_connection(connection->mhd);
-    listener->resumed = true;
+    listener->again_wanted = true;
     if (listener->again && !listener->running)
         sd_event_source_set_enabled(listener->again, SD_EVENT_ONESHOT);
 }
