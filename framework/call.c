@@ -104,8 +104,12 @@ void call_free(InaCall *call)
     free_request(call);
     free(call->packed);
     free(call->method_name);
+    free(call->early_reply);
+    free(call->early_failure);
     if (call->entry != NULL)
         service_unref(call->entry);
+    if (call->gone != NULL)
+        *call->gone = true;
     call->framework->core->n_calls--;
     free(call);
 }
@@ -229,6 +233,17 @@ static int translate_request(InaCall *call, const ServiceEntry *entry, unsigned 
     return 0;
 }
 
+static void enter_provider(InaCall *call, ServiceEntry *entry, unsigned method, const ProtobufCMessage *request)
+{
+    call->provider = entry->provider;
+    call->given_shape = entry->shape;
+    call_move(call, CALL_OPEN, call->provider != NULL ? &call->provider->serving : NULL);
+    ServiceVisit visit;
+    visit_enter(call->framework, call->provider, entry->contract->methods[method].name, &visit);
+    entry->invoke(entry->object.self, call, method, request);
+    visit_leave(&visit);
+}
+
 static void hand_over(InaCall *call, ServiceEntry *entry)
 {
     unsigned method;
@@ -250,19 +265,33 @@ static void hand_over(InaCall *call, ServiceEntry *entry)
     } else {
         call->entry = service_ref(entry);
     }
-    Framework *framework = call->framework;
-    call->provider = entry->provider;
-    call_move(call, CALL_OPEN, call->provider != NULL ? &call->provider->serving : NULL);
-    ServiceVisit visit;
-    visit_enter(framework, call->provider, entry->contract->methods[method].name, &visit);
-    entry->invoke(entry->object.self, call, method, call->request);
-    visit_leave(&visit);
+    enter_provider(call, entry, method, call->request);
+}
+
+void call_enter_immediate(InaCall *call, ServiceEntry *entry, const ProtobufCMessage *request)
+{
+    call->entry = service_ref(entry);
+    call->same_layout = true;
+    call->entering = true; /* an answer waits, so the call is there afterwards */
+    enter_provider(call, entry, call->method, request);
+    call->entering = false;
+}
+
+static void deliver_early(InaCall *call)
+{
+    if (call->early_reply != NULL)
+        conclude(call, call->early_reply, NULL);
+    else
+        call_conclude_failed(call, call->early_code, call->early_failure != NULL ? call->early_failure : "");
+    call_free(call);
 }
 
 static void dispatch(InaCall *call)
 {
     ServiceEntry *entry = call->client != NULL ? call->client->entry : call->entry;
-    if (call->refused)
+    if (call->early_reply != NULL || call->early_code != INA_CODE_OK)
+        deliver_early(call);
+    else if (call->refused)
         call_fail_free(call, INA_CODE_RESOURCE_EXHAUSTED, "too many calls are under way");
     else if (entry == NULL || entry->state == SERVICE_REMOVED)
         call_fail_free(call, INA_CODE_UNAVAILABLE, "the service has gone");
@@ -325,6 +354,18 @@ static void cancel_later(InaCall *call)
 
 /* --- the provider's functions ------------------------------------------- */
 
+/* While entering, the caller has not even got hold of its call: it hears later. */
+static void answer_early(InaCall *call, const ProtobufCMessage *reply, InaCode code, const char *message)
+{
+    if (reply != NULL)
+        call->early_reply = message_copy(reply, call->contract->methods[call->method].output);
+    if (call->early_reply == NULL) {
+        call->early_code = code;
+        call->early_failure = strdup(message);
+    }
+    call_enqueue(call);
+}
+
 /* The answer is in: returns whether somebody still wants it. */
 static bool take_answer(InaCall *call)
 {
@@ -347,14 +388,26 @@ static void conclude_converted(InaCall *call, const ProtobufCMessage *reply)
     message_arena_free(arena);
 }
 
+/* The service may have got another version of the contract since it got the call. */
+static bool reply_fits(const InaCall *call)
+{
+    if (call->client == NULL || call->given_shape == call->entry->shape)
+        return call->same_layout;
+    return contract_same(call->contract, call->entry->contract);
+}
+
 void ina_call_reply(InaCall *call, const ProtobufCMessage *reply)
 {
     if (call == NULL || call->delivering)
         return;
+    if (call->entering) {
+        answer_early(call, reply, INA_CODE_INTERNAL, "the service's reply cannot be taken");
+        return;
+    }
     if (take_answer(call)) {
         if (reply == NULL)
             call_conclude_failed(call, INA_CODE_INTERNAL, "the service gave no reply");
-        else if (call->same_layout)
+        else if (reply_fits(call))
             conclude(call, reply, NULL);
         else
             conclude_converted(call, reply);
@@ -396,14 +449,19 @@ void ina_call_fail(InaCall *call, InaCode code, const char *format, ...)
         reclaim(call);
         return;
     }
-    if (take_answer(call)) {
-        char message[INA_ERROR_MESSAGE_MAX];
-        va_list arguments;
-        va_start(arguments, format);
-        vsnprintf(message, sizeof(message), format, arguments);
-        va_end(arguments);
-        call_conclude_failed(call, code != INA_CODE_OK ? code : INA_CODE_UNKNOWN, message);
+    char message[INA_ERROR_MESSAGE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof(message), format, arguments);
+    va_end(arguments);
+    if (code == INA_CODE_OK)
+        code = INA_CODE_UNKNOWN;
+    if (call->entering) {
+        answer_early(call, NULL, code, message);
+        return;
     }
+    if (take_answer(call))
+        call_conclude_failed(call, code, message);
     call_free(call);
 }
 
@@ -443,10 +501,15 @@ InaCall *call_start(ServiceEntry *entry, unsigned method, ProtobufCMessage *requ
     call->shape = entry->shape;
     call->answered = options->answered;
     call->userdata = options->userdata;
-    if (entry->state == SERVICE_SUSPENDED)
-        call_wait(call, entry);
+    bool gone = false;
+    call->gone = &gone;
+    if (framework_idle(call->framework) && TAILQ_EMPTY(&call->framework->core->queue))
+        dispatch(call);
     else
         call_enqueue(call);
+    if (gone)
+        return NULL;
+    call->gone = NULL;
     return call;
 }
 

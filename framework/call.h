@@ -16,7 +16,11 @@ typedef struct CallOptions {
 
 /* Invokes a method of a local or remote entry. Takes `request`, which must
  * come from the contract's unpack (allocator NULL); frees it with the call.
- * While the provider is being updated the call waits, until its deadline. */
+ * While the provider is being updated the call waits, until its deadline.
+ * Called from the loop it goes to the provider at once, so `answered` may come
+ * before this returns: the result is NULL then. The reply is of the contract
+ * that the entry has at that time. NULL without an answer: out of memory, too
+ * many calls, or no such method. */
 InaCall *call_start(ServiceEntry *entry, unsigned method, ProtobufCMessage *request, const CallOptions *options);
 /* The caller left: the provider is told; `answered` is not called any more. */
 void call_cancel(InaCall *call);

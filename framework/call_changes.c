@@ -57,7 +57,8 @@ static void take_queued(ServiceEntry *entry, bool (*wanted)(const InaCall *call,
 
 static bool goes_to(const InaCall *call, const ServiceEntry *entry)
 {
-    return !call->refused && (call->client != NULL ? call->client->entry : call->entry) == entry;
+    bool answered = call->early_reply != NULL || call->early_code != INA_CODE_OK;
+    return !call->refused && !answered && (call->client != NULL ? call->client->entry : call->entry) == entry;
 }
 
 void calls_suspend(ServiceEntry *entry)

@@ -94,7 +94,9 @@ InaPending *ina_client_call(InaClient *client, unsigned method, const ProtobufCM
     call->method = method;
     call->done = done;
     call->userdata = userdata;
-    if (!call->refused && take_request(call, entry, request) < 0) {
+    bool immediate = entry != NULL && entry->immediate && entry->state == SERVICE_LIVE && !call->refused &&
+                     contract_same(contract, entry->contract);
+    if (!immediate && !call->refused && take_request(call, entry, request) < 0) {
         call_free(call);
         return NULL;
     }
@@ -103,7 +105,10 @@ InaPending *ina_client_call(InaClient *client, unsigned method, const ProtobufCM
     call->caller = client->component;
     if (call->caller != NULL)
         TAILQ_INSERT_TAIL(&call->caller->pendings, call, of_caller);
-    call_enqueue(call);
+    if (immediate)
+        call_enter_immediate(call, entry, request);
+    else
+        call_enqueue(call);
     return (InaPending *)call;
 }
 

@@ -134,7 +134,7 @@ void component_explain(const Component *component, char *buffer, size_t size)
         break;
     case COMPONENT_FAILED: {
         uint64_t now = ina_now(), due = component->since + component->retry_delay;
-        add(&text, "%s; failed %llu times, tried again in %.1f s", component->reason != NULL ? component->reason : "",
+        add(&text, "%s; failure %llu, tried again in %.1f s", component->reason != NULL ? component->reason : "",
             (unsigned long long)component->failures, due > now ? (double)(due - now) / 1e9 : 0.0);
         break;
     }

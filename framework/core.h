@@ -122,7 +122,7 @@ struct ServiceEntry {
     unsigned levels; /* 0: not in the list */
 
     int64_t id, ranking;
-    bool is_contract, exported, remote;
+    bool is_contract, exported, remote, immediate;
     bool suspect, next_suspect;  /* the place in the list changes when nobody walks it */
     const InaContract *contract; /* borrowed from the provider's bundle */
     uint64_t shape;              /* another one each time `contract` is set */
@@ -231,6 +231,8 @@ struct InaCall {
     bool concluded;  /* the caller has its answer, or left */
     bool delivering; /* the provider answered; the caller is being told */
     bool refused;    /* there are too many */
+    bool entering;   /* inside the first invoke of an immediate service */
+    bool *gone;      /* set when it is freed */
 
     /* The caller's side, valid until concluded: made by a client, or by call_start. */
     InaClient *client;           /* a reference; NULL: call_start */
@@ -245,9 +247,13 @@ struct InaCall {
     size_t heap_index; /* SIZE_MAX: not in the heap */
 
     /* The provider's side. */
-    ServiceEntry *entry; /* a reference: who has it, or is to have it (call_start) */
-    Component *provider; /* who has it, when that is a component */
-    bool same_layout;    /* the reply needs no conversion for the caller */
+    ServiceEntry *entry;           /* a reference: who has it, or is to have it (call_start) */
+    Component *provider;           /* who has it, when that is a component */
+    bool same_layout;              /* the reply needs no conversion for the caller */
+    uint64_t given_shape;          /* the service's when it got the call */
+    ProtobufCMessage *early_reply; /* an answer given while entering, for later */
+    char *early_failure;
+    InaCode early_code;
     void (*cancelled)(InaCall *call, void *userdata);
     void *cancelled_userdata;
     bool in_cancelled, told_cancelled;
@@ -289,7 +295,9 @@ void call_conclude_failed(InaCall *call, InaCode code, const char *message); /* 
 void call_fail_free(InaCall *call, InaCode code, const char *message);
 void call_free(InaCall *call);
 bool contract_same(const InaContract *a, const InaContract *b); /* have the same message layouts */
-void call_withdraw(InaCall *call);                              /* its caller wants no answer */
+/* To an immediate service of the same contract, at once. */
+void call_enter_immediate(InaCall *call, ServiceEntry *entry, const ProtobufCMessage *request);
+void call_withdraw(InaCall *call); /* its caller wants no answer */
 /* The provider stopped: its open calls fail. They are kept for a late answer. */
 void calls_provider_stopped(Component *provider);
 void calls_caller_stopped(Component *caller); /* its answers are wanted no more */

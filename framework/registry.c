@@ -193,6 +193,7 @@ int registry_add_provided(Framework *framework, const ServiceDescription *descri
         .id = core->last_service_id + 1,
         .exported = description->exported,
         .remote = description->remote,
+        .immediate = description->immediate,
         .invoke = description->invoke,
         .object = description->object,
         .provider = provider,
@@ -272,6 +273,7 @@ int registry_take_over(ServiceEntry *entry, const ServiceDescription *descriptio
     ina_properties_free(complete);
     set_contract(entry, description->contract);
     entry->exported = description->exported;
+    entry->immediate = description->immediate;
     entry->invoke = description->invoke;
     entry->object = description->object;
     entry->provider = provider;

@@ -18,6 +18,9 @@ typedef struct ServiceDescription {
     const InaProperties *properties; /* copied; ina.id, ina.contract are added */
     bool exported;                   /* a provider elsewhere may use it */
     bool remote;                     /* it is a proxy of one */
+    /* `invoke` needs the request only until it returns, and may be entered
+     * inside the caller's function: saves a copy and a turn of the loop. */
+    bool immediate;
 } ServiceDescription;
 
 int registry_add(Framework *framework, const ServiceDescription *description, ServiceEntry **ret, InaError *error);

@@ -214,7 +214,8 @@ static int proxy_register(ConnectProxy *proxy, const ConnectProxyOptions *option
                                       .invoke = invoke,
                                       .object = {.self = proxy},
                                       .properties = properties,
-                                      .remote = true};
+                                      .remote = true,
+                                      .immediate = true}; /* invoke packs the request at once */
     int r = registry_add(proxy->client->framework, &description, &proxy->entry, error);
     ina_properties_free(properties);
     return r;

@@ -53,9 +53,9 @@ typedef struct InaPlain {
 /* --- required services -------------------------------------------------- */
 
 typedef enum InaCardinality {
-    INA_ONE,          /* exactly one, mandatory: the field is InaClient * (or InaPlain) */
-    INA_OPTIONAL,     /* one or none: the field is NULL (or zero) while there is none */
-    INA_MANY,         /* any number, none too: no field, `added` and `removed` tell */
+    INA_ONE,      /* exactly one, mandatory: the field is InaClient * (or InaPlain) */
+    INA_OPTIONAL, /* one or none: the field is NULL (or zero) while there is none */
+    INA_MANY,     /* any number, none too: no field, `added` and `removed` tell */
 } InaCardinality;
 
 /* A provider seen by a component that wants many. */
@@ -80,7 +80,9 @@ typedef struct InaRequired {
 /* With several candidates the framework takes: not suspect, then the highest
  * `service.ranking` (integer, default 0), then local before remote, then the
  * oldest. A mandatory service that changes provider stays in the same
- * InaClient: calls go to the new one. */
+ * InaClient: calls go to the new one. A plain service is a pointer that may
+ * have been kept: it changes only when the present one goes, and a component
+ * whose mandatory plain service goes is stopped, and started with another. */
 
 /* --- configuration ------------------------------------------------------ */
 
@@ -106,7 +108,10 @@ typedef struct InaComponentClass {
     const InaConfig *config;
     size_t n_config;
     int (*start)(void *self, InaComponent *component, InaError *error); /* may be NULL */
-    void (*stop)(void *self);                                           /* may be NULL; also after a failed start */
+    /* May be NULL; also called after a failed start or restore. Calls not
+     * answered by its end fail with unavailable. In an update, a call that it
+     * fails with INA_CODE_UNAVAILABLE goes to the new version instead. */
+    void (*stop)(void *self);
     /* Configuration changed while running: the new values are in the fields. A
      * failure puts the old ones back. NULL: the component is restarted. */
     int (*configured)(void *self, InaError *error);
@@ -127,8 +132,8 @@ typedef struct InaBundleTable {
 #define INA_COUNT(array) (sizeof(array) / sizeof(*(array)))
 
 /* The one exported symbol: INA_BUNDLE(components); with an array of classes. */
-#define INA_BUNDLE(array)                                                                                         \
-    __attribute__((visibility("default"))) extern const InaBundleTable ina_bundle;                                \
+#define INA_BUNDLE(array)                                                                                              \
+    __attribute__((visibility("default"))) extern const InaBundleTable ina_bundle;                                     \
     const InaBundleTable ina_bundle = {INA_BUNDLE_ABI, (array), INA_COUNT(array)}
 
 /* --- what a component can ask of the framework -------------------------- */
@@ -137,7 +142,9 @@ void *ina_self(InaComponent *component);
 const char *ina_component_name(const InaComponent *component);
 const char *ina_agent_id(const InaComponent *component);
 const char *ina_bundle_version(const InaComponent *component);
-const char *ina_bundle_file(InaComponent *component, const char *name, char *buffer, size_t size); /* path of a file of the bundle (e.g. "www/index.html"); NULL if there is none */
+const char *
+ina_bundle_file(InaComponent *component, const char *name, char *buffer,
+                size_t size); /* path of a file of the bundle (e.g. "www/index.html"); NULL if there is none */
 
 /* Sets a property of a provided service (index into `provides`); in start, or
  * later: users then see it changed. */
@@ -154,8 +161,8 @@ void ina_component_fail(InaComponent *component, const char *format, ...) __attr
 void ina_log_component(const InaComponent *component, InaLogLevel level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-uint64_t ina_now(void);           /* CLOCK_MONOTONIC, ns */
-int64_t ina_wall_clock_us(void);  /* CLOCK_REALTIME, us since 1970 */
+uint64_t ina_now(void);          /* CLOCK_MONOTONIC, ns */
+int64_t ina_wall_clock_us(void); /* CLOCK_REALTIME, us since 1970 */
 
 /* Timers: one shot, armed again by the callback or by anyone. */
 typedef struct InaTimer InaTimer;

@@ -626,8 +626,7 @@ static InaCall *start_by_hand(Fixture *fixture, const char *text, uint64_t deadl
         .caller = "127.0.0.1:1", .deadline = deadline, .answered = answered, .userdata = answer};
     ServiceEntry *entry = registry_find(fixture->framework, "test.v1.Echo", NULL);
     InaCall *call = call_start(entry, TEST_V1_ECHO_SAY, &request->base, &options);
-    assert_non_null(call);
-    assert_int_equal(answer->count, 0);
+    assert_true((call == NULL) == (answer->count > 0));
     return call;
 }
 
@@ -658,19 +657,22 @@ static void a_call_made_by_hand_is_answered_cancelled_or_late(void **state)
 static void queued_calls_by_hand_end_with_their_service(void **state)
 {
     Fixture *fixture = *state;
-    Answer answer = {0};
-    start_by_hand(fixture, "x", UINT64_MAX, &answer);
+    Answer first = {0}, answer = {0};
+    call_say("first", 0, &first); /* so that the next one is queued behind it */
+    assert_non_null(start_by_hand(fixture, "x", UINT64_MAX, &answer));
     components_remove(server_set);
     server_set = NULL;
     assert_int_equal(answer.count, 1);
     assert_int_equal(answer.code, INA_CODE_UNAVAILABLE);
     assert_int_equal(n_entered, 0);
+    RUN_UNTIL(fixture, first.count == 1);
 }
 
 static void calls_by_hand_wait_for_an_update_too(void **state)
 {
     Fixture *fixture = *state;
-    Answer before = {0}, during = {0};
+    Answer first = {0}, before = {0}, during = {0};
+    call_say("first", 0, &first);
     start_by_hand(fixture, "before", UINT64_MAX, &before);
     ComponentHandover *handover = begin_update();
     start_by_hand(fixture, "during", UINT64_MAX, &during);
@@ -678,6 +680,61 @@ static void calls_by_hand_wait_for_an_update_too(void **state)
     RUN_UNTIL(fixture, before.count == 1 && during.count == 1);
     assert_string_equal(before.text, "next before");
     assert_string_equal(during.text, "next during");
+}
+
+/* As a proxy of a service elsewhere does it. */
+static Manner proxy_manner;
+static InaCall *proxy_call;
+
+static void proxy_invoke(void *self, InaCall *call, unsigned method, const ProtobufCMessage *request)
+{
+    assert_ptr_equal(self, &proxy_call);
+    assert_string_equal(((const Test__V1__SayRequest *)request)->text, "elsewhere");
+    if (proxy_manner == ANSWER) {
+        reply_to(call, "at once");
+    } else if (proxy_manner == FAIL) {
+        ina_call_fail(call, INA_CODE_ABORTED, "at %s", "once");
+    } else {
+        ina_call_on_cancel(call, on_cancelled, &n_cancelled);
+        proxy_call = call;
+    }
+}
+
+static void an_immediate_service_is_entered_at_once_and_its_answer_comes_later(void **state)
+{
+    Fixture *fixture = *state;
+    ServiceEntry *entry;
+    const ServiceDescription description = {
+        .contract = &test_v1_echo_contract, .invoke = proxy_invoke, .object = {.self = &proxy_call}, .immediate = true};
+    components_remove(server_set);
+    server_set = NULL;
+    assert_ok(registry_add(fixture->framework, &description, &entry, error));
+    Answer replied = {0}, failed = {0}, held_answer = {0}, cancelled = {0}, early_cancelled = {0};
+    proxy_manner = ANSWER;
+    call_say("elsewhere", 0, &replied);
+    ina_pending_cancel(call_say("elsewhere", 0, &early_cancelled));
+    proxy_manner = FAIL;
+    call_say("elsewhere", 0, &failed);
+    RUN_UNTIL(fixture, replied.count == 1 && failed.count == 1);
+    assert_string_equal(replied.text, "at once");
+    assert_int_equal(failed.code, INA_CODE_ABORTED);
+    assert_string_equal(failed.text, "at once");
+    assert_int_equal(early_cancelled.count, 0);
+    proxy_manner = HOLD;
+    call_say("elsewhere", 0, &held_answer);
+    reply_to(proxy_call, "later");
+    assert_string_equal(held_answer.text, "later");
+    InaPending *pending = call_say("elsewhere", 0, &cancelled);
+    ina_pending_cancel(pending);
+    RUN_UNTIL(fixture, n_cancelled == 1);
+    ina_call_fail(proxy_call, INA_CODE_CANCELED, "as wished");
+    held_answer = (Answer){0};
+    call_say("elsewhere", 0, &held_answer);
+    registry_remove(entry);
+    assert_null(caller->echo);
+    assert_int_equal(held_answer.count, 0); /* still its duty */
+    reply_to(proxy_call, "after all");
+    assert_string_equal(held_answer.text, "after all");
 }
 
 static void a_client_made_by_hand_calls_one_service(void **state)
@@ -817,6 +874,7 @@ int main(void)
         TEST(a_call_made_by_hand_is_answered_cancelled_or_late),
         TEST(queued_calls_by_hand_end_with_their_service),
         TEST(calls_by_hand_wait_for_an_update_too),
+        TEST(an_immediate_service_is_entered_at_once_and_its_answer_comes_later),
         TEST(a_client_made_by_hand_calls_one_service),
         TEST(deadlines_pass_in_order_whatever_is_answered_or_cancelled),
         TEST(a_flood_of_calls_is_refused_beyond_the_named_maximum),

@@ -1,6 +1,7 @@
 /* Components start, stop and are bound as their tables declare. */
 #include "core_fixture.h"
 
+#include "base/http_server.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -474,8 +475,7 @@ static void what_a_component_registered_is_gone_after_its_failed_start(void **st
     assert_string_equal(error.message, "component provider: start failed: no luck today");
     assert_contains(fixture->log, "provider 3 start failed: no luck today");
     assert_int_equal(fixture_state(fixture, "provider"), COMPONENT_FAILED);
-    assert_contains(fixture_reason(fixture, "provider"),
-                    "start failed: no luck today; failed 1 times, tried again in ");
+    assert_contains(fixture_reason(fixture, "provider"), "start failed: no luck today; failure 1, tried again in ");
     assert_contains(fixture_reason(fixture, "consumer"), "which failed: start failed: no luck today");
     assert_null(registry_find(fixture->framework, "test.v1.Echo", NULL));
     expect_story("provider:start provider:stop");
@@ -500,7 +500,7 @@ static void a_component_that_gives_up_is_stopped_with_its_users_and_started_agai
     ina_component_fail(part->component, "a second word is not heard");
     assert_int_equal(fixture_state(fixture, "provider"), COMPONENT_ACTIVE);
     RUN_UNTIL(fixture, fixture_state(fixture, "provider") == COMPONENT_FAILED);
-    assert_contains(fixture_reason(fixture, "provider"), "the disk is gone; failed 1 times, tried again in ");
+    assert_contains(fixture_reason(fixture, "provider"), "the disk is gone; failure 1, tried again in ");
     assert_int_equal(fixture_state(fixture, "consumer"), COMPONENT_WAITING);
     RUN_UNTIL(fixture, fixture_state(fixture, "consumer") == COMPONENT_ACTIVE);
     expect_story("provider:start consumer:start consumer:stop provider:stop provider:start consumer:start");
@@ -673,6 +673,61 @@ static void a_component_knows_who_and_where_it_is(void **state)
     ina_log(component, INA_LOG_NOTICE, "%d words", 3);
     assert_contains(fixture->log, "provider 5 3 words\n");
     components_remove(set);
+}
+
+/* --- fetching ------------------------------------------------------------------------- */
+
+static int fetched, n_requests;
+static InaHttpRequest *unanswered;
+
+static void serve(void *userdata, InaHttpRequest *request)
+{
+    n_requests++;
+    if (strcmp(ina_http_path(request), "/answer") == 0)
+        ina_http_respond_text(request, 200, "here");
+    else
+        unanswered = request;
+}
+
+static void on_fetched(void *userdata, const InaHttpResponse *response)
+{
+    fetched++;
+    assert_int_equal(response->status, 200);
+    assert_int_equal(response->size, 4);
+    ina_component_fail(((Part *)userdata)->component, "inside a callback"); /* waits until it returned */
+    assert_non_null(((Part *)userdata)->component);
+}
+
+static void fetches_end_with_their_component(void **state)
+{
+    Fixture *fixture = *state;
+    InaError failure;
+    HttpServer *server;
+    assert_ok(http_server_new(fixture->event, NULL, &server, error));
+    assert_ok(http_server_listen(server, "127.0.0.1:0", error));
+    assert_ok(http_server_handle(server, "/", serve, NULL, error));
+    char answer[128], silence[128];
+    snprintf(answer, sizeof(answer), "http://%s/answer", http_server_address(server, 0));
+    snprintf(silence, sizeof(silence), "http://%s/silence", http_server_address(server, 0));
+    ComponentSet *set = START(fixture, "p", providers);
+    InaComponent *component = last_part->component;
+    fetched = n_requests = 0;
+    const InaHttpFetchOptions options = {.url = answer, .done = on_fetched, .userdata = last_part};
+    const InaHttpFetchOptions open = {.url = silence, .done = on_fetched, .userdata = last_part};
+    assert_non_null(ina_http_fetch(component, &open, &failure));
+    RUN_UNTIL(fixture, unanswered != NULL);
+    assert_non_null(ina_http_fetch(component, &options, &failure));
+    assert_int_equal(fetched, 0);
+    RUN_UNTIL(fixture, fetched == 1);
+    RUN_UNTIL(fixture, fixture_state(fixture, "provider") == COMPONENT_FAILED);
+    assert_null(ina_http_fetch(component, &options, &failure));
+    assert_int_equal(failure.code, ESHUTDOWN);
+    ina_http_respond_text(unanswered, 200, "late");
+    unanswered = NULL;
+    fixture_drain(fixture);
+    assert_int_equal(fetched, 1);
+    components_remove(set);
+    http_server_free(server);
 }
 
 /* --- tables -------------------------------------------------------------------------- */
@@ -977,6 +1032,7 @@ int main(void)
         TEST(work_ends_before_its_component),
         TEST(whoever_keeps_the_loop_busy_is_named),
         TEST(a_component_knows_who_and_where_it_is),
+        TEST(fetches_end_with_their_component),
         TEST(a_table_that_makes_no_sense_is_refused_by_component_and_entry),
         TEST(what_components_want_is_imported_while_they_want_it),
         TEST(an_observer_that_comes_late_hears_what_is_wanted_already),
