@@ -258,12 +258,12 @@ void store_reads_next(Store *store)
 {
     Read *read;
     while (!store->background && (read = take_read(store))) {
-        read->result = ina_work(store->component, run_read, read_done, read);
-        if (read->result == 0) {
+        int result = ina_work(store->component, run_read, read_done, read);
+        if (result == 0) { /* the worker has it now */
             store->background = true;
             return;
         }
-        ina_error_set(&read->error, -read->result, "no worker is free");
+        read->result = ina_error_set(&read->error, result, "no worker is free");
         answer_read(read);
     }
 }
