@@ -17,8 +17,8 @@
 
 #define DOWN_WAIT_MS 75000
 #define STATE_SIZE_MAX 65536
-#define PASSWORD_MIN   8
-#define PASSWORD_MAX   1024
+#define PASSWORD_MIN 8
+#define PASSWORD_MAX 1024
 
 static bool has_password(const Instance *instance)
 {
@@ -145,7 +145,8 @@ int command_password(const Arguments *arguments, Instance *instance)
     if (length < PASSWORD_MIN || length > PASSWORD_MAX)
         return cli_fail("the password has %zu bytes; allowed are %d to %d", length, PASSWORD_MIN, PASSWORD_MAX);
     if (!path || sodium_init() < 0 ||
-        crypto_pwhash_str(hash, text, length, crypto_pwhash_OPSLIMIT_INTERACTIVE, crypto_pwhash_MEMLIMIT_INTERACTIVE) < 0)
+        crypto_pwhash_str(hash, text, length, crypto_pwhash_OPSLIMIT_INTERACTIVE, crypto_pwhash_MEMLIMIT_INTERACTIVE) <
+            0)
         return cli_fail("out of memory");
     sodium_memzero(text, length);
     if (folder_make(instance->data, 0700, &error) < 0 || file_write(path, hash, strlen(hash), 0600, &error) < 0)

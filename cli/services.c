@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define DISCOVERY "/inaetics/discovery/"
-#define WIRING    "/inaetics/wiring/"
+#define WIRING "/inaetics/wiring/"
 
 typedef struct Listing {
     sd_event *event;
@@ -113,7 +113,8 @@ static void print_properties(const json_t *properties)
 {
     const char *key;
     json_t *value;
-    json_object_foreach ((json_t *)properties, key, value) {
+    json_object_foreach((json_t *)properties, key, value)
+    {
         AUTO_FREE char *text = json_is_string(value) ? strdup(json_string_value(value))
                                                      : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
         printf(" %s=%s", key, text ? text : "?");
@@ -123,7 +124,8 @@ static void print_properties(const json_t *properties)
 static int by_contract(const void *left, const void *right)
 {
     const json_t *a = *(json_t *const *)left, *b = *(json_t *const *)right;
-    int order = strcmp(json_string_value(json_object_get(a, "contract")), json_string_value(json_object_get(b, "contract")));
+    int order =
+        strcmp(json_string_value(json_object_get(a, "contract")), json_string_value(json_object_get(b, "contract")));
     return order ? order
                  : strverscmp(json_string_value(json_object_get(a, "agent")),
                               json_string_value(json_object_get(b, "agent")));

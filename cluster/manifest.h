@@ -26,9 +26,9 @@
 #define MANIFEST_GRACE_MAX 3600
 
 /* Annotations that mean something here. */
-#define ANNOTATION_REPLICAS "inaetics.org/replicas"                /* of a template: how many at first */
+#define ANNOTATION_REPLICAS "inaetics.org/replicas"        /* of a template: how many at first */
 #define ANNOTATION_REPLICAS_MAXIMUM "inaetics.org/maximum" /* of a template */
-#define ANNOTATION_TEMPLATE "inaetics.org/template"                 /* of a pod made from one */
+#define ANNOTATION_TEMPLATE "inaetics.org/template"        /* of a pod made from one */
 
 typedef struct EnvironmentSpec {
     char *name;

@@ -36,7 +36,7 @@ typedef struct Up {
     EtcdArguments etcd_arguments;
     char *node_arguments[NODE_ARGUMENTS];
     Service *etcd, *node;
-    EtcdStart *etcd_start;
+    EtcdKeeper *keeper;
     UpPage page;
     uint64_t page_deadline;
     sd_event_source *page_timer;
@@ -95,7 +95,8 @@ static void announce(const Up *up)
             say(up, "         and at port %u of %s\n", up->page.port, up->options->listen);
         char token[LINK_TOKEN_MAX];
         if (link_token(up->session, token, NULL) == 0)
-            say(up, "Open this once to change things too (`inaetics link` prints another):\n  http://%s:%u/?session=%s\n",
+            say(up,
+                "Open this once to change things too (`inaetics link` prints another):\n  http://%s:%u/?session=%s\n",
                 up->page.address, up->page.port, token);
     }
     say(up, "Ctrl-C ends it; the data stays.\n");
@@ -207,7 +208,7 @@ static void stop(Up *up)
         return;
     up->phase = STOPPING_NODE;
     up->page_timer = sd_event_source_disable_unref(up->page_timer);
-    up->etcd_start = etcd_start_free(up->etcd_start);
+    up->keeper = etcd_keeper_free(up->keeper);
     service_stop(up->node);
 }
 
@@ -305,13 +306,13 @@ static int start(Up *up, InaError *error)
         (r = make_etcd(up, error)) < 0 || (r = make_node(up, error)) < 0)
         return r;
     service_start(up->etcd);
-    return etcd_start_new(up->event, up->instance, handle_etcd_started, up, &up->etcd_start, error);
+    return etcd_keeper_new(up->event, up->instance, handle_etcd_started, up, &up->keeper, error);
 }
 
 static void clear(Up *up)
 {
     sd_event_source_disable_unref(up->page_timer);
-    etcd_start_free(up->etcd_start);
+    etcd_keeper_free(up->keeper);
     service_free(up->node);
     service_free(up->etcd);
     children_free(up->children);

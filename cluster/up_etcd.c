@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define HEALTH_PERIOD_US 5000
+#define RETRY_US 1000000
 #define REPLY_MAX (1024u * 1024u)
 
 /* --- arguments ------------------------------------------------------------------------ */
@@ -99,129 +100,201 @@ int etcd_find(const char *given, char **ret, InaError *error)
         "etcd is not there; `./run` fetches it, or install Debian's etcd-server, or name it with --etcd");
 }
 
-/* --- its start ------------------------------------------------------------------------- */
+/* --- care ------------------------------------------------------------------------------- */
 
-typedef struct Step {
-    const char *path, *body;
-} Step;
+/* One request after the other. LOOK is answered when etcd is healthy; /health
+ * is not asked, since it says no while the alarm is on. */
+typedef enum CareState {
+    LOOK, /* for the alarm */
+    READ, /* the present revision */
+    COMPACT,
+    DEFRAGMENT,
+    END_ALARM,
+    WITHDRAW, /* at the start: what agents of an earlier run told; they have ended, their leases have not yet */
+    SLEEPING,
+    CARE_STATES,
+} CareState;
 
-/* What an earlier run's agents told: they have ended, and their leases would
- * outlive them for some seconds. "/inaetics/" to "/inaetics0" is all below it. */
-static const Step steps[] = {
-    {"/v3/kv/deleterange", "{\"key\":\"L2luYWV0aWNzLw==\",\"range_end\":\"L2luYWV0aWNzMA==\"}"},
-    {"/v3/maintenance/alarm", "{\"action\":\"GET\"}"},
-};
-
-struct EtcdStart {
+struct EtcdKeeper {
     sd_event *event;
     const Instance *instance;
     HttpClient *http;
     char *files[3];
     InaHttpFetch *fetch;
     sd_event_source *timer;
-    bool healthy;
-    size_t step;
-    void (*done)(void *userdata);
+    CareState state;
+    json_int_t revision;
+    char member[32]; /* that raised the alarm */
+    bool said_started;
+    void (*started)(void *userdata);
     void *userdata;
 };
 
-static void ask(EtcdStart *start);
+static void ask(EtcdKeeper *keeper);
 
 static int handle_timer(sd_event_source *source, uint64_t time, void *userdata)
 {
-    EtcdStart *start = userdata;
-    start->timer = sd_event_source_disable_unref(start->timer);
-    ask(start);
+    EtcdKeeper *keeper = userdata;
+    keeper->timer = sd_event_source_disable_unref(keeper->timer);
+    if (keeper->state == SLEEPING)
+        keeper->state = LOOK;
+    ask(keeper);
     return 0;
 }
 
-static void ask_later(EtcdStart *start)
+static void ask_in(EtcdKeeper *keeper, uint64_t microseconds)
 {
-    sd_event_add_time_relative(start->event, &start->timer, CLOCK_MONOTONIC, HEALTH_PERIOD_US, 500, handle_timer,
-                               start);
+    sd_event_add_time_relative(keeper->event, &keeper->timer, CLOCK_MONOTONIC, microseconds, 500, handle_timer, keeper);
 }
 
-static bool says_healthy(const InaHttpResponse *response)
+static json_t *parse_reply(const InaHttpResponse *response)
 {
-    AUTO_JSON json_t *json = NULL;
-    if (response->status != 200 || json_parse(response->body, response->size, REPLY_MAX, &json, NULL) < 0)
-        return false;
-    const char *health = json_string_value(json_object_get(json, "health"));
-    return health && strcmp(health, "true") == 0;
+    json_t *json = NULL;
+    if (response->status == 200)
+        json_parse(response->body, response->size, REPLY_MAX, &json, NULL);
+    return json;
+}
+
+static json_int_t revision_of(const json_t *reply)
+{
+    const char *text = json_string_value(json_object_get(json_object_get(reply, "header"), "revision"));
+    return text ? strtoll(text, NULL, 10) : 0;
+}
+
+/* Whether the quota's alarm is on; of which member. */
+static bool find_alarm(EtcdKeeper *keeper, const json_t *reply)
+{
+    const json_t *alarm;
+    size_t i;
+    json_array_foreach(json_object_get(reply, "alarms"), i, alarm)
+    {
+        const char *kind = json_string_value(json_object_get(alarm, "alarm"));
+        const char *member = json_string_value(json_object_get(alarm, "memberID"));
+        if (!kind || strcmp(kind, "NOSPACE") != 0)
+            continue;
+        snprintf(keeper->member, sizeof keeper->member, "%s", member ? member : "0");
+        return true;
+    }
+    return false;
+}
+
+/* The state after this reply to the present one's request; NULL: it failed. */
+static CareState next_state(EtcdKeeper *keeper, const json_t *reply)
+{
+    switch (keeper->state) {
+    case LOOK:
+        if (!reply)
+            return LOOK;
+        if (find_alarm(keeper, reply))
+            return READ;
+        return keeper->said_started ? SLEEPING : WITHDRAW;
+    case READ:
+        keeper->revision = revision_of(reply);
+        return COMPACT;
+    case COMPACT: /* fails if that revision was compacted before: as good */
+        return DEFRAGMENT;
+    case DEFRAGMENT:
+        return END_ALARM;
+    case END_ALARM:
+        return LOOK;
+    case WITHDRAW:
+        return reply ? SLEEPING : LOOK;
+    case SLEEPING:
+    case CARE_STATES:
+        break;
+    }
+    return SLEEPING;
 }
 
 static void handle_reply(void *userdata, const InaHttpResponse *response)
 {
-    EtcdStart *start = userdata;
-    start->fetch = NULL;
-    if (!start->healthy) {
-        if (!(start->healthy = says_healthy(response)))
-            return ask_later(start);
-    } else if (response->status == 0 || response->status >= 500) {
-        return ask_later(start);
-    } else {
-        start->step++;
-    }
-    if (start->step < sizeof steps / sizeof *steps)
-        ask(start);
+    EtcdKeeper *keeper = userdata;
+    keeper->fetch = NULL;
+    AUTO_JSON json_t *reply = parse_reply(response);
+    keeper->state = next_state(keeper, reply);
+    if (keeper->state == SLEEPING)
+        ask_in(keeper, ETCD_CARE_SECONDS * UINT64_C(1000000));
+    else if (keeper->state == LOOK) /* it starts, or is busy, or the alarm was to end */
+        ask_in(keeper, keeper->said_started ? RETRY_US : HEALTH_PERIOD_US);
     else
-        start->done(start->userdata);
+        ask(keeper);
+    if (keeper->state == SLEEPING && !keeper->said_started) {
+        keeper->said_started = true;
+        keeper->started(keeper->userdata);
+    }
 }
 
-static void ask(EtcdStart *start)
+static void ask(EtcdKeeper *keeper)
 {
-    char url[256];
-    const Step *step = start->healthy ? &steps[start->step] : NULL;
-    snprintf(url, sizeof url, "%s%s", start->instance->etcd_url, step ? step->path : "/health");
+    static const char *const paths[CARE_STATES] = {
+        [LOOK] = "/v3/maintenance/alarm",      [READ] = "/v3/kv/range",
+        [COMPACT] = "/v3/kv/compaction",       [DEFRAGMENT] = "/v3/maintenance/defragment",
+        [END_ALARM] = "/v3/maintenance/alarm", [WITHDRAW] = "/v3/kv/deleterange",
+    };
+    static const char *const bodies[CARE_STATES] = {
+        [WITHDRAW] = "{\"key\":\"L2luYWV0aWNzLw==\",\"range_end\":\"L2luYWV0aWNzMA==\"}", /* /inaetics/ to /inaetics0 */
+        [LOOK] = "{\"action\":\"GET\"}",
+        [READ] = "{\"key\":\"AA==\"}",
+        [DEFRAGMENT] = "{}",
+    };
+    char url[256], text[128];
+    snprintf(url, sizeof url, "%s%s", keeper->instance->etcd_url, paths[keeper->state]);
+    const char *body = bodies[keeper->state] ? bodies[keeper->state] : text;
+    if (keeper->state == COMPACT)
+        snprintf(text, sizeof text, "{\"revision\":\"%jd\",\"physical\":true}", (intmax_t)keeper->revision);
+    else if (keeper->state == END_ALARM)
+        snprintf(text, sizeof text, "{\"action\":\"DEACTIVATE\",\"memberID\":\"%s\",\"alarm\":\"NOSPACE\"}",
+                 keeper->member);
     InaHttpFetchOptions options = {
         .url = url,
-        .body = step ? step->body : NULL,
-        .body_size = step ? strlen(step->body) : 0,
-        .timeout = 2 * LIFE_SECOND,
+        .body = body,
+        .body_size = strlen(body),
+        .timeout = keeper->said_started ? 30 * LIFE_SECOND : 5 * LIFE_SECOND,
         .maximum = REPLY_MAX,
         .done = handle_reply,
-        .userdata = start,
+        .userdata = keeper,
     };
-    start->fetch = http_client_fetch(start->http, &options, NULL);
-    if (!start->fetch)
-        ask_later(start);
+    keeper->fetch = http_client_fetch(keeper->http, &options, NULL);
+    if (!keeper->fetch)
+        ask_in(keeper, RETRY_US);
 }
 
-int etcd_start_new(sd_event *event, const Instance *instance, void (*done)(void *userdata), void *userdata,
-                   EtcdStart **ret, InaError *error)
+int etcd_keeper_new(sd_event *event, const Instance *instance, void (*started)(void *userdata), void *userdata,
+                    EtcdKeeper **ret, InaError *error)
 {
     static const char *const names[] = {"pki/ca.pem", "pki/client.pem", "pki/client-key.pem"};
-    EtcdStart *start = calloc(1, sizeof *start);
-    if (!start)
+    EtcdKeeper *keeper = calloc(1, sizeof *keeper);
+    if (!keeper)
         return ina_error_set(error, ENOMEM, "out of memory");
-    *start = (EtcdStart){.event = sd_event_ref(event), .instance = instance, .done = done, .userdata = userdata};
+    *keeper =
+        (EtcdKeeper){.event = sd_event_ref(event), .instance = instance, .started = started, .userdata = userdata};
     for (size_t i = 0; i < 3; i++)
-        start->files[i] = instance_path(instance, names[i]);
+        keeper->files[i] = instance_path(instance, names[i]);
     HttpClientOptions options = {
-        .ca_file = start->files[0], .certificate_file = start->files[1], .key_file = start->files[2]};
-    int r = start->files[0] && start->files[1] && start->files[2]
-                ? http_client_new(event, &options, &start->http, error)
+        .ca_file = keeper->files[0], .certificate_file = keeper->files[1], .key_file = keeper->files[2]};
+    int r = keeper->files[0] && keeper->files[1] && keeper->files[2]
+                ? http_client_new(event, &options, &keeper->http, error)
                 : ina_error_set(error, ENOMEM, "out of memory");
     if (r < 0) {
-        etcd_start_free(start);
+        etcd_keeper_free(keeper);
         return r;
     }
-    ask(start);
-    *ret = start;
+    ask(keeper);
+    *ret = keeper;
     return 0;
 }
 
-EtcdStart *etcd_start_free(EtcdStart *start)
+EtcdKeeper *etcd_keeper_free(EtcdKeeper *keeper)
 {
-    if (!start)
+    if (!keeper)
         return NULL;
-    if (start->fetch)
-        ina_http_fetch_cancel(start->fetch);
-    sd_event_source_disable_unref(start->timer);
-    http_client_free(start->http);
+    if (keeper->fetch)
+        ina_http_fetch_cancel(keeper->fetch);
+    sd_event_source_disable_unref(keeper->timer);
+    http_client_free(keeper->http);
     for (size_t i = 0; i < 3; i++)
-        free(start->files[i]);
-    sd_event_unref(start->event);
-    free(start);
+        free(keeper->files[i]);
+    sd_event_unref(keeper->event);
+    free(keeper);
     return NULL;
 }

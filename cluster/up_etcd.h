@@ -1,5 +1,5 @@
 /* up_etcd.h - etcd as `inaetics up` runs it: its options, whether it answers,
- * and tidying up its state. */
+ * and care for its state. */
 #pragma once
 
 #include "instance.h"
@@ -20,9 +20,12 @@ void etcd_arguments_clear(EtcdArguments *arguments);
 /* Where it is: `given`, $INAETICS_ETCD_PROGRAM, beside us, in $PATH. malloc'ed. */
 int etcd_find(const char *given, char **ret, InaError *error);
 
-typedef struct EtcdStart EtcdStart;
+typedef struct EtcdKeeper EtcdKeeper;
 /* Asks until it is healthy, then withdraws what the agents of an earlier run
- * left there and clears a full quota; then `done`. */
-int etcd_start_new(sd_event *event, const Instance *instance, void (*done)(void *userdata), void *userdata,
-                   EtcdStart **ret, InaError *error);
-EtcdStart *etcd_start_free(EtcdStart *start);
+ * told it, then `started`. At the start and each ETCD_CARE_SECONDS it looks for
+ * the alarm of a full quota: history is thrown away then, the space given back
+ * and the alarm ended, so that etcd takes writes again. */
+#define ETCD_CARE_SECONDS 30
+int etcd_keeper_new(sd_event *event, const Instance *instance, void (*started)(void *userdata), void *userdata,
+                    EtcdKeeper **ret, InaError *error);
+EtcdKeeper *etcd_keeper_free(EtcdKeeper *keeper);

@@ -1,12 +1,13 @@
 """`inaetics up`: start, end, start again; what is in its way; what it leaves behind."""
 
+import json
 import os
 import re
 import signal
 import socket
 import subprocess
 
-from conftest import INAETICS, wait_for
+from conftest import INAETICS, LONG, wait_for
 
 
 def read_etcd(instance, path, body=None):
@@ -95,6 +96,21 @@ def test_it_starts_again_on_its_old_data(instance):
     wait_for(lambda: not instance.processes(), "all processes end")
     instance.start()
     assert "YmFy" in read_etcd(instance, "/v3/kv/range", '{"key":"Zm9v"}')
+
+
+def test_an_etcd_whose_quota_was_exceeded_takes_writes_again(instance):
+    instance.start()
+    put = '{"key":"Zm9v","value":"YmFy"}'
+    member = json.loads(read_etcd(instance, "/v3/kv/range", '{"key":"eA=="}'))["header"]["member_id"]
+    alarm = json.dumps({"action": "ACTIVATE", "memberID": member, "alarm": "NOSPACE"})
+    assert "NOSPACE" in read_etcd(instance, "/v3/maintenance/alarm", alarm)
+    assert "space exceeded" in read_etcd(instance, "/v3/kv/put", put)
+    instance.stop()
+    instance.start()
+    assert "revision" in read_etcd(instance, "/v3/kv/put", put)
+    if LONG:  # and while it runs, too
+        read_etcd(instance, "/v3/maintenance/alarm", alarm)
+        wait_for(lambda: "revision" in read_etcd(instance, "/v3/kv/put", put), "the alarm is ended", 90)
 
 
 def test_it_starts_on_etcd_state_that_knows_another_peer_port(instance):
