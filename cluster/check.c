@@ -100,6 +100,11 @@ static void handle_response(void *userdata, const InaHttpResponse *response)
     finish(check, success);
 }
 
+static int64_t port_of(const Check *check)
+{
+    return check->spec->port + (check->spec->port_declared ? check->options.port_offset : 0);
+}
+
 static int handle_connect(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
     Check *check = userdata;
@@ -107,7 +112,7 @@ static int handle_connect(sd_event_source *source, int fd, uint32_t events, void
     socklen_t size = sizeof code;
     getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &size);
     if (code != 0)
-        ina_error_errno(&check->error, code, "connect to port %jd", (intmax_t)check->spec->port);
+        ina_error_errno(&check->error, code, "connect to port %jd", (intmax_t)port_of(check));
     finish(check, code == 0);
     return 0;
 }
@@ -145,7 +150,7 @@ static int begin_http(Check *check)
     char url[1024];
     const char *host = host_of(check);
     snprintf(url, sizeof url, strchr(host, ':') ? "http://[%s]:%jd%s" : "http://%s:%jd%s", host,
-             (intmax_t)check->spec->port, check->spec->path ? check->spec->path : "/");
+             (intmax_t)port_of(check), check->spec->path ? check->spec->path : "/");
     InaHttpFetchOptions options = {
         .url = url,
         .timeout = (uint64_t)check->spec->timing.timeout * LIFE_SECOND,
@@ -159,7 +164,7 @@ static int begin_http(Check *check)
 
 static int begin_connect(Check *check)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)check->spec->port)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port_of(check))};
     if (inet_pton(AF_INET, host_of(check), &address.sin_addr) != 1)
         return ina_error_set(&check->error, EINVAL, "\"%s\" is no IPv4 address", host_of(check));
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -168,7 +173,7 @@ static int begin_connect(Check *check)
     if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 && errno != EINPROGRESS) {
         int code = errno;
         close(fd);
-        return ina_error_errno(&check->error, code, "connect to port %jd", (intmax_t)check->spec->port);
+        return ina_error_errno(&check->error, code, "connect to port %jd", (intmax_t)port_of(check));
     }
     int r = sd_event_add_io(check->options.event, &check->socket, fd, EPOLLOUT, handle_connect, check);
     if (r < 0)

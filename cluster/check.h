@@ -14,6 +14,7 @@ typedef struct CheckOptions {
     Children *children;
     HttpClient *http;
     const char *address;      /* of the pod */
+    unsigned port_offset;     /* of the ports that it declares */
     char *const *environment; /* for commands */
     const char *directory;
     void (*verdict)(void *userdata, ProbeVerdict verdict);

@@ -115,6 +115,7 @@ static int start_check(Container *container, const ProbeSpec *spec, void (*verdi
         .children = container->options.host->children,
         .http = container->options.host->http,
         .address = container->options.address,
+        .port_offset = container->options.host->instance->number,
         .environment = environment_list(container->setup.environment),
         .directory = container->setup.directory,
         .verdict = verdict,

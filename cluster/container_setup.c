@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #define PROGRAM_NAME_MAX 256
+#define VARIABLE_NAME_MAX (MANIFEST_NAME_MAX + 16)
 
 int image_program(const char *image, char *ret, size_t size)
 {
@@ -64,7 +65,7 @@ static int set_listen(Environment *environment, const ContainerOptions *options,
         const PortSpec *port = &options->spec->ports[i];
         if (port->host_port == 0)
             continue;
-        unsigned number = instance_host_port(options->host->instance, (unsigned)port->host_port);
+        unsigned number = instance_port(options->host->instance, (unsigned)port->host_port);
         const char *address = port->host_ip ? port->host_ip : "127.0.0.1", *further = options->host->listen;
         bool everywhere = further && (strcmp(further, "0.0.0.0") == 0 || strcmp(further, "::") == 0);
         if (everywhere) /* includes loopback */
@@ -78,6 +79,30 @@ static int set_listen(Environment *environment, const ContainerOptions *options,
     if (used >= sizeof text)
         return ina_error_set(error, E2BIG, "too many host ports");
     return used ? environment_set(environment, "INAETICS_LISTEN", text, error) : 0;
+}
+
+/* "my-data" -> "PREFIX_MY_DATA" */
+static void variable_name(const char *prefix, const char *name, char *ret, size_t size)
+{
+    size_t at = (size_t)snprintf(ret, size, "%s_", prefix);
+    for (; *name && at + 1 < size; name++)
+        ret[at++] = *name == '-' ? '_' : (char)toupper((unsigned char)*name);
+    ret[at] = '\0';
+}
+
+static int set_ports(Environment *environment, const ContainerOptions *options, InaError *error)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < options->spec->n_ports; i++) {
+        const PortSpec *port = &options->spec->ports[i];
+        char name[VARIABLE_NAME_MAX];
+        if (!port->name)
+            continue;
+        variable_name("PORT", port->name, name, sizeof name);
+        r = environment_format(environment, name, error, "%u",
+                               instance_port(options->host->instance, (unsigned)port->container_port));
+    }
+    return r;
 }
 
 static int set_agent_id(Environment *environment, const ContainerOptions *options, InaError *error)
@@ -111,7 +136,7 @@ static int set_volume(Environment *environment, const ContainerOptions *options,
 {
     const VolumeSpec *volume = manifest_volume(options->pod, mount->name);
     AUTO_FREE char *folder = volume_folder(options->host->instance, options->pod->name, volume);
-    char name[sizeof "VOLUME_" + MANIFEST_NAME_MAX] = "VOLUME_";
+    char name[VARIABLE_NAME_MAX];
     if (!folder)
         return ina_error_set(error, ENOMEM, "out of memory");
     if (volume->kind == VOLUME_EMPTY || volume->create) {
@@ -121,10 +146,7 @@ static int set_volume(Environment *environment, const ContainerOptions *options,
     } else if (access(folder, F_OK) < 0) {
         return ina_error_errno(error, errno, "volume %s: %s", volume->name, folder);
     }
-    size_t at = strlen(name);
-    for (const char *c = volume->name; *c && at + 1 < sizeof name; c++)
-        name[at++] = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
-    name[at] = '\0';
+    variable_name("VOLUME", volume->name, name, sizeof name);
     return environment_set(environment, name, folder, error);
 }
 
@@ -173,6 +195,8 @@ static int set_environment(const ContainerOptions *options, ContainerSetup *setu
         r = set_cache(environment, options, &setup->directory, error);
     if (r == 0)
         r = environment_set(environment, "HOME", setup->directory, error);
+    if (r == 0)
+        r = set_ports(environment, options, error);
     for (size_t i = 0; r == 0 && i < options->spec->n_mounts; i++)
         r = set_volume(environment, options, &options->spec->mounts[i], error);
     for (size_t i = 0; r == 0 && i < options->spec->n_environment; i++) {

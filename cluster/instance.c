@@ -75,7 +75,7 @@ char *instance_path(const Instance *instance, const char *name)
     return path_join(instance->data, name);
 }
 
-unsigned instance_host_port(const Instance *instance, unsigned port)
+unsigned instance_port(const Instance *instance, unsigned port)
 {
     return port + instance->number;
 }

@@ -31,8 +31,8 @@ typedef struct Instance {
 int instance_new(const char *number, const char *data, Instance **ret, InaError *error);
 /* A path below the data folder; malloc'ed, NULL: out of memory. */
 char *instance_path(const Instance *instance, const char *name);
-/* A port of the browser's side: what a manifest says, plus the number. */
-unsigned instance_host_port(const Instance *instance, unsigned port);
+/* A port as this instance has it: what a manifest says, plus the number. */
+unsigned instance_port(const Instance *instance, unsigned port);
 /* What marks the processes of the instance in their environment, so that a
  * later life finds what an earlier one left: "INAETICS_POD_OF=FOLDER" the pods,
  * "INAETICS_PART_OF=FOLDER" etcd and the node. malloc'ed, NULL: out of memory. */

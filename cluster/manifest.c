@@ -39,7 +39,7 @@ typedef struct ExecAction {
 
 typedef struct NetAction {
     char *path, *host, *scheme;
-    int64_t port;
+    json_t *port; /* a number, or the name of one of the container's ports */
 } NetAction;
 
 typedef struct Probe {
@@ -153,12 +153,12 @@ static const JsonField http_fields[] = {
     STRING(NetAction, path, "path"),
     STRING(NetAction, host, "host"),
     STRING(NetAction, scheme, "scheme"),
-    {FIELD(NetAction, port, "port", JSON_TYPE_INTEGER), .flags = JSON_REQUIRED, .minimum = 1, .maximum = 65535},
+    {FIELD(NetAction, port, "port", JSON_TYPE_ANY), .flags = JSON_REQUIRED},
     END,
 };
 static const JsonField tcp_fields[] = {
     STRING(NetAction, host, "host"),
-    {FIELD(NetAction, port, "port", JSON_TYPE_INTEGER), .flags = JSON_REQUIRED, .minimum = 1, .maximum = 65535},
+    {FIELD(NetAction, port, "port", JSON_TYPE_ANY), .flags = JSON_REQUIRED},
     END,
 };
 static const JsonField probe_fields[] = {
@@ -289,7 +289,31 @@ static int check_strings_map(const json_t *map, const char *field, InaError *err
 
 /* --- probes ---------------------------------------------------------------- */
 
-static int probe_net(const json_t *json, const JsonField *fields, ProbeKind kind, ProbeSpec *spec, InaError *error)
+/* Ports are converted before probes, so that these can name them. */
+static int probe_port(const json_t *json, const ContainerSpec *container, ProbeSpec *spec, InaError *error)
+{
+    const char *name = json_string_value(json);
+    int64_t number = json_integer_value(json);
+    for (size_t i = 0; i < container->n_ports; i++) {
+        const PortSpec *port = &container->ports[i];
+        if (name ? port->name && strcmp(port->name, name) == 0 : port->container_port == number) {
+            spec->port = port->container_port;
+            spec->port_declared = true;
+            return 0;
+        }
+    }
+    if (name)
+        return ina_error_set(error, EINVAL, "port: \"%s\" is the name of none of the container's ports", name);
+    if (!json_is_integer(json) || number < 1 || number > 65535)
+        return ina_error_set(error, EINVAL,
+                             "port: allowed is a number from 1 to 65535, or the name of one of the "
+                             "container's ports");
+    spec->port = number;
+    return 0;
+}
+
+static int probe_net(const json_t *json, const JsonField *fields, ProbeKind kind, const ContainerSpec *container,
+                     ProbeSpec *spec, InaError *error)
 {
     NetAction action = {0};
     int r = json_decode(json, fields, &action, error);
@@ -299,11 +323,12 @@ static int probe_net(const json_t *json, const JsonField *fields, ProbeKind kind
         r = ina_error_set(error, EINVAL, "httpGet.scheme: \"%s\" is not known; allowed is HTTP", action.scheme);
     else if (action.path && action.path[0] != '/')
         r = ina_error_set(error, EINVAL, "httpGet.path: \"%s\" must begin with '/'", action.path);
+    else if ((r = probe_port(action.port, container, spec, error)) < 0)
+        ina_error_wrap(error, "%s", kind == PROBE_HTTP ? "httpGet" : "tcpSocket");
     if (r == 0) {
         spec->kind = kind;
         spec->path = TAKE_PTR(action.path);
         spec->host = TAKE_PTR(action.host);
-        spec->port = action.port;
     }
     json_clear(fields, &action);
     return r;
@@ -336,7 +361,8 @@ static int64_t or_default(int64_t value, int64_t instead)
     return value > 0 ? value : instead;
 }
 
-static int convert_probe(const json_t *json, bool liveness, ProbeSpec *spec, InaError *error)
+static int convert_probe(const json_t *json, bool liveness, const ContainerSpec *container, ProbeSpec *spec,
+                         InaError *error)
 {
     if (!json)
         return 0;
@@ -347,9 +373,9 @@ static int convert_probe(const json_t *json, bool liveness, ProbeSpec *spec, Ina
     if (r == 0 && probe.exec_json)
         r = probe_exec(probe.exec_json, spec, error);
     else if (r == 0 && probe.http_json)
-        r = probe_net(probe.http_json, http_fields, PROBE_HTTP, spec, error);
+        r = probe_net(probe.http_json, http_fields, PROBE_HTTP, container, spec, error);
     else if (r == 0)
-        r = probe_net(probe.tcp_json, tcp_fields, PROBE_TCP, spec, error);
+        r = probe_net(probe.tcp_json, tcp_fields, PROBE_TCP, container, spec, error);
     spec->timing = (ProbeTiming){
         .initial_delay = probe.initial_delay,
         .period = or_default(probe.period, 10),
@@ -415,7 +441,10 @@ static int convert_ports(Container *from, ContainerSpec *to, InaError *error)
         if (items[i].protocol && strcmp(items[i].protocol, "TCP") != 0)
             return ina_error_set(error, EINVAL, "ports[%zu].protocol: \"%s\" is not known; allowed is TCP", i,
                                  items[i].protocol);
+        if (items[i].name && !manifest_is_name(items[i].name))
+            return ina_error_set(error, EINVAL, "ports[%zu].name: \"%s\" is no name", i, items[i].name);
         to->ports[i] = (PortSpec){
+            .name = TAKE_PTR(items[i].name),
             .container_port = items[i].container_port,
             .host_port = items[i].host_port,
             .host_ip = TAKE_PTR(items[i].host_ip),
@@ -435,8 +464,8 @@ static int convert_container(const PodSpec *pod, Container *from, ContainerSpec 
                              from->image);
     if ((r = convert_environment(from, to, error)) < 0 || (r = convert_mounts(pod, from, to, error)) < 0 ||
         (r = convert_ports(from, to, error)) < 0 ||
-        (r = convert_probe(from->liveness, true, &to->liveness, error)) < 0 ||
-        (r = convert_probe(from->readiness, false, &to->readiness, error)) < 0)
+        (r = convert_probe(from->liveness, true, to, &to->liveness, error)) < 0 ||
+        (r = convert_probe(from->readiness, false, to, &to->readiness, error)) < 0)
         return r;
     to->name = TAKE_PTR(from->name);
     to->image = TAKE_PTR(from->image);
@@ -612,8 +641,10 @@ static void free_container(ContainerSpec *container)
         free(container->mounts[i].name);
         free(container->mounts[i].path);
     }
-    for (size_t i = 0; i < container->n_ports; i++)
+    for (size_t i = 0; i < container->n_ports; i++) {
+        free(container->ports[i].name);
         free(container->ports[i].host_ip);
+    }
     free(container->environment);
     free(container->mounts);
     free(container->ports);

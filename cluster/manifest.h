@@ -41,6 +41,7 @@ typedef struct MountSpec {
 } MountSpec;
 
 typedef struct PortSpec {
+    char *name; /* NULL: none */
     int64_t container_port, host_port;
     char *host_ip;
 } PortSpec;
@@ -50,10 +51,11 @@ typedef enum ProbeKind { PROBE_NONE, PROBE_EXEC, PROBE_HTTP, PROBE_TCP } ProbeKi
 typedef struct ProbeSpec {
     ProbeKind kind;
     ProbeTiming timing;
-    JsonList command; /* of char *: EXEC */
-    char *path;       /* HTTP */
-    char *host;       /* HTTP, TCP; NULL: the pod's address */
-    int64_t port;     /* HTTP, TCP */
+    JsonList command;   /* of char *: EXEC */
+    char *path;         /* HTTP */
+    char *host;         /* HTTP, TCP; NULL: the pod's address */
+    int64_t port;       /* HTTP, TCP */
+    bool port_declared; /* it is one of the container's ports */
 } ProbeSpec;
 
 typedef struct ContainerSpec {

@@ -175,24 +175,33 @@ static int check_port(const char *address, unsigned port, InaError *error)
     return r < 0 ? ina_error_set(error, r, "%s", taken.message) : 0;
 }
 
-static int check_host_ports(const UpOptions *options, const PodSpec *spec, UpPage *page, InaError *error)
+/* A port that the browser's side is offered at. */
+static int check_host_port(const UpOptions *options, const PortSpec *port, UpPage *page, InaError *error)
 {
+    unsigned number = instance_port(options->instance, (unsigned)port->host_port);
+    const char *address = port->host_ip ? port->host_ip : "127.0.0.1";
+    int r = check_port(address, number, error);
+    if (r == 0 && options->listen)
+        r = check_port(options->listen, number, error);
+    if (r == 0 && (page->port == 0 || number < page->port)) {
+        page->port = number;
+        snprintf(page->address, sizeof page->address, "%s", address);
+    }
+    return r;
+}
+
+static int check_pod_ports(const UpOptions *options, const PodSpec *spec, UpPage *page, InaError *error)
+{
+    char first_pod[20];
+    snprintf(first_pod, sizeof first_pod, "%s2", options->instance->pods);
     for (size_t i = 0; i < spec->n_containers; i++) {
         for (size_t j = 0; j < spec->containers[i].n_ports; j++) {
             const PortSpec *port = &spec->containers[i].ports[j];
-            if (port->host_port == 0)
-                continue;
-            unsigned number = instance_host_port(options->instance, (unsigned)port->host_port);
-            const char *address = port->host_ip ? port->host_ip : "127.0.0.1";
-            int r = check_port(address, number, error);
-            if (r == 0 && options->listen)
-                r = check_port(options->listen, number, error);
+            int r = port->host_port > 0 ? check_host_port(options, port, page, error) : 0;
+            if (r == 0) /* one who listens at all addresses takes it from the pods */
+                r = check_port(first_pod, instance_port(options->instance, (unsigned)port->container_port), error);
             if (r < 0)
                 return r;
-            if (page->port == 0 || number < page->port) {
-                page->port = number;
-                snprintf(page->address, sizeof page->address, "%s", address);
-            }
         }
     }
     return 0;
@@ -210,7 +219,7 @@ static int check_manifests(const UpOptions *options, UpPage *page, InaError *err
         if (item->d_name[0] == '.' || !file || file_read(file, MANIFEST_SIZE_MAX, &text, &size, NULL) < 0 ||
             manifest_parse(text, size, item->d_name, &spec, NULL) < 0)
             continue; /* the node says what is wrong with it */
-        int r = check_host_ports(options, spec, page, error);
+        int r = check_pod_ports(options, spec, page, error);
         manifest_free(spec);
         if (r < 0)
             return r;

@@ -16,17 +16,17 @@
 #include <inaetics/error.h>
 
 /* assert_int_equal(r, 0), with the error's message. */
-#define assert_success(r, error)                                   \
-    do {                                                           \
-        if ((r) < 0)                                               \
-            fail_msg("%s", (error).message);                       \
+#define assert_success(r, error)                                                                                       \
+    do {                                                                                                               \
+        if ((r) < 0)                                                                                                   \
+            fail_msg("%s", (error).message);                                                                           \
     } while (0)
 /* It failed, and the message has `text`. */
-#define assert_failure(r, error, text)                                           \
-    do {                                                                         \
-        assert_true((r) < 0);                                                    \
-        if (!strstr((error).message, text))                                      \
-            fail_msg("\"%s\" is not in: %s", text, (error).message);             \
+#define assert_failure(r, error, text)                                                                                 \
+    do {                                                                                                               \
+        assert_true((r) < 0);                                                                                          \
+        if (!strstr((error).message, text))                                                                            \
+            fail_msg("\"%s\" is not in: %s", text, (error).message);                                                   \
     } while (0)
 
 static inline int make_folder(void **state)

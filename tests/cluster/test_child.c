@@ -67,7 +67,8 @@ static void handle_exit(void *userdata, int status)
 
 static int start(Fixture *fixture, const char *script, InaError *error)
 {
-    char *arguments[] = {"sh", "-c", (char *)script, NULL}, *environment[] = {"MARK=test-child", "PATH=/usr/bin:/bin", NULL};
+    char *arguments[] = {"sh", "-c", (char *)script, NULL},
+         *environment[] = {"MARK=test-child", "PATH=/usr/bin:/bin", NULL};
     ChildOptions options = {
         .program = "/bin/sh",
         .arguments = arguments,
@@ -139,7 +140,8 @@ static void a_program_that_is_not_there_is_named(void **state)
     Fixture *fixture = *state;
     InaError error = {0};
     char *arguments[] = {"x", NULL}, *environment[] = {NULL};
-    ChildOptions options = {.program = "/nowhere/x", .arguments = arguments, .environment = environment, .inherit_fd = -1};
+    ChildOptions options = {
+        .program = "/nowhere/x", .arguments = arguments, .environment = environment, .inherit_fd = -1};
     assert_failure(child_start(fixture->children, &options, &fixture->child, &error), error, "/nowhere/x");
     options.program = "/bin/true";
     options.directory = "/nowhere";
@@ -163,7 +165,8 @@ static void what_left_its_group_is_found_by_its_environment(void **state)
 {
     Fixture *fixture = *state;
     InaError error = {0};
-    assert_success(start(fixture, "setsid sleep 1000 & setsid sleep 1000 & echo ready; exec sleep 1000", &error), error);
+    assert_success(start(fixture, "setsid sleep 1000 & setsid sleep 1000 & echo ready; exec sleep 1000", &error),
+                   error);
     run_until_output(fixture, "ready");
     assert_int_equal(child_sweep("MARK=test-chil"), 0);
     assert_int_equal(child_sweep("MARK=test-child-2"), 0);

@@ -221,7 +221,7 @@ static void instances_have_addresses_and_folders_of_their_own(void **state)
     assert_string_equal(instance->controller, "127.77.8.20");
     assert_string_equal(instance->node, "127.77.8.31");
     assert_string_equal(instance->pods, "127.61.1.");
-    assert_int_equal(instance_host_port(instance, 8080), 8083);
+    assert_int_equal(instance_port(instance, 8080), 8083);
     instance_free(instance);
     assert_success(instance_new("0", "/srv/x", &instance, &error), error);
     assert_string_equal(instance->data, "/srv/x");

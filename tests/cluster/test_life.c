@@ -76,8 +76,8 @@ static void the_policy_decides_what_an_exit_means(void **state)
         bool success;
         LifeState next;
     } cases[] = {
-        {LIFE_ALWAYS, true, LIFE_BACKOFF},    {LIFE_ALWAYS, false, LIFE_BACKOFF}, {LIFE_ON_FAILURE, true, LIFE_ENDED},
-        {LIFE_ON_FAILURE, false, LIFE_BACKOFF}, {LIFE_NEVER, true, LIFE_ENDED},   {LIFE_NEVER, false, LIFE_ENDED},
+        {LIFE_ALWAYS, true, LIFE_BACKOFF},      {LIFE_ALWAYS, false, LIFE_BACKOFF}, {LIFE_ON_FAILURE, true, LIFE_ENDED},
+        {LIFE_ON_FAILURE, false, LIFE_BACKOFF}, {LIFE_NEVER, true, LIFE_ENDED},     {LIFE_NEVER, false, LIFE_ENDED},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         Life life = begin(cases[i].policy);
@@ -173,8 +173,8 @@ static void pass_time(World *world)
     if (world->life.deadline && world->life.deadline <= world->now)
         say(world, LIFE_DEADLINE, false);
     /* A killed process is gone soon, one that was asked to end mostly. */
-    if (world->process && (world->kill || (world->term && next_random(&world->seed, 4) > 0) ||
-                           next_random(&world->seed, 10) == 0))
+    if (world->process &&
+        (world->kill || (world->term && next_random(&world->seed, 4) > 0) || next_random(&world->seed, 10) == 0))
         say(world, LIFE_EXITED, next_random(&world->seed, 2) == 0);
 }
 

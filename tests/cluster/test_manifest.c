@@ -53,7 +53,36 @@ static void a_whole_manifest_is_understood(void **state)
     assert_int_equal(container->liveness.timing.failure_threshold, 3);
     assert_int_equal(container->readiness.kind, PROBE_HTTP);
     assert_int_equal(container->readiness.port, 8080);
+    assert_true(container->readiness.port_declared);
     manifest_free(pod);
+}
+
+/* `whole` with its first `from` made `to`. */
+static char *changed(const char *from, const char *to)
+{
+    const char *at = strstr(whole, from);
+    assert_non_null(at);
+    char *text = NULL;
+    assert_true(asprintf(&text, "%.*s%s%s", (int)(at - whole), whole, to, at + strlen(from)) > 0);
+    return text;
+}
+
+static void a_probe_may_name_a_port(void **state)
+{
+    InaError error;
+    PodSpec *pod;
+    char *text = changed("\"port\":8080}", "\"port\":\"http\"}");
+    assert_success(parse(text, &pod, &error), error);
+    assert_int_equal(pod->containers[0].readiness.port, 8080);
+    assert_true(pod->containers[0].readiness.port_declared);
+    manifest_free(pod);
+    free(text);
+    text = changed("\"port\":8080}", "\"port\":8082}"); /* not declared: taken as it is */
+    assert_success(parse(text, &pod, &error), error);
+    assert_int_equal(pod->containers[0].readiness.port, 8082);
+    assert_false(pod->containers[0].readiness.port_declared);
+    manifest_free(pod);
+    free(text);
 }
 
 static void a_small_manifest_gets_kubernetes_defaults(void **state)
@@ -68,16 +97,6 @@ static void a_small_manifest_gets_kubernetes_defaults(void **state)
     assert_int_equal(pod->grace, 30);
     assert_int_equal(pod->containers[0].liveness.kind, PROBE_NONE);
     manifest_free(pod);
-}
-
-/* `whole` with its first `from` made `to`. */
-static char *changed(const char *from, const char *to)
-{
-    const char *at = strstr(whole, from);
-    assert_non_null(at);
-    char *text = NULL;
-    assert_true(asprintf(&text, "%.*s%s%s", (int)(at - whole), whole, to, at + strlen(from)) > 0);
-    return text;
 }
 
 static void an_error_names_file_field_and_what_is_allowed(void **state)
@@ -115,7 +134,11 @@ static void an_error_names_file_field_and_what_is_allowed(void **state)
         {"\"timeoutSeconds\":2", "\"timeoutSeconds\":0", "livenessProbe: timeoutSeconds"},
         {"\"timeoutSeconds\":2", "\"successThreshold\":2", "successThreshold: must be 1"},
         {"\"/readyz\"", "\"readyz\"", "httpGet.path: \"readyz\" must begin with '/'"},
-        {"\"port\":8080}", "\"port\":\"http\"}", "readinessProbe: httpGet: port"},
+        {"\"port\":8080}", "\"port\":\"shell\"}",
+         "readinessProbe: httpGet: port: \"shell\" is the name of none of the container's ports"},
+        {"\"port\":8080}", "\"port\":0}", "readinessProbe: httpGet: port: allowed is a number from 1 to 65535"},
+        {"\"port\":8080}", "\"port\":1.5}", "readinessProbe: httpGet: port: allowed is a number from 1 to 65535"},
+        {"\"name\":\"http\"", "\"name\":\"HTTP\"", "ports[0].name"},
         {"\"dnsPolicy\"", "\"dnsPolice\"", "spec.dnsPolice"},
         {"}]}}", "},{\"name\":\"main\",\"image\":\"i\"}]}}", "spec.containers[1].name: \"main\" is taken"},
     };
@@ -132,7 +155,8 @@ static void an_error_names_file_field_and_what_is_allowed(void **state)
 
 static void what_is_no_manifest_is_refused(void **state)
 {
-    static const char *const texts[] = {"", "{", "null", "[]", "1", "{}", "{\"a\":1}", "\"x\"", "{\"kind\":\"Pod\"}", "\xff\xfe"};
+    static const char *const texts[] = {
+        "", "{", "null", "[]", "1", "{}", "{\"a\":1}", "\"x\"", "{\"kind\":\"Pod\"}", "\xff\xfe"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         InaError error;
         PodSpec *pod = NULL;
@@ -195,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_whole_manifest_is_understood),
+        cmocka_unit_test(a_probe_may_name_a_port),
         cmocka_unit_test(a_small_manifest_gets_kubernetes_defaults),
         cmocka_unit_test(an_error_names_file_field_and_what_is_allowed),
         cmocka_unit_test(what_is_no_manifest_is_refused),

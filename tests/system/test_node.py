@@ -33,7 +33,7 @@ def test_a_pod_gets_the_environment_of_an_agent(node):
              env=[{"name": "HERE", "value": "at $(INAETICS_ADDRESS), $$(HERE) and $(NOT_SET)"},
                   {"name": "MY_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
                   {"name": "AGAIN", "value": "$(MY_NAME)!"}],
-             ports=[{"containerPort": 8080, "hostPort": 8080}],
+             ports=[{"name": "my-http", "containerPort": 8080, "hostPort": 8080}],
              volumeMounts=[{"name": "my-data", "mountPath": "/data"}, {"name": "scratch", "mountPath": "/scratch"}],
              spec={"volumes": [{"name": "my-data", "hostPath": {"path": "volumes/mine", "type": "DirectoryOrCreate"}},
                                {"name": "scratch", "emptyDir": {}}]})
@@ -43,6 +43,7 @@ def test_a_pod_gets_the_environment_of_an_agent(node):
     assert seen["INAETICS_AGENT_ID"].startswith("one-") and len(seen["INAETICS_AGENT_ID"]) == len("one-") + 8
     assert seen["INAETICS_ETCD"] == f"https://{node.controller}:2379"
     assert seen["INAETICS_LISTEN"] == f"127.0.0.1:{8080 + node.number}"
+    assert seen["PORT_MY_HTTP"] == str(8080 + node.number)
     assert seen["INAETICS_NODE"] == str(node.data / "node.sock")
     assert seen["INAETICS_CACHE"] == str(node.data / "cache" / "one") == seen["PWD"]
     assert seen["VOLUME_MY_DATA"] == str(node.data / "volumes" / "mine")
@@ -180,10 +181,11 @@ def test_a_liveness_command_that_hangs_counts_as_failed(node):
 
 
 def test_http_and_tcp_probes_ask_at_the_pods_address(node):
-    serve = "exec /usr/bin/python3 -m http.server -b $(INAETICS_ADDRESS) 8099"
+    serve = "exec /usr/bin/python3 -m http.server -b $(INAETICS_ADDRESS) $(PORT_HTTP)"
+    ports = [{"name": "http", "containerPort": 8099}]
     patient = {"initialDelaySeconds": 0, "periodSeconds": 1, "failureThreshold": 60, "timeoutSeconds": 5}
-    node.pod("http", serve, readinessProbe={"httpGet": {"path": "/", "port": 8099}, **patient})
-    node.pod("tcp", serve, readinessProbe={"tcpSocket": {"port": 8099}, **patient})
+    node.pod("http", serve, ports=ports, readinessProbe={"httpGet": {"path": "/", "port": "http"}, **patient})
+    node.pod("tcp", serve, ports=ports, readinessProbe={"tcpSocket": {"port": 8099}, **patient})
     node.pod("deaf", "sleep 1000", readinessProbe={"tcpSocket": {"port": 8099}, **patient},
              livenessProbe=quick(httpGet={"path": "/", "port": 8098}))
     for name in ("http", "tcp"):

@@ -175,6 +175,23 @@ def test_a_busy_host_port_is_reported_even_if_all_addresses_are_taken(instance):
     assert not instance.processes()
 
 
+def test_another_instance_avoids_a_program_that_listens_at_all_addresses(make_instance):
+    first, second = make_instance(), make_instance()
+    serve = "exec /usr/bin/python3 -m http.server -b $(INAETICS_ADDRESS) $(PORT_HTTP)"
+    probe = {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 5}
+    for one in (first, second):
+        one.pod("page", serve, ports=[{"name": "http", "containerPort": 8070}], readinessProbe=probe)
+    with socket.socket() as busy:
+        busy.bind(("0.0.0.0", 8070 + first.number))
+        busy.listen()
+        first.start(wait=False)
+        assert first.process.wait(30) == 1
+        assert f"port {8070 + first.number} of 127." in first.output()
+        assert re.search(rf"\(pid {os.getpid()}\)", first.output()) and "--name" in first.output()
+        second.start()
+        wait_for(lambda: (second.container("page") or {}).get("ready"), "its pod serves")
+
+
 def test_the_link_is_printed_when_the_page_answers(instance):
     instance.pod("page", "sleep 1; exec /usr/bin/python3 -m http.server -b 127.0.0.1 $(PORT)",
                  env=[{"name": "PORT", "value": str(8080 + instance.number)}],
