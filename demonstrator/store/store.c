@@ -408,8 +408,8 @@ static int start(void *self, InaComponent *component, InaError *error)
     store->idle = ina_timer_new(component, idle_fired, store);
     if (!store->statistics || !store->idle)
         return ina_error_set(error, ENOMEM, "out of memory");
-    statistics_add(store->statistics, "Store", "utilization", "%", read_utilization, store);
-    statistics_add_rate(store->statistics, "Store", "samples/s", &store->status.stored);
+    statistics_add(store->statistics, "Data store", "utilization", "%", read_utilization, store);
+    statistics_add_rate(store->statistics, "Stored", "samples/s", &store->status.stored);
     statistics_add_percentile(store->statistics, "Latency p50", "ms", &store->latency, 50);
     statistics_add_percentile(store->statistics, "Latency p99", "ms", &store->latency, 99);
     /* The log of a store that was killed is as good a place as the file, but slower to open. */

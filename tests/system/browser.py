@@ -31,6 +31,12 @@ class Browser:
     def all(self, selector):
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
+    def click(self, selector):
+        """Brings the element into view, without the page's smooth scrolling, and clicks it."""
+        element = self.find(selector)
+        self.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
+        element.click()
+
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
 

@@ -12,9 +12,18 @@ from conftest import wait_for
 
 
 @pytest.fixture(scope="module")
-def browser():
+def one_browser():
     with open_browser() as one:
         yield one
+
+
+@pytest.fixture
+def browser(one_browser, demonstrator):
+    """The browser without a page of the test before, left before its instance ends."""
+    one_browser.console_errors()
+    yield one_browser
+    one_browser.open("about:blank")
+    one_browser.console_errors()
 
 
 @pytest.fixture
@@ -86,9 +95,9 @@ def test_producers_and_processors_are_added_and_taken_away(demonstrator, browser
     browser.open(link(demonstrator))
     for kind in ("producer", "processor"):
         browser.wait(f"the {kind} button", lambda: browser.find(f"#{kind}-more").is_enabled())
-        browser.find(f"#{kind}-more").click()
+        browser.click(f"#{kind}-more")
         browser.wait(f"two {kind}s", lambda: browser.text(f"{kind}s") == "2 / 2")
-        browser.find(f"#{kind}-less").click()
+        browser.click(f"#{kind}-less")
         browser.wait(f"one {kind} again", lambda: browser.text(f"{kind}s") == "1 / 1")
     assert browser.console_errors() == []
 
@@ -120,7 +129,7 @@ def test_the_report_shows_aggregates_rows_and_exports(demonstrator, browser):
     browser.open(demonstrator.page + "/report.html")
     browser.wait("a count", lambda: number(browser.text("count")) > 50)
     browser.wait("rows", lambda: len(browser.all("#results tr")) == 50)
-    browser.find("#more").click()
+    browser.click("#more")
     browser.wait("more rows", lambda: len(browser.all("#results tr")) > 50)
     row = browser.find("#results tr").text.split()
     assert row[0].startswith("producer"), row
