@@ -283,7 +283,7 @@ static void aggregates_and_statistics_answer(void **unused)
     const Demonstrator__V1__StatisticsReply *series = (const Demonstrator__V1__StatisticsReply *)answer.reply;
     assert_non_null(series);
     assert_int_equal(series->n_series, 4);
-    assert_string_equal(series->series[0]->name, "Store");
+    assert_string_equal(series->series[0]->name, "Data store");
     assert_string_equal(series->series[0]->type, "utilization");
     answer_clear(&answer);
     host_free(&host);
