@@ -8,10 +8,14 @@
 #include <strings.h>
 #include <sys/queue.h>
 
+#define DIGEST_MAX 72u
+
 /* A local entry that is exported. */
 typedef struct Exported {
     ServiceEntry *entry;
     char name[CONNECT_ENDPOINT_MAX];
+    char digest[DIGEST_MAX]; /* of the contract that the counters are of; an update may bring another */
+    MethodStatistics *statistics;
     LIST_ENTRY(Exported) link;
 } Exported;
 
@@ -333,31 +337,31 @@ static bool find_deadline(InaHttpRequest *request, uint64_t *ret, Refusal *refus
 
 typedef struct Best {
     Service *service;
-    ServiceEntry *entry;
+    Exported *exported;
 } Best;
 
 static void take_first(void *userdata, ServiceEntry *entry)
 {
     Best *best = userdata;
-    if (!best->entry && find_entry(best->service, entry))
-        best->entry = entry;
+    if (!best->exported)
+        best->exported = find_entry(best->service, entry);
 }
 
-static ServiceEntry *best_entry(Service *service)
+static Exported *best_of(Service *service)
 {
     Exported *first = LIST_FIRST(&service->entries);
     if (!first || !LIST_NEXT(first, link))
-        return first ? first->entry : NULL;
+        return first;
     Best best = {.service = service};
     registry_each(service->server->framework, service->path + 1, take_first, &best);
-    return best.entry;
+    return best.exported;
 }
 
-static bool find_service(Service *service, InaHttpRequest *request, ServiceEntry **ret, Refusal *refusal)
+static bool find_service(Service *service, InaHttpRequest *request, Exported **ret, Refusal *refusal)
 {
     const char *wanted = ina_http_header(request, CONNECT_HEADER_ENDPOINT);
     if (!wanted) {
-        *ret = best_entry(service);
+        *ret = best_of(service);
         return *ret || refused(refusal, 0, INA_CODE_UNAVAILABLE, "the service is not offered here at present");
     }
     size_t length = strlen(service->server->agent);
@@ -365,7 +369,7 @@ static bool find_service(Service *service, InaHttpRequest *request, ServiceEntry
         Exported *exported;
         LIST_FOREACH(exported, &service->entries, link)
         if (strcmp(exported->name, wanted + length + 1) == 0) {
-            *ret = exported->entry;
+            *ret = exported;
             return true;
         }
     }
@@ -409,7 +413,18 @@ static const char *caller_of(const InaHttpRequest *request)
     return agent && *agent && strlen(agent) <= 255 ? agent : ina_http_peer(request);
 }
 
-static void start(ConnectServer *server, InaHttpRequest *request, ServiceEntry *entry, unsigned method, bool json,
+static MethodStatistics *statistics_of(ConnectServer *server, Exported *exported)
+{
+    const InaContract *contract = registry_contract(exported->entry);
+    if (!exported->statistics || strcmp(exported->digest, contract->digest) != 0) {
+        exported->statistics = remote_statistics_of(server->statistics, contract);
+        if (snprintf(exported->digest, DIGEST_MAX, "%s", contract->digest) >= (int)DIGEST_MAX)
+            exported->digest[0] = 0; /* looked up each time */
+    }
+    return exported->statistics;
+}
+
+static void start(ConnectServer *server, InaHttpRequest *request, Exported *exported, unsigned method, bool json,
                   uint64_t deadline, ProtobufCMessage *message)
 {
     Exchange *exchange = calloc(1, sizeof(*exchange));
@@ -418,7 +433,7 @@ static void start(ConnectServer *server, InaHttpRequest *request, ServiceEntry *
         refuse(request, 429, INA_CODE_RESOURCE_EXHAUSTED, "no memory");
         return;
     }
-    MethodStatistics *statistics = remote_statistics_of(server->statistics, registry_contract(entry));
+    MethodStatistics *statistics = statistics_of(server, exported);
     *exchange = (Exchange){.server = server,
                            .request = request,
                            .json = json,
@@ -434,7 +449,7 @@ static void start(ConnectServer *server, InaHttpRequest *request, ServiceEntry *
     CallOptions options = {
         .caller = caller_of(request), .deadline = deadline, .answered = answered, .userdata = exchange};
     exchange->starting = true;
-    exchange->call = call_start(entry, method, message, &options);
+    exchange->call = call_start(exported->entry, method, message, &options);
     exchange->starting = false;
     if (exchange->ended) {
         free(exchange);
@@ -471,19 +486,19 @@ static void handle(void *userdata, InaHttpRequest *request)
     Service *service = userdata;
     ConnectServer *server = service->server;
     Refusal refusal = {0};
-    ServiceEntry *entry = NULL;
+    Exported *exported = NULL;
     ProtobufCMessage *message = NULL;
     InaFailure failure = {0};
     uint64_t deadline;
     unsigned method;
     bool json;
     if (!check_token(server, request, &refusal) || !check_head(request, &json, &refusal) ||
-        !find_deadline(request, &deadline, &refusal) || !find_service(service, request, &entry, &refusal) ||
-        !find_method(service, request, registry_contract(entry), &method, &refusal)) {
+        !find_deadline(request, &deadline, &refusal) || !find_service(service, request, &exported, &refusal) ||
+        !find_method(service, request, registry_contract(exported->entry), &method, &refusal)) {
         refuse(request, refusal.status, refusal.code, refusal.message);
         return;
     }
-    const InaContract *contract = registry_contract(entry);
+    const InaContract *contract = registry_contract(exported->entry);
     if (server->guard && !server->guard(server->userdata, request, contract, method, &failure)) {
         refuse(request, connect_status(failure.code), failure.code, failure.message);
         return;
@@ -492,5 +507,5 @@ static void handle(void *userdata, InaHttpRequest *request)
         refuse(request, refusal.status, refusal.code, refusal.message);
         return;
     }
-    start(server, request, entry, method, json, deadline, message);
+    start(server, request, exported, method, json, deadline, message);
 }
