@@ -4,6 +4,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "bundles.h"
+#include "memory.h"
 #include "web.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,7 @@ static int read_token(Agent *agent, InaError *error);
 static int open_framework(Agent *agent, InaError *error);
 static int open_services(Agent *agent, InaError *error);
 static int open_shell(Agent *agent, InaError *error);
+static uint64_t traffic(void *userdata);
 static int open_discovery(Agent *agent, InaError *error);
 static void close_all(Agent *agent);
 
@@ -51,6 +53,8 @@ int main(int argc, char *argv[])
         r = open_shell(&agent, &error);
     if (r >= 0)
         r = open_discovery(&agent, &error);
+    if (r >= 0)
+        r = memory_watch(agent.event, traffic, &agent, &error);
     if (r >= 0)
         r = agent_set_bundles(&agent, &error);
     if (r >= 0) {
@@ -220,6 +224,13 @@ static int open_discovery(Agent *agent, InaError *error)
     free((char *)tls.certificate_file);
     free((char *)tls.key_file);
     return r;
+}
+
+static uint64_t traffic(void *userdata)
+{
+    FrameworkStatistics statistics;
+    framework_statistics(((Agent *)userdata)->framework, &statistics);
+    return statistics.calls;
 }
 
 /* --- the end ------------------------------------------------------------ */

@@ -7,6 +7,7 @@
 #include "sampler.service.h"
 #include "tests/remote/provider.h"
 
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -17,10 +18,10 @@
 #include <unistd.h>
 
 #define FLOOR_ROUNDS 20000u
-#define CALLS        20000u
-#define WARM_UP      2000u
-#define LARGE        (4u * 1024u * 1024u) /* bytes of a large message */
-#define LARGE_CALLS  100u
+#define CALLS 20000u
+#define WARM_UP 2000u
+#define LARGE (4u * 1024u * 1024u) /* bytes of a large message */
+#define LARGE_CALLS 100u
 
 static int compare(const void *a, const void *b)
 {
@@ -155,6 +156,9 @@ static void measure_large(Bench *bench)
 
 int main(int argc, char *argv[])
 {
+    /* As the agent does (agent/memory.h). */
+    mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 16 * 1024 * 1024);
     bool large_only = argc > 1 && strcmp(argv[1], "large") == 0;
     Bench bench = {.request = SAMPLER__V1__EVERYTHING__INIT, .times = calloc(CALLS, sizeof(double))};
     Provider provider;
