@@ -19,6 +19,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import urllib.request
 
 import pytest
 
@@ -179,6 +180,26 @@ class Instance:
         wait_for(lambda: "running" in (self.container(pod) or {}).get("state", {}), f"pod {pod} runs")
         return self
 
+    # -- services
+
+    def services(self, contract, **properties):
+        """Endpoints of a contract with these properties, as `inaetics services` lists them."""
+        listed = json.loads(self.cli("services", "--json").stdout)
+        return [one for one in listed if one["contract"] == contract and one["url"]
+                and properties.items() <= (one["properties"] or {}).items()]
+
+    def call(self, service, method, request=None, timeout=PATIENCE):
+        """One call in JSON: the first provider of a contract, or one of services()."""
+        if isinstance(service, str):
+            contract = service
+            service = wait_for(lambda: self.services(contract), f"{contract} is offered")[0]
+        token = (self.data / "token").read_text(encoding="utf-8").strip()
+        request = urllib.request.Request(
+            f"{service['url']}/{service['contract']}/{method}", json.dumps(request or {}).encode(),
+            {"Content-Type": "application/json", "Authorization": f"Bearer {token}"})
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=timeout) as answer:
+            return json.load(answer)
+
     # -- manifests
 
     def write(self, name, text, folder=None):
@@ -269,3 +290,11 @@ def make_instance(request):
 @pytest.fixture
 def instance(make_instance):
     return make_instance()
+
+
+@pytest.fixture
+def demonstrator(make_instance):
+    """The whole application, running; its first result is stored."""
+    one = make_instance(demonstrator=True).start()
+    wait_for(lambda: int(one.call("demonstrator.v1.Store", "Status").get("stored", 0)) > 0, "a result is stored")
+    return one
