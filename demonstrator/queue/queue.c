@@ -15,9 +15,9 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#define INLINE_COMMIT_BYTES (128u * 1024) /* written here; more goes to a worker */
+#define INLINE_COMMIT_BYTES (128u * 1024)        /* written here; more goes to a worker */
 #define INLINE_COMMIT_TIME (2 * INA_MILLISECOND) /* a disk that takes longer must not hold the loop */
-#define WAITING_MAX 16384u                /* puts, acknowledges and takes that are not answered yet */
+#define WAITING_MAX 16384u                       /* puts, acknowledges and takes that are not answered yet */
 #define PRODUCER_NAME_MAX 128u
 #define LEASE_NAME_MAX 40u
 #define WAIT_MAX_MS 60000u
@@ -147,8 +147,9 @@ static bool advance_put(Waiting *waiting)
         const Demonstrator__V1__SampleBatch *from = waiting->put->batches[waiting->batch];
         while (waiting->offset < from->n_time_us) {
             size_t at = waiting->offset;
-            QueueBatch batch = {from->producer,      strlen(from->producer), from->first_sequence + at,
-                                from->n_time_us - at, from->time_us + at,     from->value1 + at, from->value2 + at};
+            QueueBatch batch = {from->producer,       strlen(from->producer), from->first_sequence + at,
+                                from->n_time_us - at, from->time_us + at,     from->value1 + at,
+                                from->value2 + at};
             QueueRefusal refusal = QUEUE_NOTHING_REFUSED;
             size_t accepted = queue_log_put(queue->log, &batch, ina_now(), &refusal);
             waiting->accepted += accepted;
@@ -380,10 +381,11 @@ static void take(void *self, InaCall *call, const Demonstrator__V1__TakeRequest 
     Queue *queue = self;
     if (request->maximum == 0 || request->minimum > request->maximum || request->wait_ms > WAIT_MAX_MS ||
         request->lease_ms < 100 || request->lease_ms > 600000) {
-        ina_call_fail(call, INA_CODE_INVALID_ARGUMENT,
-                      "minimum %u, maximum %u, wait_ms %u, lease_ms %u: maximum must be at least 1 and not below minimum, "
-                      "wait_ms at most %u, lease_ms 100 to 600000",
-                      request->minimum, request->maximum, request->wait_ms, request->lease_ms, WAIT_MAX_MS);
+        ina_call_fail(
+            call, INA_CODE_INVALID_ARGUMENT,
+            "minimum %u, maximum %u, wait_ms %u, lease_ms %u: maximum must be at least 1 and not below minimum, "
+            "wait_ms at most %u, lease_ms 100 to 600000",
+            request->minimum, request->maximum, request->wait_ms, request->lease_ms, WAIT_MAX_MS);
         return;
     }
     Waiting *waiting = waiting_new(queue, call, TAKE);

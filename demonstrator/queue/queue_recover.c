@@ -445,7 +445,14 @@ static int read_segments(Recovery *recovery)
             return result;
         }
         if (segment->first_position > expected) {
-            result = add_hole(recovery, (Hole){.first = expected, .behind = segment->first_position});
+            /* The end of the segment before is gone, or whole segments are. */
+            Hole hole = {.first = expected, .behind = segment->first_position};
+            if (i > 0 && log->used[i - 1]->end < log->used[i - 1]->size) {
+                hole.segment = log->used[i - 1];
+                hole.offset = hole.segment->end;
+                hole.end = (uint32_t)hole.segment->size;
+            }
+            result = add_hole(recovery, hole);
         }
         expected = segment->end_position > expected ? segment->end_position : expected;
         if (result < 0) {
