@@ -3,6 +3,8 @@
 #include "base/map.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +13,7 @@
 #include <zip.h>
 
 #define UNPACK_CHUNK (64u * 1024u)
+#define SHA256_BYTES 32u
 
 struct Archive {
     char *bytes; /* the whole zip */
@@ -20,7 +23,8 @@ struct Archive {
     char digest[ARCHIVE_DIGEST_SIZE];
     ArchiveEntry *entries; /* index as in the zip */
     size_t n_entries;
-    Map *names; /* to ArchiveEntry */
+    Map *names;      /* to ArchiveEntry */
+    char **contents; /* of the entries, unpacked; NULL: they are too large to be kept */
     Manifest *manifest;
 };
 
@@ -158,10 +162,10 @@ static int check_parents(const Archive *archive, InaError *error)
     return 0;
 }
 
+typedef int (*Sink)(void *userdata, const void *data, size_t size, InaError *error);
+
 /* Unpacks an entry in chunks; `sink` gets them. Never more than the size that was checked. */
-static int stream_entry(const Archive *archive, const ArchiveEntry *entry,
-                        int (*sink)(void *userdata, const void *data, size_t size, InaError *error), void *userdata,
-                        InaError *error)
+static int unpack_chunks(const Archive *archive, const ArchiveEntry *entry, Sink sink, void *userdata, InaError *error)
 {
     zip_uint64_t index = (zip_uint64_t)(entry - archive->entries);
     zip_file_t *file = zip_fopen_index(archive->zip, index, 0);
@@ -194,28 +198,81 @@ static int stream_entry(const Archive *archive, const ArchiveEntry *entry,
     return r;
 }
 
-static int add_to_hash(void *userdata, const void *data, size_t size, InaError *error)
+static int stream_entry(const Archive *archive, const ArchiveEntry *entry, Sink sink, void *userdata, InaError *error)
 {
-    crypto_hash_sha256_update(userdata, data, size);
+    if (!archive->contents)
+        return unpack_chunks(archive, entry, sink, userdata, error);
+    return sink(userdata, archive->contents[entry - archive->entries], (size_t)entry->size, error);
+}
+
+/* Digests an entry while it is unpacked, and keeps it if there is room. */
+typedef struct Check {
+    gnutls_hash_hd_t hash;
+    char *contents; /* or NULL */
+    size_t size;
+} Check;
+
+static int check_chunk(void *userdata, const void *data, size_t size, InaError *error)
+{
+    Check *check = userdata;
+
+    if (gnutls_hash(check->hash, data, size) < 0)
+        return ina_error_set(error, EIO, "cannot compute a digest");
+    if (check->contents)
+        memcpy(check->contents + check->size, data, size);
+    check->size += size;
     return 0;
 }
 
-static void finish_hash(crypto_hash_sha256_state *hash, char ret[ARCHIVE_DIGEST_SIZE])
+static void write_hex(const unsigned char bytes[SHA256_BYTES], char ret[ARCHIVE_DIGEST_SIZE])
 {
-    unsigned char bytes[crypto_hash_sha256_BYTES];
-
-    crypto_hash_sha256_final(hash, bytes);
-    sodium_bin2hex(ret, ARCHIVE_DIGEST_SIZE, bytes, sizeof bytes);
+    sodium_bin2hex(ret, ARCHIVE_DIGEST_SIZE, bytes, SHA256_BYTES);
 }
 
-/* Unpacks to nowhere: lengths and checksums are right, and what its digest is. */
-static int check_contents(const Archive *archive, ArchiveEntry *entry, InaError *error)
+int archive_digest_of(const void *data, size_t size, char ret[ARCHIVE_DIGEST_SIZE], InaError *error)
 {
-    crypto_hash_sha256_state hash;
+    unsigned char bytes[SHA256_BYTES];
 
-    crypto_hash_sha256_init(&hash);
-    int r = stream_entry(archive, entry, add_to_hash, &hash, error);
-    finish_hash(&hash, entry->digest);
+    if (gnutls_hash_fast(GNUTLS_DIG_SHA256, data, size, bytes) < 0)
+        return ina_error_set(error, EIO, "cannot compute a digest");
+    write_hex(bytes, ret);
+    return 0;
+}
+
+/* Unpacks to nowhere or into `contents`: lengths and checksums are right, and what its digest is. */
+static int check_contents(const Archive *archive, ArchiveEntry *entry, char *contents, InaError *error)
+{
+    Check check = {.contents = contents};
+    unsigned char bytes[SHA256_BYTES];
+
+    if (gnutls_hash_init(&check.hash, GNUTLS_DIG_SHA256) < 0)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    int r = unpack_chunks(archive, entry, check_chunk, &check, error);
+    gnutls_hash_deinit(check.hash, bytes);
+    write_hex(bytes, entry->digest);
+    return r;
+}
+
+static int check_all_contents(Archive *archive, uint64_t total, InaError *error)
+{
+    char **contents = NULL;
+    int r = 0;
+
+    if (total <= ARCHIVE_KEPT_MAX) {
+        contents = calloc(archive->n_entries, sizeof *contents);
+        if (!contents)
+            return ina_error_set(error, ENOMEM, "out of memory");
+    }
+    for (size_t i = 0; i < archive->n_entries && r == 0; i++) {
+        ArchiveEntry *entry = &archive->entries[i];
+        if (entry->folder)
+            continue;
+        if (contents && !(contents[i] = malloc((size_t)entry->size + 1)))
+            r = ina_error_set(error, ENOMEM, "out of memory");
+        else
+            r = check_contents(archive, entry, contents ? contents[i] : NULL, error);
+    }
+    archive->contents = contents;
     return r;
 }
 
@@ -227,7 +284,6 @@ static int compare_names(const void *a, const void *b)
 static int make_sums(Archive *archive, InaError *error)
 {
     const ArchiveEntry **sorted = calloc(archive->n_entries, sizeof(const ArchiveEntry *));
-    crypto_hash_sha256_state hash;
     Buffer sums = {0};
 
     if (!sorted)
@@ -245,10 +301,7 @@ static int make_sums(Archive *archive, InaError *error)
         return ina_error_set(error, ENOMEM, "out of memory");
     }
     archive->sums = sums.data;
-    crypto_hash_sha256_init(&hash);
-    crypto_hash_sha256_update(&hash, (const unsigned char *)sums.data, sums.size - 1);
-    finish_hash(&hash, archive->digest);
-    return 0;
+    return archive_digest_of(sums.data, sums.size - 1, archive->digest, error);
 }
 
 static int check_entries(Archive *archive, InaError *error)
@@ -267,9 +320,8 @@ static int check_entries(Archive *archive, InaError *error)
         r = add_entry(archive, (zip_uint64_t)i, &total, error);
     if (r == 0)
         r = check_parents(archive, error);
-    for (size_t i = 0; i < archive->n_entries && r == 0; i++)
-        if (!archive->entries[i].folder)
-            r = check_contents(archive, &archive->entries[i], error);
+    if (r == 0)
+        r = check_all_contents(archive, total, error);
     return r < 0 ? r : make_sums(archive, error);
 }
 
@@ -371,8 +423,12 @@ Archive *archive_free(Archive *archive)
         return NULL;
     manifest_free(archive->manifest);
     map_free(archive->names);
-    for (size_t i = 0; i < archive->n_entries; i++)
+    for (size_t i = 0; i < archive->n_entries; i++) {
         free((char *)archive->entries[i].name);
+        if (archive->contents)
+            free(archive->contents[i]);
+    }
+    free(archive->contents);
     free(archive->entries);
     if (archive->zip)
         zip_discard(archive->zip);
@@ -429,49 +485,90 @@ static int write_chunk(void *userdata, const void *data, size_t size, InaError *
     return 0;
 }
 
-static int unpack_entry(const Archive *archive, const ArchiveEntry *entry, const char *path, bool sync, InaError *error)
+/* Where entries are unpacked to; the folder is new and ours. */
+typedef struct Unpacking {
+    const Archive *archive;
+    int folder;
+    bool sync;
+    Map *made; /* folders in it */
+} Unpacking;
+
+static int make_folder(Unpacking *unpacking, const char *name, InaError *error)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (map_get(unpacking->made, name))
+        return 0;
+    if (mkdirat(unpacking->folder, name, 0755) < 0)
+        return ina_error_errno(error, errno, "cannot make the folder %s", name);
+    return map_set(unpacking->made, name, unpacking) < 0 ? ina_error_set(error, ENOMEM, "out of memory") : 0;
+}
+
+/* Makes the folders that `name` lies in. */
+static int make_parents(Unpacking *unpacking, const char *name, InaError *error)
+{
+    char parent[ARCHIVE_NAME_MAX + 1];
+    int r = 0;
+
+    for (const char *slash = strchr(name, '/'); slash && r == 0; slash = strchr(slash + 1, '/')) {
+        memcpy(parent, name, (size_t)(slash - name));
+        parent[slash - name] = '\0';
+        r = make_folder(unpacking, parent, error);
+    }
+    return r;
+}
+
+static int unpack_file(const Unpacking *unpacking, const ArchiveEntry *entry, InaError *error)
+{
+    int fd = openat(unpacking->folder, entry->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (fd < 0)
-        return ina_error_errno(error, errno, "cannot make %s", path);
-    int r = stream_entry(archive, entry, write_chunk, &fd, error);
-    if (r == 0 && sync && fsync(fd) < 0)
+        return ina_error_errno(error, errno, "cannot make %s", entry->name);
+    int r = stream_entry(unpacking->archive, entry, write_chunk, &fd, error);
+    if (r == 0 && unpacking->sync && fsync(fd) < 0)
         r = ina_error_errno(error, errno, "cannot sync");
     if (close(fd) < 0 && r == 0)
         r = ina_error_errno(error, errno, "cannot close");
-    return r < 0 ? ina_error_wrap(error, "%s", path) : 0;
+    return r < 0 ? ina_error_wrap(error, "%s", entry->name) : 0;
 }
 
-/* The folder that `path` lies in. */
-static int make_parent(char *path, InaError *error)
+static int sync_folders(const Unpacking *unpacking, InaError *error)
 {
-    char *slash = strrchr(path, '/');
-    *slash = '\0';
-    int r = folder_make(path, 0755, error);
-    *slash = '/';
-    return r;
+    size_t position = 0;
+    const char *name;
+    void *value;
+    int r = fsync(unpacking->folder);
+
+    while (r == 0 && map_next(unpacking->made, &position, &name, &value)) {
+        int fd = openat(unpacking->folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        r = fd < 0 ? -1 : fsync(fd);
+        if (fd >= 0)
+            close(fd);
+    }
+    return r < 0 ? ina_error_errno(error, errno, "cannot sync") : 0;
+}
+
+static int unpack_all(Unpacking *unpacking, InaError *error)
+{
+    int r = unpacking->made ? 0 : ina_error_set(error, ENOMEM, "out of memory");
+
+    for (size_t i = 0; i < unpacking->archive->n_entries && r == 0; i++) {
+        const ArchiveEntry *entry = &unpacking->archive->entries[i];
+        r = make_parents(unpacking, entry->name, error);
+        if (r == 0)
+            r = entry->folder ? make_folder(unpacking, entry->name, error) : unpack_file(unpacking, entry, error);
+    }
+    return r == 0 && unpacking->sync ? sync_folders(unpacking, error) : r;
 }
 
 int archive_unpack(const Archive *archive, const char *folder, bool sync, InaError *error)
 {
-    int r = folder_make(folder, 0755, error);
-
-    for (size_t i = 0; i < archive->n_entries && r == 0; i++) {
-        const ArchiveEntry *entry = &archive->entries[i];
-        char *path = path_join(folder, entry->name);
-        if (!path)
-            return ina_error_set(error, ENOMEM, "out of memory");
-        if (entry->folder)
-            r = folder_make(path, 0755, error);
-        else if ((r = make_parent(path, error)) == 0)
-            r = unpack_entry(archive, entry, path, sync, error);
-        if (r == 0 && sync) {
-            *strrchr(path, '/') = '\0';
-            r = folder_sync(path, error);
-        }
-        free(path);
-    }
-    return r;
+    if (mkdir(folder, 0755) < 0)
+        return ina_error_errno(error, errno, "cannot make the folder %s", folder);
+    Unpacking unpacking = {archive, open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), sync, map_new()};
+    int r =
+        unpacking.folder < 0 ? ina_error_errno(error, errno, "cannot open %s", folder) : unpack_all(&unpacking, error);
+    if (unpacking.folder >= 0)
+        close(unpacking.folder);
+    map_free(unpacking.made);
+    return r < 0 ? ina_error_wrap(error, "%s", folder) : 0;
 }
 
 /* --- writing -------------------------------------------------------------- */

@@ -21,6 +21,7 @@
 #define ARCHIVE_DEPTH_MAX 16u  /* folders in it */
 #define ARCHIVE_RATIO_MAX 200u /* of unpacked to packed, beyond ARCHIVE_RATIO_FROM bytes */
 #define ARCHIVE_RATIO_FROM (1024u * 1024u)
+#define ARCHIVE_KEPT_MAX (8u * 1024u * 1024u) /* contents up to this are kept unpacked after they were checked */
 
 #define ARCHIVE_DIGEST_SIZE (2u * 32u + 1u) /* SHA-256 in hex, with the NUL */
 
@@ -41,12 +42,14 @@ const Manifest *archive_manifest(const Archive *archive);
 const char *archive_sums(const Archive *archive);
 /* SHA-256 of archive_sums: equal contents have equal ones, however they were packed. */
 const char *archive_digest(const Archive *archive);
+/* SHA-256 in hex. */
+int archive_digest_of(const void *data, size_t size, char ret[ARCHIVE_DIGEST_SIZE], InaError *error);
 size_t archive_count(const Archive *archive);
 const ArchiveEntry *archive_at(const Archive *archive, size_t index);
 const ArchiveEntry *archive_find(const Archive *archive, const char *name); /* NULL when absent */
 /* The entry's bytes, malloc'ed, with a NUL behind them. */
 int archive_read(const Archive *archive, const ArchiveEntry *entry, void **ret, size_t *ret_size, InaError *error);
-/* Writes all entries below `folder`, which must be empty or absent. With `sync` they are on disk afterwards. */
+/* Writes all entries below `folder`, which must not be there. With `sync` they are on disk afterwards. */
 int archive_unpack(const Archive *archive, const char *folder, bool sync, InaError *error);
 Archive *archive_free(Archive *archive);
 

@@ -82,7 +82,7 @@ static int add_missing(Change *change, InaError *error)
         Wanted *wanted = &change->wanted[i];
         if (wanted->bundle)
             continue;
-        int r = bundles_add(change->framework, wanted->revision, &wanted->bundle, error);
+        int r = bundles_add(change->framework, wanted->revision, true, &wanted->bundle, error);
         wanted->revision = NULL;
         if (r < 0)
             return r;

@@ -42,7 +42,7 @@ static int add_with_id(Framework *framework, int64_t id, Revision *revision, boo
     return 0;
 }
 
-int bundles_add(Framework *framework, Revision *revision, Bundle **ret, InaError *error)
+int bundles_add(Framework *framework, Revision *revision, bool autostart, Bundle **ret, InaError *error)
 {
     Bundles *bundles = framework->bundles;
     char digest[ARCHIVE_DIGEST_SIZE];
@@ -52,7 +52,7 @@ int bundles_add(Framework *framework, Revision *revision, Bundle **ret, InaError
     int r = add_with_id(framework, cache_next_id(bundles->cache), revision, false, &bundle, error);
     if (r < 0)
         return r;
-    r = bundle_record(bundle, digest, false, false, error);
+    r = bundle_record(bundle, digest, autostart, false, error);
     if (r < 0) {
         bundle_drop_contents(bundle, digest);
         bundles_drop(bundle);
@@ -197,7 +197,7 @@ int framework_install(Framework *framework, const char *zip, Bundle **ret, InaEr
         revision_free(revision);
         return r;
     }
-    r = bundles_add(framework, revision, &bundle, error);
+    r = bundles_add(framework, revision, false, &bundle, error);
     if (r == 0 && ret)
         *ret = bundle;
     return r;

@@ -38,7 +38,7 @@ typedef enum StartMode {
 } StartMode;
 
 /* Adds a bundle for a revision; takes it, on failure too. */
-int bundles_add(Framework *framework, Revision *revision, Bundle **ret, InaError *error);
+int bundles_add(Framework *framework, Revision *revision, bool autostart, Bundle **ret, InaError *error);
 /* Takes it out of the list and frees it; it must be stopped. */
 void bundles_drop(Bundle *bundle);
 /* Resolves all that can be; `replaced` stands for `bundle`'s revision (both may be NULL).

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,21 +173,28 @@ size_t cache_records(const Cache *cache, const CacheRecord **ret, size_t *ret_da
     return cache->n_records;
 }
 
-/* As file_write, but without waiting for the disk. */
-static int write_quickly(const char *path, const char *temporary, const char *text, size_t size, InaError *error)
+/* A new file, without waiting for the disk. */
+static int write_new(const char *path, const char *text, size_t size, InaError *error)
 {
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
-        return ina_error_errno(error, errno, "cannot write %s", temporary);
+        return ina_error_errno(error, errno, "cannot write %s", path);
     ssize_t n = write(fd, text, size);
     int r = n == (ssize_t)size ? 0 : n < 0 ? -errno : -ENOSPC;
     if (close(fd) < 0 && r == 0)
         r = -errno;
+    return r < 0 ? ina_error_errno(error, r, "cannot write %s", path) : 0;
+}
+
+/* As file_write, but without waiting for the disk. */
+static int write_quickly(const char *path, const char *temporary, const char *text, size_t size, InaError *error)
+{
+    int r = write_new(temporary, text, size, error);
     if (r == 0 && rename(temporary, path) < 0)
-        r = -errno;
+        r = ina_error_errno(error, errno, "cannot write %s", path);
     if (r < 0)
         (void)unlink(temporary);
-    return r < 0 ? ina_error_errno(error, r, "cannot write %s", path) : 0;
+    return r;
 }
 
 int cache_write(Cache *cache, const CacheRecord *record, bool sync, InaError *error)
@@ -268,22 +274,22 @@ int cache_drop(Cache *cache, const char *digest, InaError *error)
 static int unpack_beside(Cache *cache, const Archive *archive, const char *beside, bool sync, InaError *error)
 {
     char *files = path_join(beside, "files"), *sums = path_join(beside, "SHA256SUMS");
-    char *temporary = path_join(beside, ".sums"), *path = path_in(cache, "contents/%s", archive_digest(archive));
+    char *path = path_in(cache, "contents/%s", archive_digest(archive));
     const char *text = archive_sums(archive);
     int r;
 
-    if (!files || !sums || !temporary || !path)
+    if (!files || !sums || !path)
         r = no_memory(error);
+    else if (mkdir(beside, 0700) < 0)
+        r = ina_error_errno(error, errno, "cannot make the folder %s", beside);
     else
         r = archive_unpack(archive, files, sync, error);
     if (r == 0)
-        r = sync ? file_write(sums, text, strlen(text), 0644, error)
-                 : write_quickly(sums, temporary, text, strlen(text), error);
+        r = sync ? file_write(sums, text, strlen(text), 0600, error) : write_new(sums, text, strlen(text), error);
     if (r == 0 && rename(beside, path) < 0)
         r = ina_error_errno(error, errno, "cannot make %s", path);
     free(files);
     free(sums);
-    free(temporary);
     free(path);
     return r;
 }
@@ -315,14 +321,6 @@ done:
     return r < 0 ? ina_error_wrap(error, "bundle cache") : 0;
 }
 
-static void sum_of(const char *data, size_t size, char ret[ARCHIVE_DIGEST_SIZE])
-{
-    unsigned char hash[crypto_hash_sha256_BYTES];
-
-    crypto_hash_sha256(hash, (const unsigned char *)data, size);
-    sodium_bin2hex(ret, ARCHIVE_DIGEST_SIZE, hash, sizeof hash);
-}
-
 /* One line of SHA256SUMS. */
 static int check_line(const char *files, char *line, InaError *error)
 {
@@ -337,9 +335,9 @@ static int check_line(const char *files, char *line, InaError *error)
         return no_memory(error);
     int r = file_read(path, ARCHIVE_CONTENT_MAX, &data, &size, error);
     if (r == 0) {
-        sum_of(data, size, sum);
+        r = archive_digest_of(data, size, sum, error);
         free(data);
-        if (strncmp(sum, line, digits) != 0)
+        if (r == 0 && strncmp(sum, line, digits) != 0)
             r = ina_error_set(error, EBADMSG, "%s is not what was installed", path);
     }
     free(path);
@@ -355,8 +353,8 @@ int cache_check(const Cache *cache, const char *digest, InaError *error)
                           : no_memory(error);
 
     if (r == 0) {
-        sum_of(text, size, sum);
-        if (strcmp(sum, digest) != 0)
+        r = archive_digest_of(text, size, sum, error);
+        if (r == 0 && strcmp(sum, digest) != 0)
             r = ina_error_set(error, EBADMSG, "%s is not what was installed", sums);
     }
     for (rest = text; r == 0 && (line = strsep(&rest, "\n")) && *line;)

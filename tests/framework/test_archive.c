@@ -22,7 +22,7 @@ static int set_up(void **state)
 
     fixture->folder = temporary_folder();
     fixture->zip = path_join(fixture->folder, "test.zip");
-    fixture->out = path_join(fixture->folder, "a/b/out");
+    fixture->out = path_join(fixture->folder, "out");
     *state = fixture;
     return 0;
 }

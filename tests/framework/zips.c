@@ -6,14 +6,17 @@
 
 typedef struct Out {
     unsigned char *data;
-    size_t size;
+    size_t size, capacity;
 } Out;
 
 static void put(Out *out, const void *data, size_t size)
 {
-    out->data = realloc(out->data, out->size + size + 1);
-    if (!out->data)
-        abort();
+    if (size >= out->capacity - out->size) {
+        out->capacity = 2 * (out->size + size) + 64;
+        out->data = realloc(out->data, out->capacity);
+        if (!out->data)
+            abort();
+    }
     memcpy(out->data + out->size, data, size);
     out->size += size;
 }
