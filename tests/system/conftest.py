@@ -69,13 +69,17 @@ def processes_with(entry):
 
 
 def claim_number():
-    """A number that no other test run uses: the open file holds the claim."""
+    """A number that no other test run uses, and whose ports nobody has: the open file holds the claim."""
     for number in NUMBERS:
         claim = open(f"{tempfile.gettempdir()}/inaetics-test-{number}.lock", "w")
         try:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with socket.socket() as probe:
-                probe.bind((f"127.{17 + 20 * number}.8.20", 2379))
+            for address in ((f"127.{17 + 20 * number}.8.20", 2379), ("127.0.0.1", 8080 + number),
+                            (f"127.{1 + 20 * number}.1.2", 8080 + number), (f"127.{1 + 20 * number}.1.2", 2019 + number)):
+                with socket.socket() as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(address)
+                    probe.listen()
             return number, claim
         except OSError:
             claim.close()

@@ -286,3 +286,19 @@ def test_commands_without_an_instance_say_what_to_do(instance):
         result = instance.cli(*command, check=False)
         assert result.returncode == 1
         assert "inaetics up" in result.stderr
+
+
+def stored(instance):
+    return int(instance.call("demonstrator.v1.Store", "Status").get("stored", 0))
+
+
+def test_the_demonstrator_runs_and_goes_on_where_it_ended(demonstrator):
+    wait_for(lambda: all(pod["status"]["conditions"][0]["status"] == "True" for pod in demonstrator.pods().values()),
+             "all pods are ready")
+    assert len(demonstrator.services("demonstrator.v1.Queue", type="queue")) == 1
+    before = stored(demonstrator)
+    assert demonstrator.stop() == 0
+    assert not demonstrator.processes()
+    demonstrator.start()
+    assert stored(demonstrator) >= before, "results are kept"
+    wait_for(lambda: stored(demonstrator) > before, "new ones are stored")
