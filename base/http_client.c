@@ -1,5 +1,6 @@
 /* http_client.c - see http_client.h: fetches, their limits and deadlines. */
 #include "http_client_internal.h"
+#include "soon.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -55,10 +56,6 @@ int http_client_new(sd_event *event, const HttpClientOptions *options, HttpClien
     r = sd_event_add_time(event, &client->timer, CLOCK_MONOTONIC, 0, 500, on_timer, client);
     if (r >= 0)
         r = sd_event_source_set_enabled(client->timer, SD_EVENT_OFF);
-    if (r >= 0)
-        r = sd_event_add_defer(event, &client->again, on_again, client);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(client->again, SD_EVENT_OFF);
     if (r < 0) {
         http_client_free(client);
         return ina_error_errno(error, r, "event loop");
@@ -264,7 +261,11 @@ void http_fetch_fail(InaHttpFetch *fetch, int code, const char *format, ...)
     if (client->starting) {
         fetch->next_failed = client->failed;
         client->failed = fetch;
-        sd_event_source_set_enabled(client->again, SD_EVENT_ONESHOT);
+        if (soon(client->event, &client->again, on_again, client) < 0) { /* no memory: by the timer */
+            client->armed = 0;
+            sd_event_source_set_time(client->timer, 0);
+            sd_event_source_set_enabled(client->timer, SD_EVENT_ONESHOT);
+        }
         return;
     }
     response.error = fetch->error;
@@ -321,17 +322,24 @@ void ina_http_fetch_cancel(InaHttpFetch *fetch)
     http_client_leave(client);
 }
 
-static int on_again(sd_event_source *source, void *userdata)
+static void tell_failed(HttpClient *client)
 {
-    HttpClient *client = userdata;
     InaHttpFetch *fetch;
 
-    http_client_enter(client);
     while (!client->dead && (fetch = client->failed)) {
         InaHttpResponse response = {.error = fetch->error};
         client->failed = fetch->next_failed;
         fetch_tell(fetch, &response);
     }
+}
+
+static int on_again(sd_event_source *source, void *userdata)
+{
+    HttpClient *client = userdata;
+
+    client->again = sd_event_source_disable_unref(client->again);
+    http_client_enter(client);
+    tell_failed(client);
     http_client_leave(client);
     return 0;
 }
@@ -343,6 +351,7 @@ static int on_timer(sd_event_source *source, uint64_t at, void *userdata)
 
     client->armed = UINT64_MAX;
     http_client_enter(client);
+    tell_failed(client);
     while (!client->dead && client->n_deadlines > 0 && client->deadlines[0]->deadline <= now) {
         InaHttpFetch *fetch = client->deadlines[0];
         deadline_remove(client, fetch);

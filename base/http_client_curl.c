@@ -4,6 +4,7 @@
  * they come. While curl runs (`busy`) nothing may be added to it or removed
  * from it: what callbacks ask for then is kept, and done when it returns. */
 #include "http_client_internal.h"
+#include "soon.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -53,6 +54,7 @@ struct HttpCurlFetch {
 /* --- sockets and time --------------------------------------------------- */
 
 static void curl_after(HttpCurl *curl);
+static int on_again(sd_event_source *source, void *userdata);
 
 static uint64_t now_us(void)
 {
@@ -73,10 +75,9 @@ static int on_curl_timer(CURLM *multi, long milliseconds, void *userdata)
     HttpCurl *curl = userdata;
 
     curl->wanted = milliseconds < 0 ? UINT64_MAX : milliseconds == 0 ? 0 : now_us() + (uint64_t)milliseconds * 1000;
-    if (milliseconds == 0)
-        sd_event_source_set_enabled(curl->again, SD_EVENT_ONESHOT);
-    else
-        curl_arm(curl); /* of a later time the timer finds out when it fires */
+    /* Of a later time than before the timer finds out when it fires. */
+    if (milliseconds != 0 || soon(curl->client->event, &curl->again, on_again, curl) < 0)
+        curl_arm(curl);
     return 0;
 }
 
@@ -119,7 +120,10 @@ static int on_timer(sd_event_source *source, uint64_t at, void *userdata)
 
 static int on_again(sd_event_source *source, void *userdata)
 {
-    curl_timeout(userdata);
+    HttpCurl *curl = userdata;
+
+    curl->again = sd_event_source_disable_unref(curl->again);
+    curl_timeout(curl);
     return 0;
 }
 
@@ -261,10 +265,6 @@ int http_curl_new(HttpClient *client, HttpCurl **ret, InaError *error)
     int r = sd_event_add_time(client->event, &curl->timer, CLOCK_MONOTONIC, 0, 500, on_timer, curl);
     if (r >= 0)
         r = sd_event_source_set_enabled(curl->timer, SD_EVENT_OFF);
-    if (r >= 0)
-        r = sd_event_add_defer(client->event, &curl->again, on_again, curl);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(curl->again, SD_EVENT_OFF);
     if (r < 0) {
         http_curl_free(curl);
         return ina_error_errno(error, r, "event loop");

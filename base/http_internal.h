@@ -1,6 +1,8 @@
 /* http_internal.h - what the files of the HTTP server share.
  *
- *   http_server.c   the loop, connections, limits, routing
+ *   http_server.c   the server, its daemons in the loop
+ *   http_intake.c   connections and requests as libmicrohttpd brings them
+ *   http_route.c    which handler a path goes to
  *   http_listen.c   addresses and listening sockets
  *   http_request.c  a request's properties, and a copy of them for one whose
  *                   client left
@@ -29,7 +31,8 @@
 #define HTTP_BODY_FIRST (2u * 1024u * 1024u) /* at most this much is reserved on a client's word alone */
 #define HTTP_STREAM_MAX (1024u * 1024u)
 #define HTTP_STREAM_LOW (256u * 1024u)
-#define HTTP_RUNS_MAX 32u /* rounds in one dispatch, then others have their turn */
+#define HTTP_HANDSHAKE_WAIT 2u /* ms */
+#define HTTP_RUNS_MAX 32u      /* rounds in one dispatch, then others have their turn */
 
 typedef struct HttpConnection HttpConnection;
 typedef struct HttpLingering HttpLingering;
@@ -45,10 +48,12 @@ typedef struct HttpListener {
     HttpServer *server;
     struct MHD_Daemon *daemon;
     char *address;
-    sd_event_source *io, *timer, *again;
-    uint64_t armed; /* when the timer fires, us; UINT64_MAX: off */
+    sd_event_source *io, *timer, *again; /* again: while wanted */
+    uint64_t armed;                      /* when the timer fires, us; UINT64_MAX: off */
     bool running;
     bool again_wanted; /* there is more to do, which libmicrohttpd does not say by itself */
+    uint64_t activity; /* grows whenever libmicrohttpd calls us */
+    unsigned unasked;  /* connections without a request so far */
     /* Of a unix socket, so that only our own file is removed. */
     char *path;
     dev_t device;
@@ -71,7 +76,7 @@ struct HttpConnection {
     bool left;      /* the client is gone, or it is to be cut: close it at the next turn */
     bool lingering; /* what it still sends is read before it closes */
     bool bad_url;   /* of the request under way */
-    bool answered;  /* the request under way has its answer */
+    bool asked;     /* had a request */
     HttpWatch watch;
     char *subject; /* of a verified client certificate */
     bool certificate_checked;
@@ -133,13 +138,25 @@ struct HttpServer {
 };
 
 /* http_server.c */
-const HttpRoute *http_server_route(const HttpServer *server, const char *path);
-int http_server_route_add(HttpServer *server, const char *prefix, HttpHandler handler, void *userdata,
-                          void (*release)(void *userdata), InaError *error);
-
 /* Runs a listening socket, which is taken unless this fails without a daemon. */
 int http_listener_start(HttpListener *listener, int fd, InaError *error);
 void http_listener_stop(HttpListener *listener);
+void http_listener_again(HttpListener *listener); /* runs it in the loop's next turn */
+
+/* http_intake.c */
+enum MHD_Result http_on_request(void *listener, struct MHD_Connection *mhd, const char *url, const char *method,
+                                const char *version, const char *data, size_t *size, void **state);
+void http_on_completed(void *listener, struct MHD_Connection *mhd, void **state,
+                       enum MHD_RequestTerminationCode reason);
+void http_on_connection(void *listener, struct MHD_Connection *mhd, void **context,
+                        enum MHD_ConnectionNotificationCode code);
+size_t http_unescape(void *listener, struct MHD_Connection *mhd, char *text);
+
+/* http_route.c */
+const HttpRoute *http_server_route(const HttpServer *server, const char *path);
+int http_server_route_add(HttpServer *server, const char *prefix, HttpHandler handler, void *userdata,
+                          void (*release)(void *userdata), InaError *error);
+void http_server_route_remove(HttpServer *server, size_t position);
 
 /* http_listen.c */
 void http_format_address(const struct sockaddr *address, char *text, size_t size);

@@ -32,6 +32,7 @@ static ssize_t read_stream(void *userdata, uint64_t position, char *buffer, size
 
     if (!connection || connection->left)
         return MHD_CONTENT_READER_END_WITH_ERROR;
+    connection->listener->activity++;
     size_t waiting = stream->end - stream->start;
     size_t size = waiting < room ? waiting : room;
     if (size > 0) {

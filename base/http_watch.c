@@ -74,8 +74,8 @@ void http_resume(HttpConnection *connection)
     unfresh(connection);
     MHD_resume_connection(connection->mhd);
     listener->again_wanted = true;
-    if (listener->again && !listener->running)
-        sd_event_source_set_enabled(listener->again, SD_EVENT_ONESHOT);
+    if (!listener->running)
+        http_listener_again(listener);
 }
 
 void http_watch_forget(HttpConnection *connection)

@@ -2,6 +2,7 @@
 #include "http_fixture.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -253,6 +254,47 @@ static void an_export_that_is_left_stops(void **state)
     fixture_stop(&s.f);
 }
 
+static void *read_all(void *userdata)
+{
+    static char scrap[1 << 16];
+    int fd = *(int *)userdata;
+
+    while (recv(fd, scrap, sizeof(scrap), 0) > 0) {
+    }
+    return NULL;
+}
+
+static int on_tick(sd_event_source *source, uint64_t at, void *userdata)
+{
+    unsigned *ticks = userdata;
+
+    ++*ticks;
+    sd_event_source_set_time_relative(source, 1000);
+    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static void a_greedy_reader_leaves_the_loop_to_others(void **state)
+{
+    Streams s;
+    pthread_t reader;
+    sd_event_source *tick;
+    unsigned ticks = 0;
+
+    start(&s, NULL);
+    s.to_write = SIZE_MAX / 2;
+    int fd = bare_connect(s.f.address);
+    bare_send(fd, "GET /export HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(pthread_create(&reader, NULL, read_all, &fd), 0);
+    assert_true(sd_event_add_time_relative(s.f.event, &tick, CLOCK_MONOTONIC, 0, 1, on_tick, &ticks) >= 0);
+    fixture_until(&s.f, ticks >= 50 && s.written > 10000000);
+    shutdown(fd, SHUT_RDWR);
+    pthread_join(reader, NULL);
+    close(fd);
+    fixture_until(&s.f, s.closed == 1);
+    sd_event_source_disable_unref(tick);
+    fixture_stop(&s.f);
+}
+
 static void http_1_0_and_head_are_served_too(void **state)
 {
     Streams s;
@@ -316,6 +358,7 @@ int main(void)
         cmocka_unit_test(a_reader_that_never_reads_is_closed),
         cmocka_unit_test(an_export_is_as_large_as_it_likes),
         cmocka_unit_test(an_export_that_is_left_stops),
+        cmocka_unit_test(a_greedy_reader_leaves_the_loop_to_others),
         cmocka_unit_test(http_1_0_and_head_are_served_too),
         cmocka_unit_test(a_server_that_ends_closes_its_streams),
         cmocka_unit_test(a_client_that_left_gets_no_stream),
