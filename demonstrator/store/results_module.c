@@ -94,7 +94,7 @@ static const struct Use *use_of(sqlite3_index_info *info, int i)
 /* The plan is the text of conditions; their values come in the same order. */
 static int table_plan(sqlite3_vtab *table, sqlite3_index_info *info)
 {
-    char *plan = sqlite3_mprintf("");
+    char *plan = sqlite3_mprintf("1");
     int n = 0;
     for (int i = 0; plan && i < info->nConstraint; i++) {
         const struct Use *use = use_of(info, i);
@@ -165,7 +165,7 @@ static int cursor_filter(sqlite3_vtab_cursor *base, int number, const char *plan
     sqlite3_finalize(cursor->batches);
     cursor->batches = NULL;
     char *sql = sqlite3_mprintf("SELECT p.name, b.first, b.count, b.payload FROM main.batches b"
-                                " JOIN main.producers p ON p.id = b.producer WHERE 1%s ORDER BY b.id",
+                                " JOIN main.producers p ON p.id = b.producer WHERE %s ORDER BY b.id",
                                 plan);
     if (!sql)
         return SQLITE_NOMEM;

@@ -60,14 +60,31 @@ typedef struct Answer {
     ProtobufCMessage *reply; /* a copy */
 } Answer;
 
-/* Calls keep their request: a copy made as if it had come over the wire. */
+/* The message's type as this program has it: that of the bundle goes with it. */
+static const ProtobufCMessageDescriptor *own_type(const ProtobufCMessage *message)
+{
+    const InaContract *contracts[] = {&demonstrator_v1_store_contract, &demonstrator_v1_statistics_contract};
+    for (size_t i = 0; i < 2; i++) {
+        for (unsigned j = 0; j < contracts[i]->n_methods; j++) {
+            const InaMethod *method = &contracts[i]->methods[j];
+            if (strcmp(method->input->name, message->descriptor->name) == 0)
+                return method->input;
+            if (strcmp(method->output->name, message->descriptor->name) == 0)
+                return method->output;
+        }
+    }
+    fail_msg("unknown message %s", message->descriptor->name);
+    return NULL;
+}
+
+/* A copy made as if it had come over the wire. */
 static ProtobufCMessage *copy(const ProtobufCMessage *message)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
     uint8_t *bytes = malloc(size ? size : 1);
     assert_non_null(bytes);
     protobuf_c_message_pack(message, bytes);
-    ProtobufCMessage *result = protobuf_c_message_unpack(message->descriptor, NULL, size, bytes);
+    ProtobufCMessage *result = protobuf_c_message_unpack(own_type(message), NULL, size, bytes);
     assert_non_null(result);
     free(bytes);
     return result;
