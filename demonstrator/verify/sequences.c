@@ -96,10 +96,24 @@ int sequences_intersection(const Sequences *a, const Sequences *b, Sequences *re
     return result;
 }
 
+/* Index of the first range that ends behind `number`. */
+static size_t first_behind(const Sequences *sequences, uint64_t number)
+{
+    size_t low = 0, high = sequences->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (sequences->items[middle].past <= number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 int sequences_difference(const Sequences *a, const Sequences *b, Sequences *ret, InaError *error)
 {
     int result = 0;
-    size_t j = 0;
+    size_t j = a->count > 0 ? first_behind(b, a->items[0].first) : 0;
     for (size_t i = 0; result == 0 && i < a->count; i++) {
         uint64_t first = a->items[i].first, past = a->items[i].past;
         while (j < b->count && b->items[j].past <= first)
