@@ -39,5 +39,7 @@ int memory_watch(sd_event *event, uint64_t (*busy)(void *userdata), void *userda
         return ina_error_errno(error, r, "event loop");
     }
     sd_event_source_set_destroy_callback(source, free);
-    return sd_event_source_set_floating(source, 1);
+    sd_event_source_set_floating(source, 1); /* the loop's from now on */
+    sd_event_source_unref(source);
+    return 0;
 }

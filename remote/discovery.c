@@ -45,6 +45,7 @@ struct Discovery {
     LIST_HEAD(, Asked) asked;
     size_t offered;
     bool endpoints_read, wires_read, endpoints_connected, wires_connected;
+    bool failing; /* requests, since the last that did not */
     void (*closed)(void *userdata);
     void *closed_userdata;
 };
@@ -107,11 +108,18 @@ static Discovery *asked_free(Asked *asked)
     return discovery;
 }
 
+/* The first of a row of failures is worth a warning. */
+static void report_failure(Discovery *discovery, const EtcdReply *reply, const char *key)
+{
+    if (reply->code)
+        report(discovery, discovery->failing ? INA_LOG_DEBUG : INA_LOG_WARNING, reply->message, key);
+    discovery->failing = reply->code != 0;
+}
+
 static void on_granted(void *userdata, const EtcdReply *reply)
 {
     Discovery *discovery = asked_free(userdata);
-    if (reply->code)
-        report(discovery, INA_LOG_WARNING, reply->message, "lease");
+    report_failure(discovery, reply, "lease");
     publisher_granted(discovery->publisher, reply->code ? 0 : reply->lease, ina_now());
     soon(discovery);
 }
@@ -132,8 +140,7 @@ static void on_done(void *userdata, const EtcdReply *reply)
 {
     Asked *asked = userdata;
     Discovery *discovery = asked->discovery;
-    if (reply->code)
-        report(discovery, INA_LOG_WARNING, reply->message, asked->key);
+    report_failure(discovery, reply, asked->key);
     publisher_done(discovery->publisher, asked->key, reply->code == 0, ina_now());
     if (reply->code == ENOENT)
         publisher_lost(discovery->publisher, ina_now());
@@ -148,47 +155,52 @@ static void on_revoked(void *userdata, const EtcdReply *reply)
     soon(discovery);
 }
 
-/* Out of memory is an answer like others, but must not come from inside. The
- * core asks again only when it is told: without memory for a request there is
- * none for anything, so the next keepalive finds the lease lost. */
+/* A core that never gets its answer would wait for ever: without memory for a
+ * request the loop ends, as discovery.h says. */
+static void asked_for(Discovery *discovery, Asked *asked, EtcdRequest *request)
+{
+    if (asked)
+        asked->request = request;
+    if (!request) {
+        report(discovery, INA_LOG_ERROR, "no memory for a request to etcd", "lease");
+        sd_event_exit(discovery->event, -ENOMEM);
+    }
+}
+
 static void ask_grant(void *userdata, int64_t ttl_seconds)
 {
     Discovery *discovery = userdata;
     Asked *asked = ask(discovery, NULL);
-    if (asked)
-        asked->request = etcd_lease_grant(discovery->etcd, ttl_seconds, on_granted, asked);
+    asked_for(discovery, asked, asked ? etcd_lease_grant(discovery->etcd, ttl_seconds, on_granted, asked) : NULL);
 }
 
 static void ask_keepalive(void *userdata, int64_t lease)
 {
     Discovery *discovery = userdata;
     Asked *asked = ask(discovery, NULL);
-    if (asked)
-        asked->request = etcd_lease_keepalive(discovery->etcd, lease, on_kept, asked);
+    asked_for(discovery, asked, asked ? etcd_lease_keepalive(discovery->etcd, lease, on_kept, asked) : NULL);
 }
 
 static void ask_put(void *userdata, const char *key, const char *value, int64_t lease)
 {
     Discovery *discovery = userdata;
     Asked *asked = ask(discovery, key);
-    if (asked)
-        asked->request = etcd_put(discovery->etcd, key, value, strlen(value), lease, on_done, asked);
+    asked_for(discovery, asked,
+              asked ? etcd_put(discovery->etcd, key, value, strlen(value), lease, on_done, asked) : NULL);
 }
 
 static void ask_erase(void *userdata, const char *key)
 {
     Discovery *discovery = userdata;
     Asked *asked = ask(discovery, key);
-    if (asked)
-        asked->request = etcd_delete(discovery->etcd, key, false, on_done, asked);
+    asked_for(discovery, asked, asked ? etcd_delete(discovery->etcd, key, false, on_done, asked) : NULL);
 }
 
 static void ask_revoke(void *userdata, int64_t lease)
 {
     Discovery *discovery = userdata;
     Asked *asked = ask(discovery, NULL);
-    if (asked)
-        asked->request = etcd_lease_revoke(discovery->etcd, lease, on_revoked, asked);
+    asked_for(discovery, asked, asked ? etcd_lease_revoke(discovery->etcd, lease, on_revoked, asked) : NULL);
 }
 
 static const PublisherRequests requests = {ask_grant, ask_keepalive, ask_put, ask_erase, ask_revoke};

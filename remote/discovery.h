@@ -5,7 +5,8 @@
  * (publisher.h); which endpoints of others are used when is discovery_core.h's.
  * This module moves between these cores, etcd, the registry and the proxies.
  * etcd may be away at any time, at the start too: what is known stays, what is
- * to be published waits. */
+ * to be published waits. Without memory for a request to etcd it ends the loop
+ * (sd_event_exit, -ENOMEM): the process would vanish from the others' view. */
 #pragma once
 
 #include "base/etcd.h"
