@@ -1,6 +1,6 @@
-#include "archive.h"
+/* archive.c - opening and checking a bundle's zip. */
+#include "archive_internal.h"
 #include "base/files.h"
-#include "base/map.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <gnutls/crypto.h>
@@ -15,45 +15,30 @@
 #define UNPACK_CHUNK (64u * 1024u)
 #define SHA256_BYTES 32u
 
-struct Archive {
-    char *bytes; /* the whole zip */
-    size_t size;
-    zip_t *zip;
-    char *sums;
-    char digest[ARCHIVE_DIGEST_SIZE];
-    ArchiveEntry *entries; /* index as in the zip */
-    size_t n_entries;
-    Map *names;      /* to ArchiveEntry */
-    char **contents; /* of the entries, unpacked; NULL: they are too large to be kept */
-    Manifest *manifest;
-};
-
 /* --- names ---------------------------------------------------------------- */
 
 static bool component_valid(const char *name, size_t length)
 {
     if (length == 0 || (length == 1 && name[0] == '.') || (length == 2 && name[0] == '.' && name[1] == '.'))
         return false;
-    for (size_t i = 0; i < length; i++)
-        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f || name[i] == '\\')
-            return false;
-    return true;
+    return !memchr(name, '\\', length) && !memchr(name, '\t', length);
 }
 
 /* Relative, of sound components, nothing that means a way out of the folder. */
-static int check_name(const char *name, size_t length, InaError *error)
+int archive_check_name(const char *name, size_t length, InaError *error)
 {
     unsigned depth = 0;
 
     if (length == 0 || length > ARCHIVE_NAME_MAX)
         return ina_error_set(error, EINVAL, "entry '%.60s': a name has 1 to %u bytes", name, ARCHIVE_NAME_MAX);
+    if (!manifest_text_valid(name, length))
+        return ina_error_set(error, EINVAL, "an entry's name is not UTF-8 text without control characters");
     for (const char *p = name, *end = name + length; p <= end;) {
         const char *slash = memchr(p, '/', (size_t)(end - p));
         size_t part = (size_t)((slash ? slash : end) - p);
         if (!component_valid(p, part))
-            return ina_error_set(
-                error, EINVAL,
-                "entry '%.200s': the name must be relative, without '..', '.', '\\' or control characters", name);
+            return ina_error_set(error, EINVAL, "entry '%.200s': the name must be relative, without '..', '.' and '\\'",
+                                 name);
         if (++depth > ARCHIVE_DEPTH_MAX)
             return ina_error_set(error, EINVAL, "entry '%.200s': more than %u folders deep", name, ARCHIVE_DEPTH_MAX);
         p += part + 1;
@@ -63,7 +48,7 @@ static int check_name(const char *name, size_t length, InaError *error)
 
 /* --- checking ------------------------------------------------------------- */
 
-static int zip_failed(InaError *error, const zip_error_t *why, const char *what)
+int archive_failed(InaError *error, const zip_error_t *why, const char *what)
 {
     zip_error_t copy; /* what zip_error_strerror makes belongs to its argument */
 
@@ -80,7 +65,7 @@ static int check_kind(Archive *archive, zip_uint64_t index, const char *name, bo
     zip_uint32_t attributes;
 
     if (zip_file_get_external_attributes(archive->zip, index, 0, &system, &attributes) < 0)
-        return zip_failed(error, zip_get_error(archive->zip), name);
+        return archive_failed(error, zip_get_error(archive->zip), name);
     mode_t kind = (mode_t)(attributes >> 16) & S_IFMT;
     if (system != ZIP_OPSYS_UNIX && system != ZIP_OPSYS_OS_X)
         return 0; /* the upper half means nothing */
@@ -120,10 +105,10 @@ static int add_entry(Archive *archive, zip_uint64_t index, uint64_t *total, InaE
 
     zip_stat_init(&stat);
     if (zip_stat_index(archive->zip, index, ZIP_FL_ENC_RAW, &stat) < 0)
-        return zip_failed(error, zip_get_error(archive->zip), "an entry cannot be read");
+        return archive_failed(error, zip_get_error(archive->zip), "an entry cannot be read");
     size_t length = strlen(stat.name);
     bool folder = length > 0 && stat.name[length - 1] == '/';
-    int r = check_name(stat.name, folder ? length - 1 : length, error);
+    int r = archive_check_name(stat.name, folder ? length - 1 : length, error);
     if (r == 0)
         r = check_sizes(&stat, total, error);
     if (r == 0)
@@ -162,10 +147,9 @@ static int check_parents(const Archive *archive, InaError *error)
     return 0;
 }
 
-typedef int (*Sink)(void *userdata, const void *data, size_t size, InaError *error);
-
 /* Unpacks an entry in chunks; `sink` gets them. Never more than the size that was checked. */
-static int unpack_chunks(const Archive *archive, const ArchiveEntry *entry, Sink sink, void *userdata, InaError *error)
+static int unpack_chunks(const Archive *archive, const ArchiveEntry *entry, ArchiveSink sink, void *userdata,
+                         InaError *error)
 {
     zip_uint64_t index = (zip_uint64_t)(entry - archive->entries);
     zip_file_t *file = zip_fopen_index(archive->zip, index, 0);
@@ -174,13 +158,13 @@ static int unpack_chunks(const Archive *archive, const ArchiveEntry *entry, Sink
     int r = 0;
 
     if (!file)
-        r = zip_failed(error, zip_get_error(archive->zip), entry->name);
+        r = archive_failed(error, zip_get_error(archive->zip), entry->name);
     else if (!chunk)
         r = ina_error_set(error, ENOMEM, "out of memory");
     while (r == 0) {
         zip_int64_t n = zip_fread(file, chunk, UNPACK_CHUNK);
         if (n < 0)
-            r = zip_failed(error, zip_file_get_error(file), entry->name);
+            r = archive_failed(error, zip_file_get_error(file), entry->name);
         else if (n == 0)
             break;
         else if ((uint64_t)n > left)
@@ -198,7 +182,7 @@ static int unpack_chunks(const Archive *archive, const ArchiveEntry *entry, Sink
     return r;
 }
 
-static int stream_entry(const Archive *archive, const ArchiveEntry *entry, Sink sink, void *userdata, InaError *error)
+int archive_stream(const Archive *archive, const ArchiveEntry *entry, ArchiveSink sink, void *userdata, InaError *error)
 {
     if (!archive->contents)
         return unpack_chunks(archive, entry, sink, userdata, error);
@@ -353,7 +337,7 @@ static int open_zip(Archive *archive, InaError *error)
     zip_source_t *source = zip_source_buffer_create(archive->bytes, archive->size, 0, &why);
     if (source)
         archive->zip = zip_open_from_source(source, ZIP_RDONLY | ZIP_CHECKCONS, &why);
-    int r = archive->zip ? 0 : zip_failed(error, &why, "not a sound zip");
+    int r = archive->zip ? 0 : archive_failed(error, &why, "not a sound zip");
     if (source && !archive->zip)
         zip_source_free(source);
     zip_error_fini(&why);
@@ -438,7 +422,7 @@ Archive *archive_free(Archive *archive)
     return NULL;
 }
 
-/* --- reading and unpacking ------------------------------------------------ */
+/* --- reading --------------------------------------------------------------- */
 
 typedef struct Gathering {
     char *data;
@@ -458,7 +442,7 @@ int archive_read(const Archive *archive, const ArchiveEntry *entry, void **ret, 
     Gathering gathering = {.data = malloc(entry->size + 1)};
     if (!gathering.data)
         return ina_error_set(error, ENOMEM, "out of memory");
-    int r = stream_entry(archive, entry, gather, &gathering, error);
+    int r = archive_stream(archive, entry, gather, &gathering, error);
     if (r < 0) {
         free(gathering.data);
         return r;
@@ -467,154 +451,4 @@ int archive_read(const Archive *archive, const ArchiveEntry *entry, void **ret, 
     *ret = gathering.data;
     *ret_size = gathering.size;
     return 0;
-}
-
-static int write_chunk(void *userdata, const void *data, size_t size, InaError *error)
-{
-    const int *fd = userdata;
-
-    for (const char *p = data; size > 0;) {
-        ssize_t n = write(*fd, p, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return ina_error_errno(error, errno, "cannot write");
-        p += n;
-        size -= (size_t)n;
-    }
-    return 0;
-}
-
-/* Where entries are unpacked to; the folder is new and ours. */
-typedef struct Unpacking {
-    const Archive *archive;
-    int folder;
-    bool sync;
-    Map *made; /* folders in it */
-} Unpacking;
-
-static int make_folder(Unpacking *unpacking, const char *name, InaError *error)
-{
-    if (map_get(unpacking->made, name))
-        return 0;
-    if (mkdirat(unpacking->folder, name, 0755) < 0)
-        return ina_error_errno(error, errno, "cannot make the folder %s", name);
-    return map_set(unpacking->made, name, unpacking) < 0 ? ina_error_set(error, ENOMEM, "out of memory") : 0;
-}
-
-/* Makes the folders that `name` lies in. */
-static int make_parents(Unpacking *unpacking, const char *name, InaError *error)
-{
-    char parent[ARCHIVE_NAME_MAX + 1];
-    int r = 0;
-
-    for (const char *slash = strchr(name, '/'); slash && r == 0; slash = strchr(slash + 1, '/')) {
-        memcpy(parent, name, (size_t)(slash - name));
-        parent[slash - name] = '\0';
-        r = make_folder(unpacking, parent, error);
-    }
-    return r;
-}
-
-static int unpack_file(const Unpacking *unpacking, const ArchiveEntry *entry, InaError *error)
-{
-    int fd = openat(unpacking->folder, entry->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return ina_error_errno(error, errno, "cannot make %s", entry->name);
-    int r = stream_entry(unpacking->archive, entry, write_chunk, &fd, error);
-    if (r == 0 && unpacking->sync && fsync(fd) < 0)
-        r = ina_error_errno(error, errno, "cannot sync");
-    if (close(fd) < 0 && r == 0)
-        r = ina_error_errno(error, errno, "cannot close");
-    return r < 0 ? ina_error_wrap(error, "%s", entry->name) : 0;
-}
-
-static int sync_folders(const Unpacking *unpacking, InaError *error)
-{
-    size_t position = 0;
-    const char *name;
-    void *value;
-    int r = fsync(unpacking->folder);
-
-    while (r == 0 && map_next(unpacking->made, &position, &name, &value)) {
-        int fd = openat(unpacking->folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        r = fd < 0 ? -1 : fsync(fd);
-        if (fd >= 0)
-            close(fd);
-    }
-    return r < 0 ? ina_error_errno(error, errno, "cannot sync") : 0;
-}
-
-static int unpack_all(Unpacking *unpacking, InaError *error)
-{
-    int r = unpacking->made ? 0 : ina_error_set(error, ENOMEM, "out of memory");
-
-    for (size_t i = 0; i < unpacking->archive->n_entries && r == 0; i++) {
-        const ArchiveEntry *entry = &unpacking->archive->entries[i];
-        r = make_parents(unpacking, entry->name, error);
-        if (r == 0)
-            r = entry->folder ? make_folder(unpacking, entry->name, error) : unpack_file(unpacking, entry, error);
-    }
-    return r == 0 && unpacking->sync ? sync_folders(unpacking, error) : r;
-}
-
-int archive_unpack(const Archive *archive, const char *folder, bool sync, InaError *error)
-{
-    if (mkdir(folder, 0755) < 0)
-        return ina_error_errno(error, errno, "cannot make the folder %s", folder);
-    Unpacking unpacking = {archive, open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), sync, map_new()};
-    int r =
-        unpacking.folder < 0 ? ina_error_errno(error, errno, "cannot open %s", folder) : unpack_all(&unpacking, error);
-    if (unpacking.folder >= 0)
-        close(unpacking.folder);
-    map_free(unpacking.made);
-    return r < 0 ? ina_error_wrap(error, "%s", folder) : 0;
-}
-
-/* --- writing -------------------------------------------------------------- */
-
-static int add_item(zip_t *zip, const ArchiveItem *item, InaError *error)
-{
-    zip_source_t *source = zip_source_buffer(zip, item->data, item->size, 0);
-    if (!source)
-        return zip_failed(error, zip_get_error(zip), item->name);
-    zip_int64_t index = zip_file_add(zip, item->name, source, ZIP_FL_ENC_UTF_8);
-    if (index < 0) {
-        zip_source_free(source);
-        return zip_failed(error, zip_get_error(zip), item->name);
-    }
-    zip_uint64_t at = (zip_uint64_t)index;
-    /* 1980-01-01, the first day of zips: the time of packing is not content. */
-    if (zip_file_set_dostime(zip, at, 0, 1 << 5 | 1, 0) < 0 ||
-        zip_set_file_compression(zip, at, item->stored ? ZIP_CM_STORE : ZIP_CM_DEFLATE, 9) < 0 ||
-        zip_file_set_external_attributes(zip, at, 0, ZIP_OPSYS_UNIX, (zip_uint32_t)(S_IFREG | 0644) << 16) < 0)
-        return zip_failed(error, zip_get_error(zip), item->name);
-    return 0;
-}
-
-int archive_write(const char *path, const ArchiveItem *items, size_t n_items, InaError *error)
-{
-    for (size_t i = 0; i < n_items; i++) {
-        int r = check_name(items[i].name, strlen(items[i].name), error);
-        if (r < 0)
-            return r;
-    }
-    int why;
-    zip_t *zip = zip_open(path, ZIP_CREATE | ZIP_TRUNCATE, &why);
-    if (!zip) {
-        zip_error_t failure;
-        zip_error_init_with_code(&failure, why);
-        int r = ina_error_set(error, EIO, "cannot make %s: %s", path, zip_error_strerror(&failure));
-        zip_error_fini(&failure);
-        return r;
-    }
-    int r = 0;
-    for (size_t i = 0; i < n_items && r == 0; i++)
-        r = add_item(zip, &items[i], error);
-    if (r == 0 && zip_close(zip) < 0)
-        r = zip_failed(error, zip_get_error(zip), path);
-    else if (r == 0)
-        return 0;
-    zip_discard(zip);
-    return r;
 }

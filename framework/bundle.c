@@ -1,12 +1,25 @@
 /* bundle.c - the life of one bundle: start, stop, uninstall. */
 #include "bundles.h"
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static Bundles *all(const Bundle *bundle)
 {
     return bundle->framework->bundles;
+}
+
+void bundle_say(const Bundle *bundle, InaLogLevel level, const char *format, ...)
+{
+    char message[INA_ERROR_MESSAGE_MAX];
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    logs_write(all(bundle)->logs, bundle->id, bundle_name(bundle), NULL, level, message);
 }
 
 void bundle_set_state(Bundle *bundle, BundleState state)
@@ -43,7 +56,7 @@ void bundle_drop_contents(Bundle *bundle, const char *digest)
     InaError why = {0};
 
     if (cache_drop(all(bundle)->cache, digest, &why) < 0)
-        logs_write(all(bundle)->logs, bundle->id, bundle_name(bundle), NULL, INA_LOG_WARNING, why.message);
+        bundle_say(bundle, INA_LOG_WARNING, "%s", why.message);
 }
 
 /* --- starting ------------------------------------------------------------- */
@@ -104,12 +117,13 @@ int bundle_run(Bundle *bundle, StartMode mode, InaError *error)
             bundle_set_state(bundle, BUNDLE_RESOLVED);
             return fail(bundle, &why, error);
         }
-        logs_write(all(bundle)->logs, bundle->id, bundle_name(bundle), NULL, INA_LOG_ERROR, why.message);
+        bundle_say(bundle, INA_LOG_ERROR, "%s", why.message);
     } else {
         bundle->problem[0] = '\0';
     }
     bundle->start_order = ++all(bundle)->starts;
     bundle_set_state(bundle, BUNDLE_ACTIVE);
+    bundle_say(bundle, INA_LOG_INFO, "bundle %s started", bundle_version(bundle));
     return 0;
 }
 
@@ -139,6 +153,7 @@ int bundle_halt(Bundle *bundle, InaError *error)
     bundle->set = NULL;
     revision_unload(bundle->revision);
     bundle_set_state(bundle, BUNDLE_RESOLVED);
+    bundle_say(bundle, INA_LOG_INFO, "bundle %s stopped", bundle_version(bundle));
     return 0;
 }
 
@@ -159,6 +174,7 @@ int bundle_uninstall(Bundle *bundle, InaError *error)
         r = cache_remove(all(bundle)->cache, bundle->id, error);
     if (r < 0)
         return r;
+    bundle_say(bundle, INA_LOG_INFO, "bundle %s uninstalled", bundle_version(bundle));
     strcpy(digest, bundle->revision->digest);
     bundle_drop_contents(bundle, digest);
     bundles_drop(bundle);

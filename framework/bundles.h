@@ -54,6 +54,8 @@ void bundle_set_state(Bundle *bundle, BundleState state);
  * What it requires has been checked. Takes `new` when it succeeds, and gives
  * back the old one, unloaded; on failure the old one is as it was. */
 int bundle_change(Bundle *bundle, Revision *new, Revision **ret_old, InaError *error);
+/* A record about the bundle, for the log. */
+void bundle_say(const Bundle *bundle, InaLogLevel level, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Writes its record. */
 int bundle_record(Bundle *bundle, const char *digest, bool autostart, bool sync, InaError *error);
 /* Contents that its record no longer points to. */

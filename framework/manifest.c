@@ -44,8 +44,8 @@ static bool name_valid(const char *name, size_t length)
     return true;
 }
 
-/* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms) without control characters. */
-static bool text_valid(const char *text, size_t size)
+/* RFC 3629: no surrogates, no overlong forms. */
+bool manifest_text_valid(const char *text, size_t size)
 {
     const unsigned char *p = (const unsigned char *)text, *end = p + size;
 
@@ -159,7 +159,7 @@ static int read_header(Reader *reader, ReadResult *ret, InaError *error)
     if (r < 0)
         return r;
     /* A character may be cut by a continuation, so this is for the whole. */
-    if (!text_valid(reader->value, reader->value_size))
+    if (!manifest_text_valid(reader->value, reader->value_size))
         return ina_error_set(error, EINVAL, "line %u: the value of %s is not UTF-8 text without control characters",
                              reader->line, reader->name);
     reader->value[reader->value_size] = '\0';
@@ -298,7 +298,7 @@ int manifest_set(Manifest *manifest, const char *name, const char *value, InaErr
 {
     if (!name_valid(name, strlen(name)))
         return ina_error_set(error, EINVAL, "'%.80s' cannot be a header's name", name);
-    if (strlen(value) > MANIFEST_VALUE_MAX || !text_valid(value, strlen(value)))
+    if (strlen(value) > MANIFEST_VALUE_MAX || !manifest_text_valid(value, strlen(value)))
         return ina_error_set(error, EINVAL,
                              "the value of %s is not text of at most %u bytes without control characters", name,
                              MANIFEST_VALUE_MAX);

@@ -23,6 +23,9 @@
 
 typedef struct Manifest Manifest;
 
+/* Well-formed UTF-8 without control characters other than the tabulator. */
+bool manifest_text_valid(const char *text, size_t size);
+
 int manifest_new(Manifest **ret, InaError *error); /* with "Manifest-Version: 1.0" */
 int manifest_parse(const char *text, size_t size, Manifest **ret, InaError *error);
 /* Names are compared without regard to case. NULL when absent. */

@@ -94,7 +94,7 @@ static int start_new(Bundle *bundle, Revision *new, ComponentSet *set, Component
     (void)components_stop(set, handover);
     configuration_recall(all(bundle)->configuration, true);
     if (components_start(bundle->set, handover, &back) < 0)
-        logs_write(all(bundle)->logs, bundle->id, bundle_name(bundle), NULL, INA_LOG_ERROR, back.message);
+        bundle_say(bundle, INA_LOG_ERROR, "%s", back.message);
     return r;
 }
 
@@ -158,10 +158,13 @@ int bundle_change(Bundle *bundle, Revision *new, Revision **ret_old, InaError *e
         revision_unload(new);
         (void)ina_error_wrap(&why, "bundle %s stays at version %s", bundle_name(bundle), bundle_version(bundle));
         strcpy(bundle->problem, why.message);
+        bundle_say(bundle, INA_LOG_ERROR, "update to %s failed: %s", new->description->version_text, why.message);
         if (error)
             *error = why;
         return r;
     }
+    bundle_say(bundle, INA_LOG_INFO, "bundle updated from %s to %s", bundle_version(bundle),
+               new->description->version_text);
     *ret_old = bundle->revision;
     revision_unload(*ret_old);
     bundle->revision = new;

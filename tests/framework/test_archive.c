@@ -122,14 +122,47 @@ static void entries_for_folders_are_taken_too_and_may_stand_before_the_manifest(
 static void names_that_lead_out_of_the_folder_are_refused(void **state)
 {
     static const char *const names[] = {
-        "../../x", "../x", "www/../../x", "www/..", "..",    "/etc/x", "//x",  "./x",   "www/./x",
-        "www//x",  "a\\x", "..\\..\\x",   "C:\\x",  "www/.", ".",      "x\ny", "x\x1b", "x\x7f",
+        "../../x", "../x",   "www/../../x", "www/..",    "..",    "/etc/x", "//x", "./x",
+        "www/./x", "www//x", "a\\b",        "..\\..\\x", "C:\\x", "www/.",  ".",   "a\tb",
     };
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         refused_beside_manifest(*state, (ZipEntry){.name = names[i], .data = "evil"}, "the name must be relative");
     refused_beside_manifest(*state, (ZipEntry){.name = "../x/"}, "the name must be relative");
     refused_beside_manifest(*state, (ZipEntry){.name = "x//"}, "the name must be relative");
+}
+
+static void names_that_are_no_text_are_refused(void **state)
+{
+    static const char *const names[] = {"x\ny", "x\x1b[2J", "x\x7f", "\xff\xfe", "\xc2\x9b", "a/\xe2\x82"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        refused_beside_manifest(*state, (ZipEntry){.name = names[i], .data = "evil"}, "not UTF-8 text");
+}
+
+static void contents_too_large_to_be_kept_are_unpacked_all_the_same(void **state)
+{
+    Fixture *fixture = *state;
+    const size_t size = ARCHIVE_KEPT_MAX + 100000;
+    char *data = malloc(size), *path = path_join(fixture->out, "lib/large"), *again;
+    size_t again_size;
+
+    for (size_t i = 0; i < size; i++)
+        data[i] = (char)(i * 2654435761u >> 24);
+    const ArchiveItem items[] = {
+        {.name = ARCHIVE_MANIFEST, .data = SOUND_MANIFEST, .size = strlen(SOUND_MANIFEST)},
+        {.name = "lib/large", .data = data, .size = size},
+    };
+    assert_int_equal(archive_write(fixture->zip, items, 2, NULL), 0);
+    Archive *archive = opened(fixture);
+    assert_int_equal(archive_unpack(archive, fixture->out, false, NULL), 0);
+    assert_int_equal(file_read(path, 2 * size, &again, &again_size, NULL), 0);
+    assert_int_equal(again_size, size);
+    assert_memory_equal(again, data, size);
+    archive_free(archive);
+    free(again);
+    free(path);
+    free(data);
 }
 
 static void a_refused_zip_leaves_nothing_behind(void **state)
@@ -397,6 +430,8 @@ int main(void)
         TEST(a_zip_without_entries_for_folders_is_unpacked),
         TEST(entries_for_folders_are_taken_too_and_may_stand_before_the_manifest),
         TEST(names_that_lead_out_of_the_folder_are_refused),
+        TEST(names_that_are_no_text_are_refused),
+        TEST(contents_too_large_to_be_kept_are_unpacked_all_the_same),
         TEST(a_refused_zip_leaves_nothing_behind),
         TEST(long_and_deep_names_are_refused),
         TEST(links_and_devices_are_refused),

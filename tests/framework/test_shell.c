@@ -183,7 +183,7 @@ static void levels_are_set_for_all_or_for_one_bundle(void **state)
     says(fixture, "log default 1", "");
     says(fixture, "stop 1", "");
     says(fixture, "start 1", "");
-    says(fixture, "log 1", "counting from 0"); /* still the last one */
+    says(fixture, "log 2", "counting from 0"); /* still, before that it was started */
     refuses(fixture, "log debug 9", "there is no bundle '9'");
 }
 
