@@ -220,17 +220,21 @@ static void take_answer(Outbox *outbox, Call *call, const Demonstrator__V1__PutR
                 "producer %s: the queue accepted %" PRIu64 " samples of %" PRIu64 "; all are counted as accepted",
                 outbox->producer, reply->accepted, call->count);
     }
-    if (accepted > 0) {
-        if (outbox->accepted) {
-            outbox->accepted(outbox->userdata, call->first, accepted);
-        }
-        outbox->statistics.accepted += accepted;
-        call->first += accepted;
-        call->count -= accepted;
-        outbox->full_delay = OUTBOX_FULL_DELAY;
-    }
+    uint64_t first = call->first;
+    call->first += accepted;
+    call->count -= accepted;
     if (call->count == 0) {
         call->state = CALL_FREE;
+    }
+    advance_head(outbox);
+    if (accepted > 0) {
+        if (outbox->accepted) {
+            outbox->accepted(outbox->userdata, first, accepted); /* finds room for others */
+        }
+        outbox->statistics.accepted += accepted;
+        outbox->full_delay = OUTBOX_FULL_DELAY;
+    }
+    if (call->state == CALL_FREE) {
         note_answer(outbox);
         return;
     }

@@ -3,8 +3,7 @@
  * What arrives in one turn of the loop goes into one group, which is committed
  * when the turn ends: here while groups are small and the disk is quick, which
  * saves two changes of thread, else in a worker, so that the next group gathers
- * meanwhile. Puts and acknowledges are answered
- * when their group is on disk. */
+ * meanwhile. Puts and acknowledges are answered when their group is on disk. */
 #include "queue.service.h"
 #include "queue_log.h"
 #include "statistics.h"
@@ -21,6 +20,7 @@
 #define PRODUCER_NAME_MAX 128u
 #define LEASE_NAME_MAX 40u
 #define WAIT_MAX_MS 60000u
+#define ANSWER_TIME (20 * INA_MILLISECOND) /* a taker is answered so long before its deadline */
 
 typedef struct Queue Queue;
 
@@ -32,12 +32,12 @@ typedef struct Waiting {
     Queue *queue;
     InaCall *call;
     Kind kind;
-    bool cancelled;
-    uint64_t ticket; /* PUT, ACKNOWLEDGE: answered when it is committed */
+    uint64_t ticket; /* PUT, ACKNOWLEDGE: answered when it is committed; 0: nothing to wait for */
     /* PUT */
     const Demonstrator__V1__PutRequest *put;
     size_t batch, offset; /* the next sample to accept */
-    uint64_t accepted;
+    uint64_t settled;     /* accepted with earlier tickets, on disk */
+    uint64_t accepted;    /* with `ticket` */
     const char *reason;
     /* ACKNOWLEDGE */
     char **unknown;
@@ -102,11 +102,11 @@ static void answer_put(Waiting *waiting)
     QueueLogStatus status;
     queue_log_status(waiting->queue->log, &status);
     Demonstrator__V1__PutReply reply = DEMONSTRATOR__V1__PUT_REPLY__INIT;
-    reply.accepted = waiting->accepted;
+    reply.accepted = waiting->settled + waiting->accepted;
     reply.reason = (char *)waiting->reason;
     reply.size = status.size;
     reply.capacity = (uint64_t)waiting->queue->capacity;
-    waiting->queue->put_total += waiting->accepted;
+    waiting->queue->put_total += reply.accepted;
     ina_call_reply(waiting->call, &reply.base);
     waiting_free(waiting);
 }
@@ -152,6 +152,9 @@ static bool advance_put(Waiting *waiting)
                                 from->value2 + at};
             QueueRefusal refusal = QUEUE_NOTHING_REFUSED;
             size_t accepted = queue_log_put(queue->log, &batch, ina_now(), &refusal);
+            if (accepted > 0) {
+                waiting->ticket = queue_log_ticket(queue->log);
+            }
             waiting->accepted += accepted;
             waiting->offset += accepted;
             if (refusal == QUEUE_BUSY) {
@@ -166,15 +169,29 @@ static bool advance_put(Waiting *waiting)
     return true;
 }
 
-/* A put that was accepted as far as possible waits for its commit. */
+/* Calls wait in the order of their tickets. */
+static void wait_for_commit(Waiting *waiting)
+{
+    struct WaitingList *sealed = &waiting->queue->sealed;
+    Waiting *last = TAILQ_LAST(sealed, WaitingList);
+    while (last && last->ticket > waiting->ticket) {
+        last = TAILQ_PREV(last, WaitingList, entry);
+    }
+    if (last) {
+        TAILQ_INSERT_AFTER(sealed, last, waiting, entry);
+    } else {
+        TAILQ_INSERT_HEAD(sealed, waiting, entry);
+    }
+}
+
+/* A put that was accepted as far as possible waits for its last commit. */
 static void seal_put(Waiting *waiting)
 {
-    if (waiting->accepted == 0) {
+    if (waiting->ticket <= queue_log_committed_ticket(waiting->queue->log)) {
         answer_put(waiting);
-        return;
+    } else {
+        wait_for_commit(waiting);
     }
-    waiting->ticket = queue_log_ticket(waiting->queue->log);
-    TAILQ_INSERT_TAIL(&waiting->queue->sealed, waiting, entry);
 }
 
 static void put(void *self, InaCall *call, const Demonstrator__V1__PutRequest *request)
@@ -254,7 +271,7 @@ static void acknowledge(void *self, InaCall *call, const Demonstrator__V1__Ackno
         answer_acknowledge(waiting);
         return;
     }
-    TAILQ_INSERT_TAIL(&queue->sealed, waiting, entry);
+    wait_for_commit(waiting);
     ina_timer_idle(queue->turn_end);
 }
 
@@ -393,7 +410,11 @@ static void take(void *self, InaCall *call, const Demonstrator__V1__TakeRequest 
         return;
     }
     waiting->take = request;
-    waiting->until = ina_now() + request->wait_ms * INA_MILLISECOND;
+    uint64_t now = ina_now(), deadline = ina_call_deadline(call);
+    waiting->until = now + request->wait_ms * INA_MILLISECOND;
+    if (deadline < waiting->until + ANSWER_TIME) {
+        waiting->until = deadline > now + ANSWER_TIME ? deadline - ANSWER_TIME : now;
+    }
     TAILQ_INSERT_TAIL(&queue->takers, waiting, entry);
     ina_call_on_cancel(call, taker_left, waiting);
     serve(queue);
@@ -401,7 +422,7 @@ static void take(void *self, InaCall *call, const Demonstrator__V1__TakeRequest 
 
 /* --- committing ------------------------------------------------------------------------ */
 
-static void refuse_sealed(Waiting *waiting)
+static void refuse(Waiting *waiting)
 {
     if (waiting->kind == PUT) {
         waiting->accepted = 0;
@@ -413,17 +434,28 @@ static void refuse_sealed(Waiting *waiting)
     }
 }
 
-static void answer_sealed(Queue *queue, uint64_t ticket, int result)
+static void answer_sealed(Queue *queue, uint64_t ticket, bool committed)
 {
     Waiting *waiting;
     while ((waiting = TAILQ_FIRST(&queue->sealed)) && waiting->ticket <= ticket) {
         TAILQ_REMOVE(&queue->sealed, waiting, entry);
-        if (result < 0 && waiting->ticket == ticket) {
-            refuse_sealed(waiting);
+        if (!committed && waiting->ticket == ticket) {
+            refuse(waiting);
         } else if (waiting->kind == PUT) {
             answer_put(waiting);
         } else {
             answer_acknowledge(waiting);
+        }
+    }
+    /* The first put that waits for room may have begun in this group. */
+    waiting = TAILQ_FIRST(&queue->room);
+    if (waiting && waiting->ticket == ticket && waiting->accepted > 0) {
+        if (committed) {
+            waiting->settled += waiting->accepted;
+            waiting->accepted = 0;
+        } else {
+            TAILQ_REMOVE(&queue->room, waiting, entry);
+            refuse(waiting);
         }
     }
 }
@@ -435,7 +467,7 @@ static void commit_done(Queue *queue, QueueCommit *commit)
     while ((r = queue_log_committed(queue->log, commit)) == -EAGAIN) {
         queue_commit_run(commit);
     }
-    answer_sealed(queue, ticket, r);
+    answer_sealed(queue, ticket, r == 0);
 }
 
 static void run_timed(Queue *queue, QueueCommit *commit)

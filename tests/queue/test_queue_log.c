@@ -594,6 +594,34 @@ static void while_the_disk_fails_nothing_is_promised_and_acknowledges_are_undone
     world_free(world);
 }
 
+/* An acknowledge that failed may yet be found after a restart. From then on it
+ * holds, also when the segment that has it is long used for other samples. */
+static void what_a_restart_concluded_holds_when_its_segment_is_gone(void **state)
+{
+    World *world = open_world(6);
+    put_all(world, 0, 100);
+    world_acknowledge(world, world_take(world, 30, 1000));
+    world->disk.sync_error = EIO;
+    assert_int_equal(world_commit(world), -EIO);
+    world->disk.sync_error = 0;
+    prepare_all(world);
+    put_all(world, 1, 10);
+    assert_int_equal(status_of(world).size, 110);
+    world_restart(world, false);
+    assert_int_equal(status_of(world).size, 80);
+    for (int round = 0; round < 150; round++) {
+        world_acknowledge(world, world_take(world, 1000, 1000));
+        assert_int_equal(world_commit(world), 0);
+        put_all(world, 2, 350);
+        prepare_all(world);
+    }
+    world_restart(world, true);
+    assert_int_equal(status_of(world).size, 350);
+    assert_int_equal(status_of(world).damaged, 0);
+    world_check(world);
+    world_free(world);
+}
+
 static World *open_large_world(uint64_t seed)
 {
     World *world = world_new(seed);
@@ -933,6 +961,7 @@ int main(void)
         cmocka_unit_test(a_segment_whose_name_was_not_on_disk_is_safe_after_the_next_start),
         cmocka_unit_test(a_group_whose_sync_failed_goes_to_another_segment),
         cmocka_unit_test(while_the_disk_fails_nothing_is_promised_and_acknowledges_are_undone),
+        cmocka_unit_test(what_a_restart_concluded_holds_when_its_segment_is_gone),
         cmocka_unit_test(a_full_disk_refuses_puts_and_still_acknowledges),
         cmocka_unit_test(puts_are_accepted_again_when_space_is_back),
         cmocka_unit_test(the_bytes_on_disk_are_bounded),
