@@ -17,7 +17,8 @@ typedef struct Arguments {
     const char *listen, *etcd, *deployment, *bundles; /* up */
     const char *tail, *container;                     /* logs */
     bool follow, previous;                            /* logs */
-    bool json;                                        /* pods, scale */
+    const char *wait;                                 /* verify */
+    bool json;                                        /* pods, scale, services, verify */
 } Arguments;
 
 typedef struct Command {

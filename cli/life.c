@@ -162,12 +162,14 @@ static int become(const char *name, const Arguments *arguments, const Instance *
     AUTO_FREE char *program = NULL;
     if (program_find(name, &program, &error) < 0)
         return cli_fail("%s", error.message);
-    AUTO_FREE char **items = calloc((size_t)arguments->count + 2, sizeof *items);
-    if (!items)
-        return cli_fail("out of memory");
-    items[0] = (char *)name;
-    for (int i = 0; i < arguments->count; i++)
-        items[i + 1] = arguments->items[i];
+    char *items[] = {(char *)"inaetics-verify", NULL, NULL, NULL, NULL};
+    size_t n = 1;
+    if (arguments->json)
+        items[n++] = (char *)"--json";
+    if (arguments->wait) {
+        items[n++] = (char *)"--wait";
+        items[n++] = (char *)arguments->wait;
+    }
     setenv("INAETICS_DATA", instance->data, 1);
     execv(program, items);
     return cli_fail("%s: %s", program, strerror(errno));

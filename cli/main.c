@@ -86,12 +86,19 @@ static const Command commands[] = {
      "  inaetics bundle inspect greeter.zip\n"
      "  inaetics bundle verify *.zip\n",
      " ", 1, -1, command_bundle},
-    {"verify", "[OPTIONS]", "compare what producers were promised with what is stored",
-     "Runs inaetics-verify on the data folder; `inaetics-verify --help` has its options.\n"
+    {"verify", "", "compare what producers were promised with what is stored",
+     "  --wait SECONDS      first wait until the queue is empty, at most so long\n"
+     "  --json              for programs\n"
+     "\n"
+     "By producer: samples accepted, stored, queued, expired, unknown, missing and\n"
+     "duplicate. Exit status 1 when something is missing or duplicate, 2 when something\n"
+     "cannot be read, 3 when the queue did not become empty in time.\n"
+     "`inaetics-verify --help` explains the columns.\n"
      "\n"
      "examples:\n"
-     "  inaetics verify\n",
-     " ", 0, -1, command_verify},
+     "  inaetics verify\n"
+     "  inaetics verify --wait 60 --json | jq .total\n",
+     " json wait ", 0, 0, command_verify},
 };
 
 #define COMMANDS (sizeof commands / sizeof *commands)
@@ -172,6 +179,7 @@ static const struct option option_table[] = {
     {"container", required_argument, NULL, 'c'},
     {"follow", no_argument, NULL, 'f'},
     {"previous", no_argument, NULL, 'p'},
+    {"wait", required_argument, NULL, 'W'},
     {"json", no_argument, NULL, 'J'},
     {"help", no_argument, NULL, 'h'},
     {0},
@@ -223,6 +231,9 @@ static void set_option(Arguments *arguments, int option, const char *value)
         break;
     case 'p':
         arguments->previous = true;
+        break;
+    case 'W':
+        arguments->wait = value;
         break;
     case 'J':
         arguments->json = true;

@@ -28,7 +28,7 @@ static const char help[] = "usage: inaetics-verify [--data FOLDER] [--json] [--w
                            "  --data FOLDER    the instance's data (default: $INAETICS_DATA); in it\n"
                            "                   volumes/ledger, volumes/queue and volumes/store are read\n"
                            "  --json           the same for programs\n"
-                           "  --wait SECONDS   wait until the queue is empty, at most so long\n"
+                           "  --wait SECONDS   first wait until the queue is empty, at most so long\n"
                            "\n"
                            "ACCEPTED   the producer entered them in its ledger: the queue had taken them\n"
                            "STORED     of these, results that the store has\n"
@@ -118,43 +118,45 @@ static int read_all(const Paths *paths, FactsTable *table, InaError *error)
     return result;
 }
 
+/* 1: the queue was empty once; samples that came since do not matter. 0: not in time. */
 static int wait_for_queue(const Arguments *arguments, const Paths *paths, InaError *error)
 {
     int64_t deadline = now_ms() + arguments->wait * 1000;
-    while (now_ms() < deadline) {
+    for (;;) {
         FactsTable table = {0};
         int result = facts_read_queue(&table, paths->queue, error);
         facts_settle(&table);
         uint64_t queued = facts_queued(&table);
         facts_clear(&table);
-        if (result < 0 || queued == 0)
+        if (result < 0)
             return result;
+        if (queued == 0 || now_ms() >= deadline)
+            return queued == 0;
         nanosleep(&(struct timespec){.tv_nsec = LOOK_EVERY_MS * 1000000L}, NULL);
     }
-    return 0;
+}
+
+static int report(const Arguments *arguments, const FactsTable *table, bool emptied, InaError *error)
+{
+    Report report = {0};
+    int status = STATUS_ERROR;
+    if (report_make(table, &report, error) == 0) {
+        (arguments->json ? report_print_json : report_print)(&report, stdout);
+        status = !report_good(&report) ? STATUS_LOSS : emptied ? STATUS_GOOD : STATUS_NOT_EMPTY;
+    }
+    report_clear(&report);
+    if (!emptied)
+        fprintf(stderr, "inaetics-verify: the queue was not empty within %ld s\n", arguments->wait);
+    return status;
 }
 
 static int verify(const Arguments *arguments, const Paths *paths, InaError *error)
 {
     FactsTable table = {0};
-    Report report = {0};
+    int emptied = arguments->wait > 0 ? wait_for_queue(arguments, paths, error) : 1;
     int status = STATUS_ERROR;
-    int result = wait_for_queue(arguments, paths, error);
-    if (result == 0)
-        result = read_all(paths, &table, error);
-    if (result == 0)
-        result = report_make(&table, &report, error);
-    if (result == 0) {
-        (arguments->json ? report_print_json : report_print)(&report, stdout);
-        status = report_good(&report) ? STATUS_GOOD : STATUS_LOSS;
-        uint64_t queued = facts_queued(&table);
-        if (arguments->wait > 0 && queued > 0) {
-            fprintf(stderr, "inaetics-verify: the queue still has %llu samples after %ld s\n",
-                    (unsigned long long)queued, arguments->wait);
-            status = status == STATUS_GOOD ? STATUS_NOT_EMPTY : status;
-        }
-    }
-    report_clear(&report);
+    if (emptied >= 0 && read_all(paths, &table, error) == 0)
+        status = report(arguments, &table, emptied == 1, error);
     facts_clear(&table);
     return status;
 }

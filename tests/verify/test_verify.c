@@ -1,5 +1,6 @@
 /* test_verify.c - what is lost or counted twice is found, and nothing else is. */
 #include "facts.h"
+#include "queue_log.h"
 #include "store_test.h"
 
 #include <errno.h>
@@ -71,6 +72,51 @@ static void tamper(const Data *data, const char *sql)
     if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
         fail_msg("%s", message);
     sqlite3_close(db);
+}
+
+/* Puts samples into a queue's log, and leaves it. */
+static void queue_up(const Data *data, size_t producer, uint64_t first, size_t count)
+{
+    static const QueueLogOptions options = {.capacity = 10000,
+                                            .segment_bytes = 640u * 1024,
+                                            .group_bytes = 64u * 1024,
+                                            .disk_bytes = 8u * 1024 * 1024,
+                                            .spans_max = 4096,
+                                            .leases_max = 64};
+    static int64_t times[1000];
+    static double values[1000];
+    char path[200];
+    QueueIo io;
+    QueueLog *log;
+    InaError error = {0};
+    snprintf(path, sizeof(path), "%s/volumes/queue", data->folder.path);
+    if (queue_disk_open(path, &io, &error) < 0 || queue_log_open(&options, &io, &log, &error) < 0)
+        fail_msg("%s", error.message);
+    QueueBatch batch = {.producer = model_names[producer],
+                        .producer_length = strlen(model_names[producer]),
+                        .first_sequence = first,
+                        .count = count,
+                        .time_us = times,
+                        .value1 = values,
+                        .value2 = values};
+    QueueRefusal refusal;
+    size_t accepted = 0;
+    for (int i = 0; i < 5 && accepted == 0; i++) {
+        accepted = queue_log_put(log, &batch, 0, &refusal);
+        QueuePrepare *prepare = queue_log_prepare(log, 0);
+        if (prepare) {
+            queue_prepare_run(prepare);
+            assert_int_equal(queue_log_prepared(log, prepare, 0), 0);
+        }
+        QueueCommit *group;
+        while ((group = queue_log_seal(log))) {
+            queue_commit_run(group);
+            assert_int_equal(queue_log_committed(log, group), 0);
+        }
+    }
+    assert_int_equal(accepted, count);
+    queue_log_free(log);
+    queue_disk_close(&io);
 }
 
 /* --- running the program ---------------------------------------------------------------- */
@@ -268,6 +314,23 @@ static void results_in_no_ledger_are_unknown_and_no_fault(void **unused)
     data_free(&data);
 }
 
+static void samples_that_wait_are_no_loss_but_are_not_stored(void **unused)
+{
+    Data data;
+    data_new(&data);
+    put(&data, NULL, 0, 0, 100);
+    queue_up(&data, 0, 90, 60); /* ten came back, ten were never answered */
+    enter(&data, 0, 0, 140);
+    assert_int_equal(run(&data, ""), 0);
+    assert_says("host-0.5f3a9c1e2b7d4a60       140     100      40        0       10        0          0\n");
+    assert_int_equal(run(&data, "--wait 1"), 3);
+    assert_says("the queue was not empty within 1 s");
+    enter(&data, 0, 140, 20);
+    assert_int_equal(run(&data, "--wait 1"), 1);
+    assert_says("10 missing, 0 counted twice.");
+    data_free(&data);
+}
+
 /* --- against a plain computation -------------------------------------------------------- */
 
 #define SAMPLES 200u
@@ -460,6 +523,7 @@ int main(void)
         cmocka_unit_test(a_range_noted_without_storing_is_missing),
         cmocka_unit_test(expired_results_are_no_loss),
         cmocka_unit_test(results_in_no_ledger_are_unknown_and_no_fault),
+        cmocka_unit_test(samples_that_wait_are_no_loss_but_are_not_stored),
         cmocka_unit_test(figures_are_what_a_plain_computation_gives),
         cmocka_unit_test(nothing_is_missing_while_samples_flow),
         cmocka_unit_test(what_cannot_be_read_is_named),
