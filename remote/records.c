@@ -186,7 +186,7 @@ int endpoint_record_parse(const char *text, size_t size, EndpointRecord *ret, In
     return r;
 }
 
-json_t *properties_json(const InaProperties *properties)
+static json_t *properties_json(const InaProperties *properties)
 {
     json_t *object = json_object();
     for (size_t i = 0; object && i < ina_properties_count(properties); i++) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <inaetics/properties.h>
-#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -28,8 +27,6 @@ typedef struct WireRecord {
 
 /* -EINVAL: the error says what is wrong with it. `ret` is set on success. */
 int endpoint_record_parse(const char *text, size_t size, EndpointRecord *ret, InaError *error);
-/* As records have them, without those of this process ("ina."); NULL: out of memory. */
-json_t *properties_json(const InaProperties *properties);
 /* malloc'ed; NULL when out of memory. Properties beginning with "ina." are
  * those of this process and left out. */
 char *endpoint_record_print(const char *contract, const char *digest, const char *wire,
