@@ -298,13 +298,20 @@ void bench_agent_stop(BenchAgent *agent)
 void bench_host_start(BenchHost *host, const BenchAgent *agent)
 {
     InaError error = {0};
+    char *token;
+    size_t size;
+    if (file_read(agent->token_file, 4096, &token, &size, &error) < 0) {
+        bench_die("%s", error.message);
+    }
+    token[strcspn(token, "\r\n")] = '\0';
     FrameworkOptions options = {.agent_id = "bench"};
-    ConnectClientOptions connect = {.agent = "bench", .token = TOKEN};
+    ConnectClientOptions connect = {.agent = "bench", .token = token};
     if (sd_event_default(&host->event) < 0 || framework_new(host->event, &options, &host->framework, &error) < 0 ||
         framework_start(host->framework, &error) < 0 ||
         connect_client_new(host->event, host->framework, &connect, &host->connect, &error) < 0) {
         bench_die("%s", error.message);
     }
+    free(token);
 }
 
 InaClient *bench_host_client(BenchHost *host, const BenchAgent *agent, const InaContract *contract)

@@ -30,7 +30,7 @@ double bench_floor_copy(void);                                    /* memory copi
 
 typedef struct BenchAgent {
     pid_t pid;
-    char id[32], address[64], folder[4096], token_file[4096];
+    char id[32], address[64], folder[4096], token_file[4096]; /* the token that calls carry */
 } BenchAgent;
 
 /* Starts `program` with the bundles (zips) and "KEY=value" settings, on a free
