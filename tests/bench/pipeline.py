@@ -40,7 +40,8 @@ def set_environment(path, **values):
 
 
 def service(instance, contract):
-    listed = json.loads(instance.cli("services", "--json").stdout)
+    answer = instance.cli("services", "--json", check=False)
+    listed = json.loads(answer.stdout) if answer.returncode == 0 else []
     return next((one["url"] for one in listed if one["contract"] == contract), None)
 
 
@@ -67,6 +68,7 @@ def measure_start(instance):
     while int((call(instance, "demonstrator.v1.Store/Status") or {}).get("stored", 0)) == 0:
         time.sleep(0.02)
         if time.monotonic() - begin > 60:
+            instance.show()
             sys.exit("nothing was stored within a minute")
     line("inaetics up to the first stored result", time.monotonic() - begin, "s (aim: 2)")
     time.sleep(5)
