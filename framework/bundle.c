@@ -153,7 +153,7 @@ int bundle_halt(Bundle *bundle, InaError *error)
     bundle->set = NULL;
     revision_unload(bundle->revision);
     bundle_set_state(bundle, BUNDLE_RESOLVED);
-    bundle_say(bundle, INA_LOG_INFO, "bundle %s stopped", bundle_version(bundle));
+    bundle_say(bundle, INA_LOG_DEBUG, "bundle %s stopped", bundle_version(bundle));
     return 0;
 }
 

@@ -58,7 +58,7 @@ int bundles_add(Framework *framework, Revision *revision, bool autostart, Bundle
         bundles_drop(bundle);
         return r;
     }
-    bundle_say(bundle, INA_LOG_INFO, "bundle %s installed", bundle_version(bundle));
+    bundle_say(bundle, INA_LOG_DEBUG, "bundle %s installed", bundle_version(bundle));
     *ret = bundle;
     return 0;
 }

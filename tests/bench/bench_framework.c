@@ -3,6 +3,7 @@
  *
  *   bench_framework GREETER.so [FOLDER]    FOLDER is for packs and caches */
 #include "base/files.h"
+#include "base/log.h"
 #include "framework/bundle_tool.h"
 #include "framework/call.h"
 #include "greeter.service.h"
@@ -214,6 +215,7 @@ static void measure_local_call(sd_event *event, char zips[BUNDLES][4096])
 
 int main(int argc, char **argv)
 {
+    log_set_level(INA_LOG_WARNING);
     char folder[4096] = "/tmp/inaetics-bench-XXXXXX";
     static char zips[BUNDLES][4096];
     sd_event *event;
