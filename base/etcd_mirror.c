@@ -50,12 +50,12 @@ static uint64_t hash_value(const EtcdMirror *mirror, const EtcdKeyValue *kv)
 /* After a callback: false when it ended or freed the mirror, which is not touched then. */
 static bool still_there(EtcdMirror *mirror)
 {
-    bool ended = mirror->state == MIRROR_ENDED;
-
     mirror->telling = false;
-    if (mirror->dead)
+    if (mirror->dead) {
         etcd_mirror_free(mirror);
-    return !ended;
+        return false;
+    }
+    return mirror->state != MIRROR_ENDED;
 }
 
 static bool tell_changed(EtcdMirror *mirror, const EtcdKeyValue *kv)

@@ -99,11 +99,12 @@ static bool stderr_is_journal(void)
 {
     const char *stream = getenv("JOURNAL_STREAM");
     struct stat status;
-    unsigned long long device, inode;
-    char extra;
+    char expected[64];
 
-    return stream && sscanf(stream, "%llu:%llu%c", &device, &inode, &extra) == 2 &&
-           fstat(STDERR_FILENO, &status) == 0 && status.st_dev == device && status.st_ino == inode;
+    if (!stream || fstat(STDERR_FILENO, &status) < 0)
+        return false;
+    snprintf(expected, sizeof(expected), "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino);
+    return strcmp(stream, expected) == 0;
 }
 
 /* The journal's names are A-Z, 0-9 and _, and its own start with _. Ours keep

@@ -110,7 +110,10 @@ static int rebuild(Map *map)
     }
     free(map->entries);
     free(map->slots);
-    *map = (Map){.entries = entries, .slots = slots, .n_slots = n_slots, .used = used, .count = map->count};
+    map->entries = entries;
+    map->slots = slots;
+    map->n_slots = n_slots;
+    map->used = used;
     return 0;
 }
 

@@ -192,19 +192,19 @@ int worker_submit(WorkerPool *pool, void (*work)(void *userdata), void (*done)(v
     bool full = pool->waiting.count >= WORKER_WAITING_MAX;
     if (!full && pool->idle <= pool->waiting.count && pool->n_threads < pool->threads_max)
         r = start_thread(pool);
-    if (!full && pool->n_threads > 0) { /* short of threads, the work waits for those there are */
+    bool taken = !full && pool->n_threads > 0; /* short of threads, the work waits for those there are */
+    if (taken) {
         list_append(&pool->waiting, job);
         pthread_cond_signal(&pool->submitted);
-        r = 0;
     }
     pthread_mutex_unlock(&pool->lock);
 
-    if (full || r < 0)
+    if (!taken) {
         free(job);
-    if (full)
-        return ina_error_set(error, EAGAIN, "work: %u jobs wait already, try again later", WORKER_WAITING_MAX);
-    if (r < 0)
+        if (full)
+            return ina_error_set(error, EAGAIN, "work: %u jobs wait already, try again later", WORKER_WAITING_MAX);
         return ina_error_errno(error, r, "work: cannot start a thread");
+    }
     if (ret)
         *ret = job;
     return 0;
