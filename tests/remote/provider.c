@@ -6,6 +6,7 @@
 #include "sampler.service.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,8 @@ static sd_event *loop;
 static void echo(void *self, InaCall *call, const Sampler__V1__Everything *request)
 {
     Sampler__V1__Everything reply = *request;
+    if (self)
+        reply.int32_value = *(const int *)self;
     if (strcmp(request->text, "cancelled?") == 0)
         reply.uint32_value = cancelled_calls;
     ina_call_reply(call, &reply.base);
@@ -76,10 +79,11 @@ static void invoke(void *self, InaCall *call, unsigned method, const ProtobufCMe
     sampler_v1_sampler_contract.dispatch(&sampler, method, self, call, request);
 }
 
-static ServiceEntry *offer(Framework *framework, const InaContract *contract, bool exported)
+static ServiceEntry *offer(Framework *framework, const InaContract *contract, bool exported, int *number)
 {
     ServiceEntry *entry;
-    ServiceDescription description = {.contract = contract, .invoke = invoke, .exported = exported};
+    ServiceDescription description = {
+        .contract = contract, .invoke = invoke, .exported = exported, .object = {.self = number}};
     if (registry_add(framework, &description, &entry, NULL) < 0)
         abort();
     return entry;
@@ -87,6 +91,9 @@ static ServiceEntry *offer(Framework *framework, const InaContract *contract, bo
 
 static int serve(int report, int port)
 {
+    /* As the agent does (agent/memory.h). */
+    mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 16 * 1024 * 1024);
     InaContract hidden = sampler_v1_sampler_contract;
     hidden.name = "sampler.v1.Hidden";
     Framework *framework;
@@ -95,7 +102,7 @@ static int serve(int report, int port)
     InaError error = {0};
     ConnectServerOptions options = {.agent = PROVIDER_AGENT, .token = PROVIDER_TOKEN};
     FrameworkOptions framework_options = {.agent_id = PROVIDER_AGENT};
-    char address[64], line[128], name[CONNECT_ENDPOINT_MAX];
+    char address[64], line[256], name[CONNECT_ENDPOINT_MAX], second_name[CONNECT_ENDPOINT_MAX];
     snprintf(address, sizeof(address), "127.0.0.1:%d", port);
     if (sd_event_default(&loop) < 0 || framework_open(loop, &framework_options, &framework, &error) < 0 ||
         http_server_new(loop, NULL, &http, &error) < 0 || http_server_listen(http, address, &error) < 0 ||
@@ -103,10 +110,12 @@ static int serve(int report, int port)
         fprintf(stderr, "provider: %s\n", error.message);
         return 1;
     }
-    ServiceEntry *entry = offer(framework, &sampler_v1_sampler_contract, true);
-    ServiceEntry *not_exported = offer(framework, &hidden, false);
+    ServiceEntry *entry = offer(framework, &sampler_v1_sampler_contract, true, NULL);
+    ServiceEntry *second = offer(framework, &sampler_v1_sampler_contract, true, &(int){2});
+    ServiceEntry *not_exported = offer(framework, &hidden, false, NULL);
     connect_endpoint_name(entry, name);
-    int n = snprintf(line, sizeof(line), "%s %s", strrchr(http_server_address(http, 0), ':') + 1, name);
+    connect_endpoint_name(second, second_name);
+    int n = snprintf(line, sizeof(line), "%s %s %s", strrchr(http_server_address(http, 0), ':') + 1, name, second_name);
     sd_event_add_signal(loop, NULL, SIGTERM, NULL, NULL);
     if (write(report, line, (size_t)n) != n)
         return 1;
@@ -115,6 +124,7 @@ static int serve(int report, int port)
     connect_server_free(server);
     http_server_free(http);
     registry_remove(entry);
+    registry_remove(second);
     registry_remove(not_exported);
     framework_close(framework);
     sd_event_unref(loop);
@@ -124,7 +134,7 @@ static int serve(int report, int port)
 void provider_start_at(Provider *provider, int port)
 {
     int pipe_fds[2];
-    char line[128] = "";
+    char line[256] = "";
     assert_int_equal(pipe(pipe_fds), 0);
     fflush(NULL);
     provider->pid = fork();
@@ -142,7 +152,7 @@ void provider_start_at(Provider *provider, int port)
     if (read(pipe_fds[0], line, sizeof(line) - 1) <= 0)
         fail_msg("the provider did not start");
     close(pipe_fds[0]);
-    assert_int_equal(sscanf(line, "%d %63s", &provider->port, provider->endpoint), 2);
+    assert_int_equal(sscanf(line, "%d %63s %63s", &provider->port, provider->endpoint, provider->second), 3);
     snprintf(provider->url, sizeof(provider->url), "http://127.0.0.1:%d", provider->port);
 }
 

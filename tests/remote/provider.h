@@ -15,6 +15,7 @@ typedef struct Provider {
     int port;
     char url[64];
     char endpoint[64];
+    char second[64]; /* its Echo sets int32_value to 2 */
 } Provider;
 
 void provider_start(Provider *provider);

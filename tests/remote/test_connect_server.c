@@ -199,6 +199,17 @@ static void an_endpoint_that_is_not_here_is_gone(void **state)
     assert_error(&answer, 410, "unavailable", "not offered here");
 }
 
+static void of_several_providers_the_one_asked_for_answers(void **state)
+{
+    Answer answer;
+    char header[256];
+    json(ECHO, "", "{}", &answer);
+    assert_string_equal(answer.body, "{}");
+    snprintf(header, sizeof(header), "X-Inaetics-Endpoint: " PROVIDER_AGENT "/%s\r\n", provider.second);
+    json(ECHO, header, "{}", &answer);
+    assert_string_equal(answer.body, "{\"int32Value\":2}");
+}
+
 static void headers_that_do_not_fit_the_protocol_are_refused(void **state)
 {
     Answer answer;
@@ -361,6 +372,7 @@ int main(void)
         cmocka_unit_test(unknown_services_and_methods_are_refused),
         cmocka_unit_test(a_service_that_is_not_exported_is_not_there),
         cmocka_unit_test(an_endpoint_that_is_not_here_is_gone),
+        cmocka_unit_test(of_several_providers_the_one_asked_for_answers),
         cmocka_unit_test(headers_that_do_not_fit_the_protocol_are_refused),
         cmocka_unit_test(the_provider_learns_caller_and_deadline),
         cmocka_unit_test(a_deadline_that_passes_ends_the_call),

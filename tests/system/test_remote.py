@@ -136,6 +136,11 @@ class Agent:
         found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
         return float(found[1]) if found else None
 
+    def shell(self, line, token=TOKEN):
+        with socket.create_connection((self.address, 2019), timeout=PATIENCE) as shell:
+            shell.sendall(f"{token}\n{line}\nexit\n".encode())
+            return b"".join(iter(lambda: shell.recv(4096), b"")).decode()
+
     def end(self, sig=signal.SIGTERM):
         self.process.send_signal(sig)
         return self.process.wait(PATIENCE)
@@ -363,6 +368,66 @@ def test_a_bundle_is_updated_while_it_is_called_and_no_call_fails(world):
     assert not [answer for answer in answers if not answer.startswith("ok one")], "no call may fail"
 
 
+def test_a_stopped_service_is_unavailable_until_it_is_started_again(world):
+    asker = world.agent("asker", "asker").up()
+    one = world.agent("one", "sampler").up()
+    wait_ask(asker, "ok one")
+    one.shell("stop sampler")
+    status, body = one.call("Echo", {})
+    assert status == 503 and json.loads(body)["code"] == "unavailable"
+    wait_for(lambda: asker.ask() == "none", "the asker has no provider")
+    assert one.request("GET", "/readyz")[0] == 503
+    one.shell("start sampler")
+    wait_ask(asker, "ok one")
+
+
+def check_metrics(text):
+    """OpenMetrics as far as we use it: every sample is in its family's block."""
+    assert text.endswith("# EOF\n")
+    kinds, family, seen, buckets = {}, None, set(), {}
+    for line in text[:-len("# EOF\n")].splitlines():
+        if line.startswith("# TYPE "):
+            _, _, family, kind = line.split(" ")
+            assert family not in kinds, f"{family} comes twice"
+            kinds[family] = kind
+            continue
+        if line.startswith("# HELP "):
+            assert line.split(" ")[2] == family
+            continue
+        match = re.fullmatch(r'([a-z_:]+)((?:\{(?:[a-z_]+="(?:[^"\\]|\\.)*",?)*\})?) (\S+)', line)
+        assert match, line
+        name, labels, value = match[1], match[2], float(match[3])
+        endings = {"counter": ["_total"], "gauge": [""], "info": ["_info"],
+                   "histogram": ["_bucket", "_sum", "_count"]}[kinds[family]]
+        assert name in [family + ending for ending in endings], f"{line} is not of {family}"
+        assert (name, labels) not in seen, line
+        seen.add((name, labels))
+        if name.endswith("_bucket"):
+            series = re.sub(r',le="[^"]*"', "", labels)
+            assert value >= buckets.get(series, 0), line
+            buckets[series] = value
+        if name.endswith("_count") and kinds[family] == "histogram":
+            assert buckets[labels] == value
+    return kinds
+
+
+def test_the_metrics_of_caller_and_provider_tell_of_their_calls(world):
+    asker = world.agent("asker", "asker").up()
+    one = world.agent("one", "sampler").up()
+    wait_ask(asker, "ok one")
+    before = one.metric('inaetics_server_calls_total{service="sampler.v1.Sampler",method="Echo",code="ok"}')
+    for _ in range(10):
+        asker.ask()
+    one.call("Fail", {"code": 5})
+    after = one.metric('inaetics_server_calls_total{service="sampler.v1.Sampler",method="Echo",code="ok"}')
+    assert after == before + 10
+    assert one.metric('inaetics_server_calls_total{service="sampler.v1.Sampler",method="Fail",code="not_found"}') == 1
+    assert asker.metric('inaetics_client_seconds_count{service="sampler.v1.Sampler",method="Echo"}') == after
+    for agent in (asker, one):
+        kinds = check_metrics(agent.request("GET", "/metrics")[1])
+        assert kinds["inaetics_server_seconds"] == "histogram" and kinds["process_cpu_seconds"] == "counter"
+
+
 def test_a_broken_bundle_is_refused_and_the_others_run_on(world):
     one = world.agent("one", "sampler").up()
     (one.bundles / "torn.zip").write_bytes((BUNDLES / "asker.zip").read_bytes()[:1000])
@@ -377,14 +442,8 @@ def test_a_broken_bundle_is_refused_and_the_others_run_on(world):
 
 def test_the_shell_wants_the_token(world):
     one = world.agent("one", "sampler").up()
-
-    def session(token, line):
-        with socket.create_connection((one.address, 2019), timeout=PATIENCE) as shell:
-            shell.sendall(f"{token}\n{line}\nexit\n".encode())
-            return b"".join(iter(lambda: shell.recv(4096), b"")).decode()
-
-    assert "sampler" in session(TOKEN, "lb")
-    assert "sampler" not in session("0" * 32, "lb")
+    assert "sampler" in one.shell("lb")
+    assert "sampler" not in one.shell("lb", token="0" * 32)
 
 
 @pytest.mark.parametrize("options, message", [
