@@ -240,7 +240,7 @@ static int connection_new(HttpWireHost *host, HttpWireConnection **ret)
         setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     int r = connect(connection->fd, (struct sockaddr *)&host->address, host->address_size) < 0 ? -errno : 0;
     connection->connecting = r == -EINPROGRESS;
-    connection->events = connection->connecting ? EPOLLOUT : EPOLLIN;
+    connection->events = EPOLLET | (connection->connecting ? EPOLLOUT : EPOLLIN);
     if (r == 0 || connection->connecting)
         r = sd_event_add_io(wire->client->event, &connection->source, connection->fd, connection->events, on_io,
                             connection);
@@ -387,8 +387,11 @@ void http_wire_cancel(InaHttpFetch *fetch)
 
 /* --- a connection at work ----------------------------------------------- */
 
+/* Edge-triggered: sd-event looks at all sockets before each single dispatch,
+ * and would be told of those still waiting for theirs again and again. */
 static void wait_for(HttpWireConnection *connection, uint32_t events)
 {
+    events |= EPOLLET;
     if (connection->events == events)
         return;
     connection->events = events;
@@ -586,9 +589,8 @@ static void connection_receive(HttpWireConnection *connection)
         }
         if (!(direct ? connection_took(connection, (size_t)n) : connection_feed(connection, wire->buffer, (size_t)n)))
             return;
-        if ((size_t)n < room)
-            return; /* that was all for now */
     }
+    sd_event_source_set_io_events(connection->source, connection->events); /* tells of the rest once more */
 }
 
 static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata)

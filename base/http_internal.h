@@ -27,7 +27,7 @@
 #define HTTP_HANDLERS_MAX 1024u
 #define HTTP_HEADERS_MAX 256u /* lines in one request */
 #define HTTP_ANSWER_HEADERS_MAX 16u
-#define HTTP_POOL_SIZE (64u * 1024u)         /* libmicrohttpd clears it after each request: keep it small */
+#define HTTP_POOL_SIZE (32u * 1024u)         /* per connection; libmicrohttpd clears all of it after each request */
 #define HTTP_BODY_FIRST (2u * 1024u * 1024u) /* at most this much is reserved on a client's word alone */
 #define HTTP_STREAM_MAX (1024u * 1024u)
 #define HTTP_STREAM_LOW (256u * 1024u)

@@ -12,7 +12,7 @@
 #include <systemd/sd-event.h>
 
 #define HTTP_SERVER_CONNECTIONS_MAX 2048u
-#define HTTP_SERVER_HEADER_MAX (32u * 1024u)
+#define HTTP_SERVER_HEADER_MAX (16u * 1024u)
 #define HTTP_SERVER_BODY_MAX (64u * 1024u * 1024u)
 #define HTTP_SERVER_BODIES_MAX (256u * 1024u * 1024u) /* of all requests together */
 #define HTTP_SERVER_IDLE_SECONDS 60u                  /* no byte while a request is incomplete, or between requests */
