@@ -40,7 +40,9 @@ static void post_scale(Viewer *viewer, InaHttpRequest *request, const char *name
         return;
     }
     double requested = (double)now.requested + value;
-    if (value != (double)(int)value || requested < 0 || (now.known && requested > now.maximum)) {
+    if (!now.known) {
+        ina_http_respond_text(request, 503, "The coordinator has not answered yet; try again.\n");
+    } else if (value != (double)(int)value || requested < 0 || requested > now.maximum) {
         ina_http_respond_text(request, 400, "%ss requested: %u; 'value' is what to add, a whole number, and the sum must be 0 to %u.\n",
                               name, now.requested, now.maximum);
     } else if (!model_scale(viewer->model, name, (uint32_t)requested)) {

@@ -26,13 +26,6 @@ def browser(one_browser, demonstrator):
     one_browser.console_errors()
 
 
-@pytest.fixture
-def demonstrator(make_instance):
-    instance = make_instance(demonstrator=True).start()
-    wait_for(lambda: stored(instance) > 0, "the first stored result")
-    return instance
-
-
 def get(instance, path, headers=None):
     """Status and body of a request that changes nothing."""
     return ask(urllib.request.Request(instance.page + path, headers=headers or {}))
@@ -199,6 +192,7 @@ def test_the_original_endpoints_answer_as_they_did(demonstrator):
     for value in ("", "abc", "101", "-1", "nan"):
         assert post(demonstrator, "/coordinator/utilisation", {"value": value}, session)[0] == 400, value
     assert post(demonstrator, "/coordinator/utilisation", {}, session)[0] == 400
+    wait_for(lambda: post(demonstrator, "/coordinator/scaleProducer", {"value": 0}, session)[0] == 204, "the coordinator")
     assert post(demonstrator, "/coordinator/scaleProducer", {"value": 99}, session)[0] == 400
 
 
@@ -206,3 +200,33 @@ def test_no_path_leads_out_of_the_pages(demonstrator):
     for path in ("/../../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/www/../../x", "/.hidden", "/lib/../secret",
                  "/lib/%2e%2e/%2e%2e/passwd"):
         assert get(demonstrator, path)[0] in (400, 404), path
+
+
+def statistics_calls(instance):
+    """How often the queue's statistics were read, by its agent's metrics."""
+    url = instance.services("demonstrator.v1.Queue")[0]["url"]
+    with urllib.request.urlopen(url + "/metrics", timeout=30) as answer:
+        text = answer.read().decode()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+               if line.startswith("inaetics_calls_total"))
+
+
+def test_ten_browsers_cost_no_more_samplings_than_one(demonstrator):
+    def calls_while_ticking(streams, ticks=5):
+        begun = statistics_calls(demonstrator)
+        seen = 0
+        while seen < ticks:
+            seen += streams[0].readline().startswith(b"event: tick")
+        return statistics_calls(demonstrator) - begun
+
+    demonstrator.cli("scale", "producer", 0)  # no puts: what is left are the viewer's calls
+    demonstrator.cli("scale", "processor", 0)
+    wait_for(lambda: json.loads(get(demonstrator, "/coordinator/systemStats")[1])["processors"] == "0 / 0", "no processors")
+    streams = [urllib.request.urlopen(demonstrator.page + "/events", timeout=60)]
+    one = calls_while_ticking(streams)
+    streams += [urllib.request.urlopen(demonstrator.page + "/events", timeout=60) for _ in range(9)]
+    ten = calls_while_ticking(streams)
+    for stream in streams:
+        stream.close()
+    assert one >= 3
+    assert ten <= one + 3, f"{one} calls with one browser, {ten} with ten"

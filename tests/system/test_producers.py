@@ -1,0 +1,97 @@
+"""Each kind of producer: what it makes, at which rate, and what it does while the queue is away."""
+import csv
+import io
+import json
+import urllib.request
+
+import pytest
+from conftest import wait_for
+
+PRODUCER = "demonstrator.v1.Producer"
+
+
+def use(instance, kind, **settings):
+    """Replaces the producers by one of this kind, with CONFIG_PRODUCER_* settings."""
+    instance.cli("scale", "producer", 0)
+    wait_for(lambda: not [pod for pod in instance.pods() if pod.startswith("producer")], "no producer is left")
+    path = instance.templates / "producer.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    for volume in manifest["spec"]["volumes"]:
+        if volume["name"] == "bundles":
+            volume["hostPath"]["path"] = f"bundles/producer-{kind}"
+    variables = manifest["spec"]["containers"][0]["env"]
+    names = {f"CONFIG_PRODUCER_{name.upper()}": str(value) for name, value in settings.items()}
+    variables[:] = [one for one in variables if one["name"] not in names]
+    variables += [{"name": name, "value": value} for name, value in names.items()]
+    instance.write("producer.json", json.dumps(manifest), instance.templates)
+    instance.cli("scale", "producer", 1)
+
+
+def rows(instance, name):
+    """What is stored of a producer, as CSV rows."""
+    with urllib.request.urlopen(f"{instance.page}/report/results.csv?producer={name}", timeout=60) as answer:
+        return list(csv.DictReader(io.StringIO(answer.read().decode())))
+
+
+def test_random_values_are_uniform_and_rise_by_one(demonstrator):
+    use(demonstrator, "random", name="chance", maximum_rate=4000)
+    found = wait_for(lambda: (r := rows(demonstrator, "chance")) and len(r) > 400 and r, "400 results")
+    values = [float(row[column]) for row in found for column in ("value1", "value2")]
+    assert all(-100 <= value < 100 for value in values)
+    assert min(values) < -80 and max(values) > 80 and abs(sum(values) / len(values)) < 20
+    assert sorted(int(row["sequence"]) for row in found) == list(range(len(found)))
+
+
+def test_bursts_come_together(demonstrator):
+    use(demonstrator, "burst", name="burst", burst=7)
+    found = wait_for(lambda: (r := rows(demonstrator, "burst")) and len(r) >= 21 and r, "three bursts")
+    times = [row["time_us"] for row in found]
+    for time in set(times):
+        assert times.count(time) % 7 == 0, "a burst's samples have one time"
+
+
+def test_a_file_is_replayed_line_by_line_and_again(demonstrator, tmp_path):
+    file = tmp_path / "samples.csv"
+    file.write_text("time,value1,value2\n# a comment\n0.0,1,10\n0.1,2,20\n0.2,3,30\n", encoding="utf-8")
+    use(demonstrator, "csv", name="replay", file=file)
+    found = wait_for(lambda: (r := rows(demonstrator, "replay")) and len(r) >= 7 and r, "the file, twice")
+    ordered = sorted(found, key=lambda row: int(row["sequence"]))
+    assert [float(row["value1"]) for row in ordered[:6]] == [1, 2, 3, 1, 2, 3]
+    assert [float(row["result"]) for row in ordered[:3]] == [11, 22, 33]
+
+
+@pytest.mark.parametrize("text, said", [
+    ("1,2\nnonsense\n", ":2: \"nonsense\" found where VALUE1,VALUE2 or TIME,VALUE1,VALUE2 was expected"),
+    ("1,2\n1,2,3,4\n", "found where"),
+    ("# nothing\n", "there is no sample in it"),
+])
+def test_a_file_that_is_wrong_is_named_with_its_line(demonstrator, tmp_path, text, said):
+    file = tmp_path / "wrong.csv"
+    file.write_text(text, encoding="utf-8")
+    use(demonstrator, "csv", name="wrong", file=file, initial_rate=100)
+    wait_for(lambda: said in demonstrator.logs("producer-0").replace('\\"', '"'), "the error names file, line and what is right")
+
+
+def test_a_missing_file_is_named(demonstrator, tmp_path):
+    use(demonstrator, "csv", file=tmp_path / "none.csv")
+    wait_for(lambda: "none.csv: No such file" in demonstrator.logs("producer-0"), "the error names the file")
+
+
+def test_wrong_configuration_names_key_value_and_what_is_allowed(demonstrator):
+    use(demonstrator, "random", maximum_rate="fast")
+    wait_for(lambda: all(word in demonstrator.logs("producer-0") for word in ("maximum-rate", "fast")),
+             "the error names key and value")
+
+
+def test_while_the_queue_is_away_samples_are_kept_and_then_shed_and_counted(demonstrator):
+    use(demonstrator, "random", name="patient", buffer=500, maximum_rate=4000)
+    wait_for(lambda: rows(demonstrator, "patient"), "results of it")
+    queue = (demonstrator.manifests / "queue.json").read_text(encoding="utf-8")
+    (demonstrator.manifests / "queue.json").unlink()
+    status = wait_for(lambda: (s := demonstrator.call(PRODUCER, "Get")) and int(s.get("shed", 0)) > 0 and s,
+                      "its buffer is full and samples are shed")
+    assert int(status["buffered"]) <= 500
+    demonstrator.write("queue.json", queue)
+    wait_for(lambda: int(demonstrator.call(PRODUCER, "Get").get("buffered", 0)) < 500, "the buffer is sent")
+    report = json.loads(demonstrator.cli("verify", "--json", check=False).stdout)["total"]
+    assert report["missing"] == report["duplicate"] == 0, report
