@@ -1,254 +1,327 @@
-/* bench_store.c - the store's core: results per second in committed batches,
- * with what the disk allows beside it.
+/* bench_store.c - the store: its core in this process, and with AGENT and
+ * STORE.zip as its users have it, in an agent over HTTP.
  *
- * bench_store [--seconds S] [--directory DIR] [--size RESULTS] [--group BATCHES]
+ *   bench_store [AGENT STORE.zip] [--seconds S] [--directory DIR] [--only core|service]
  *
- * The floor writes the same payloads, one write and one fdatasync per commit,
- * over a preallocated file that is used round and round: no store that commits
- * before it answers can be faster. Each figure is measured for S seconds. */
+ * Everything counted is on disk. The floor beside is one write and one
+ * fdatasync of as many bytes over a preallocated file: no store that commits
+ * before it answers can be faster. The capacity is the default, so all but the
+ * first moments expire as much as they store. */
+#include "bench.h"
+#include "store.service.h"
 #include "store_db.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define PRODUCERS 4u
-#define RESULTS_MAX 10000u
+#define BATCH_MAX 1000u
+#define BATCHES_MAX 1000u
+#define AIM 3e6 /* results per second in committed batches of 1000 */
+#define BYTES_PER_RESULT 28u
 
 typedef struct Bench {
     double seconds;
-    const char *directory;
-    size_t size;  /* results in a batch */
-    size_t group; /* batches in a commit; 0: several */
-    char path[256];
-    int64_t time_us[RESULTS_MAX];
-    double value1[RESULTS_MAX], value2[RESULTS_MAX], result[RESULTS_MAX];
+    const char *only;
+    char folder[4096];
+    char names[PRODUCERS][40];
+    uint64_t next[PRODUCERS];
+    int64_t time_us[BATCH_MAX];
+    double value1[BATCH_MAX], value2[BATCH_MAX], result[BATCH_MAX];
 } Bench;
 
-static double now(void)
+/* Columns as a stream of samples at full rate has them: times a microsecond
+ * apart, computed within a moment. */
+static void bench_fill(Bench *bench)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static void fail(const char *what, const InaError *error)
-{
-    fprintf(stderr, "bench_store: %s: %s\n", what, error ? error->message : strerror(errno));
-    exit(1);
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static void print(const char *what, size_t size, size_t group, double results, double elapsed, double *latencies,
-                  size_t n, double bytes)
-{
-    qsort(latencies, n, sizeof(double), compare);
-    printf("%-34s batch %5zu x %3zu per commit %12.0f results/s  commit p50 %7.0f us  p99 %7.0f us", what, size, group,
-           results / elapsed, n ? latencies[n / 2] * 1e6 : 0, n ? latencies[n * 99 / 100] * 1e6 : 0);
-    if (bytes > 0)
-        printf("  %5.1f bytes/result", bytes);
-    printf("\n");
-    fflush(stdout);
-}
-
-/* --- the floor ------------------------------------------------------------ */
-
-static void floor_of_disk(Bench *bench, size_t group)
-{
-    const size_t file_size = 64u << 20;
-    size_t block = (group * bench->size * 28 + 4095) / 4096 * 4096;
-    static double latencies[1 << 20];
-    snprintf(bench->path, sizeof(bench->path), "%s/floor", bench->directory);
-    int fd = open(bench->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    uint8_t *data = malloc(file_size);
-    if (fd < 0 || !data)
-        fail(bench->path, NULL);
-    memset(data, 1, file_size);
-    if (write(fd, data, file_size) != (ssize_t)file_size || fsync(fd) < 0)
-        fail(bench->path, NULL);
-    double begin = now(), end = begin;
-    size_t n = 0;
-    off_t at = 0;
-    while (end - begin < bench->seconds && n < sizeof(latencies) / sizeof(*latencies)) {
-        if (at + (off_t)block > (off_t)file_size)
-            at = 0;
-        double start = end;
-        if (pwrite(fd, data, block, at) < 0 || fdatasync(fd) < 0)
-            fail(bench->path, NULL);
-        at += (off_t)block;
-        end = now();
-        latencies[n++] = end - start;
+    for (size_t i = 0; i < PRODUCERS; i++) {
+        snprintf(bench->names[i], sizeof(bench->names[i]), "bench-%zu.0123456789abcdef", i);
+        bench->next[i] = 0;
     }
-    print("floor: write + fdatasync", bench->size, group, (double)n * (double)(group * bench->size), end - begin,
-          latencies, n, 0);
-    close(fd);
-    unlink(bench->path);
-    free(data);
+    for (size_t i = 0; i < BATCH_MAX; i++) {
+        bench->time_us[i] = ina_wall_clock_us() + (int64_t)i;
+        bench->value1[i] = (double)rand() / 7;
+        bench->value2[i] = (double)rand() / 3;
+        bench->result[i] = bench->value1[i] + bench->value2[i];
+    }
 }
 
-/* --- the store ------------------------------------------------------------ */
+static void bench_remove(const Bench *bench, const char *what)
+{
+    char command[4300];
+    snprintf(command, sizeof(command), "rm -rf '%s/'%s", bench->folder, what);
+    if (system(command) != 0) {
+        bench_die("%s failed", command);
+    }
+}
 
+/* --- the core ---------------------------------------------------------------------- */
+
+/* Copies the log into the file beside, when there is enough of it. */
 typedef struct Checkpointer {
     const char *path;
     atomic_bool stop;
-    atomic_uint_fast64_t log; /* bytes, told by the writer */
+    atomic_uint_fast64_t log; /* bytes */
 } Checkpointer;
 
-static void *checkpoint_thread(void *userdata)
+static void *checkpoint_beside(void *userdata)
 {
-    Checkpointer *checkpointer = userdata;
+    Checkpointer *beside = userdata;
     StoreCheckpoint *checkpoint = NULL;
-    InaError error;
-    if (store_checkpoint_open(checkpointer->path, NULL, &checkpoint, &error) < 0)
-        fail("checkpoint", &error);
-    while (!checkpointer->stop) {
+    InaError error = {0};
+    if (store_checkpoint_open(beside->path, NULL, &checkpoint, &error) < 0) {
+        bench_die("%s", error.message);
+    }
+    while (!beside->stop) {
         uint64_t rest = 0;
-        if (checkpointer->log < 32 << 20)
+        if (beside->log < STORE_LOG_MAX / 2) {
             usleep(1000);
-        else if (store_checkpoint_run(checkpoint, &rest, &error) < 0)
-            fail("checkpoint", &error);
-        else if (rest == 0)
-            checkpointer->log = 0;
+        } else if (store_checkpoint_run(checkpoint, &rest, &error) < 0) {
+            bench_die("%s", error.message);
+        } else if (rest == 0) {
+            beside->log = 0;
+        }
     }
     store_checkpoint_free(checkpoint);
     return NULL;
 }
 
-static void fill(const Bench *bench, StoreBatch *batches, size_t group, const char (*names)[32], uint64_t *next)
+static void fill_batches(Bench *bench, StoreBatch *batches, size_t n, size_t size)
 {
-    for (size_t i = 0; i < group; i++) {
-        size_t producer = i % PRODUCERS;
-        batches[i] =
-            (StoreBatch){names[producer],
-                         next[producer],
-                         {bench->size, bench->time_us, bench->value1, bench->value2, bench->time_us, bench->result}};
-        next[producer] += bench->size;
+    for (size_t i = 0; i < n; i++) {
+        size_t producer = n < PRODUCERS ? bench->next[0] / size % PRODUCERS : i * PRODUCERS / n;
+        batches[i] = (StoreBatch){
+            bench->names[producer],
+            bench->next[producer],
+            {size, bench->time_us, bench->value1, bench->value2, bench->time_us, bench->result},
+        };
+        bench->next[producer] += size;
     }
 }
 
-static void store(Bench *bench, size_t group, bool beside)
+/* CPU time says what a result costs even on a machine that has other things to do. */
+static double cpu_used(void)
 {
-    static double latencies[1 << 20];
-    char names[PRODUCERS][32], command[300];
-    uint64_t next[PRODUCERS] = {0};
-    snprintf(bench->path, sizeof(bench->path), "%s/bench.db", bench->directory);
-    snprintf(command, sizeof(command), "rm -f %s*", bench->path);
-    if (system(command) != 0)
-        fail("rm", NULL);
-    for (size_t i = 0; i < PRODUCERS; i++)
-        snprintf(names[i], sizeof(names[i]), "bench-%zu.0123456789abcdef", i);
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+           (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+}
+
+static double put_for(Bench *bench, StoreDb *db, size_t n, size_t size, double seconds, Checkpointer *beside,
+                      BenchTimes *times)
+{
+    static StoreBatch batches[BATCHES_MAX];
+    double begin = bench_now(), end = begin, results = 0;
+    while (end - begin < seconds) {
+        fill_batches(bench, batches, n, size);
+        StorePut put = {.batches = batches, .n_batches = n};
+        InaError error = {0};
+        double start = bench_now();
+        if (store_db_put(db, &put, 1, &error) < 0) {
+            bench_die("%s", error.message);
+        }
+        if (beside) {
+            beside->log = store_db_log_bytes(db);
+        }
+        end = bench_now();
+        bench_add(times, (end - start) * 1e6);
+        results += (double)(put.stored + put.duplicates);
+    }
+    return results / (end - begin);
+}
+
+static void measure_core(Bench *bench, size_t n, size_t size, bool with_beside)
+{
+    char path[4200], name[100];
+    BenchTimes times = {0};
     StoreDb *db = NULL;
-    InaError error;
-    if (store_db_open(bench->path, NULL, &db, &error) < 0)
-        fail("open", &error);
-    Checkpointer checkpointer = {.path = bench->path};
+    InaError error = {0};
     pthread_t thread;
-    if (beside && pthread_create(&thread, NULL, checkpoint_thread, &checkpointer) != 0)
-        fail("thread", NULL);
-
-    StoreBatch *batches = calloc(group, sizeof(StoreBatch));
-    StorePut put = {.batches = batches, .n_batches = group};
-    double begin = now(), end = begin, total = 0;
-    size_t n = 0;
-    while (end - begin < bench->seconds && n < sizeof(latencies) / sizeof(*latencies)) {
-        fill(bench, batches, group, names, next);
-        for (size_t i = 0; i < bench->size; i++)
-            bench->time_us[i] += (int64_t)bench->size;
-        double start = now();
-        if (store_db_put(db, &put, 1, &error) < 0)
-            fail("put", &error);
-        checkpointer.log = store_db_log_bytes(db);
-        end = now();
-        latencies[n++] = end - start;
-        total += (double)put.stored;
+    snprintf(path, sizeof(path), "%s/core.db", bench->folder);
+    double floor = bench_floor_sync(bench->folder, n * size * BYTES_PER_RESULT, bench->seconds / 4);
+    if (store_db_open(path, NULL, &db, &error) < 0) {
+        bench_die("%s", error.message);
     }
-    StoreDbStatus status;
-    store_db_status(db, &status);
-    print(beside ? "store (checkpoints beside)" : "store", bench->size, group, total, end - begin, latencies, n, 0);
-
-    if (getenv("BENCH_NODUP"))
-        exit(0);
-    /* Again, all of it duplicates. */
-    uint64_t past = next[0];
-    memset(next, 0, sizeof(next));
-    begin = end = now();
-    total = 0;
-    n = 0;
-    while (end - begin < bench->seconds / 2 && n < sizeof(latencies) / sizeof(*latencies)) {
-        if (next[0] + group * bench->size >= past)
-            memset(next, 0, sizeof(next));
-        fill(bench, batches, group, names, next);
-        double start = now();
-        if (store_db_put(db, &put, 1, &error) < 0)
-            fail("put", &error);
-        end = now();
-        latencies[n++] = end - start;
-        total += (double)put.duplicates;
+    Checkpointer beside = {.path = path};
+    if (with_beside && pthread_create(&thread, NULL, checkpoint_beside, &beside) != 0) {
+        bench_die("no thread");
     }
-    print("  duplicates", bench->size, group, total, end - begin, latencies, n, 0);
-    checkpointer.stop = true;
-    if (beside)
+    bench_fill(bench);
+    put_for(bench, db, n, size, bench->seconds / 2, with_beside ? &beside : NULL, &times);
+    bench_clear(&times);
+    double used = cpu_used();
+    double rate = put_for(bench, db, n, size, bench->seconds, with_beside ? &beside : NULL, &times);
+    used = (cpu_used() - used) / ((double)times.count * (double)(n * size));
+    snprintf(name, sizeof(name), "core, %zu x %zu per commit%s", n, size, with_beside ? ", checkpoints beside" : "");
+    bench_line(name, rate, "results/s", rate / AIM, "aim");
+    bench_line("    commit p50", bench_percentile(&times, 50), "us", bench_percentile(&times, 50) / floor,
+               "write + fdatasync");
+    bench_line("    commit p99", bench_percentile(&times, 99), "us", 0, NULL);
+    bench_line("    CPU per result", used * 1e9, "ns", 0, NULL);
+    bench_clear(&times);
+    if (!with_beside) {
+        memset(bench->next, 0, sizeof(bench->next));
+        rate = put_for(bench, db, n, size, bench->seconds / 10, NULL, &times);
+        bench_line("    duplicates", rate, "results/s", 0, NULL);
+        bench_clear(&times);
+    }
+    beside.stop = true;
+    if (with_beside) {
         pthread_join(thread, NULL);
+    }
     store_db_free(db);
-    free(batches);
-    if (!getenv("BENCH_KEEP") && system(command) != 0)
-        fail("rm", NULL);
+    bench_remove(bench, "core.db*");
+}
+
+/* --- the service --------------------------------------------------------------------- */
+
+typedef struct Client {
+    Bench *bench;
+    InaClient *store;
+    size_t size;
+    unsigned outstanding;
+    double end;
+    uint64_t stored;
+    BenchTimes times;
+} Client;
+
+typedef struct Lane {
+    Client *client;
+    double begun;
+} Lane;
+
+static void put(Lane *lane);
+
+static void stored(void *userdata, const Demonstrator__V1__StorePutReply *reply, const InaFailure *failure)
+{
+    Lane *lane = userdata;
+    Client *client = lane->client;
+    if (failure) {
+        bench_die("put: %s: %s", ina_code_name(failure->code), failure->message);
+    }
+    client->stored += reply->stored;
+    bench_add(&client->times, (bench_now() - lane->begun) * 1e6);
+    client->outstanding--;
+    if (bench_now() < client->end) {
+        put(lane);
+    }
+}
+
+static void put(Lane *lane)
+{
+    Client *client = lane->client;
+    Bench *bench = client->bench;
+    size_t size = client->size, producer = bench->next[0] / size % PRODUCERS;
+    Demonstrator__V1__SampleBatch samples = DEMONSTRATOR__V1__SAMPLE_BATCH__INIT;
+    Demonstrator__V1__ResultBatch results = DEMONSTRATOR__V1__RESULT_BATCH__INIT;
+    Demonstrator__V1__StorePutRequest request = DEMONSTRATOR__V1__STORE_PUT_REQUEST__INIT;
+    samples.producer = bench->names[producer];
+    samples.first_sequence = bench->next[producer];
+    bench->next[producer] += size;
+    samples.n_time_us = samples.n_value1 = samples.n_value2 = size;
+    samples.time_us = bench->time_us;
+    samples.value1 = bench->value1;
+    samples.value2 = bench->value2;
+    results.samples = &samples;
+    results.n_processing_time_us = results.n_result = size;
+    results.processing_time_us = bench->time_us;
+    results.result = bench->result;
+    request.n_batches = 1;
+    request.batches = (Demonstrator__V1__ResultBatch *[]){&results};
+    lane->begun = bench_now();
+    client->outstanding++;
+    demonstrator_v1_store_put(client->store, &request, 0, stored, lane);
+}
+
+static void measure_service(Bench *bench, BenchAgent *agent, BenchHost *host, InaClient *store, size_t size,
+                            unsigned window)
+{
+    static Lane lanes[64];
+    char name[100];
+    Client client = {.bench = bench, .store = store, .size = size, .end = bench_now() + bench->seconds};
+    double used = bench_agent_cpu(agent), begin = bench_now();
+    for (unsigned i = 0; i < window; i++) {
+        lanes[i] = (Lane){&client, 0};
+        put(&lanes[i]);
+    }
+    while (client.outstanding > 0) {
+        sd_event_run(host->event, UINT64_MAX);
+    }
+    double rate = (double)client.stored / (bench_now() - begin);
+    snprintf(name, sizeof(name), "service, batches of %zu, %u outstanding", size, window);
+    bench_line(name, rate, "results/s", rate / AIM, "aim");
+    bench_line("    put p50", bench_percentile(&client.times, 50), "us", 0, NULL);
+    bench_line("    put p99", bench_percentile(&client.times, 99), "us", 0, NULL);
+    bench_line("    agent's CPU per result", (bench_agent_cpu(agent) - used) / (double)client.stored * 1e9, "ns", 0,
+               NULL);
+    bench_clear(&client.times);
+}
+
+static void measure_services(Bench *bench, const char *program, const char *zip)
+{
+    char directory[4200];
+    BenchAgent agent;
+    BenchHost host;
+    snprintf(directory, sizeof(directory), "CONFIG_STORE_DIRECTORY=%s", bench->folder);
+    bench_agent_start(&agent, program, "store", bench->folder, (const char *const[]){zip, NULL},
+                      (const char *const[]){directory, NULL});
+    bench_host_start(&host, &agent);
+    InaClient *store = bench_host_client(&host, &agent, &demonstrator_v1_store_contract);
+    bench_fill(bench);
+    measure_service(bench, &agent, &host, store, 1000, 1);
+    measure_service(bench, &agent, &host, store, 1000, 8);
+    measure_service(bench, &agent, &host, store, 1000, 64);
+    measure_service(bench, &agent, &host, store, 100, 64);
+    measure_service(bench, &agent, &host, store, 1, 64);
+    bench_line("    memory of the agent, at most", bench_agent_memory(&agent, "VmHWM") / 1e6, "MB", 0, NULL);
+    bench_agent_stop(&agent);
 }
 
 int main(int argc, char **argv)
 {
-    static Bench bench = {.seconds = 1, .directory = ".", .size = 1000};
-    const struct option options[] = {
+    static const struct option options[] = {
         {"seconds", required_argument, NULL, 's'},
         {"directory", required_argument, NULL, 'd'},
-        {"size", required_argument, NULL, 'n'},
-        {"group", required_argument, NULL, 'g'},
+        {"only", required_argument, NULL, 'o'},
         {0},
     };
-    int option;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 's')
+    static const struct {
+        size_t n, size;
+    } loads[] = {{1, 1000}, {8, 1000}, {64, 1000}, {100, 100}, {1000, 1}};
+    static Bench bench = {.seconds = 2};
+    const char *parent = "/tmp";
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) >= 0;) {
+        if (c == 's') {
             bench.seconds = strtod(optarg, NULL);
-        else if (option == 'd')
-            bench.directory = optarg;
-        else if (option == 'n')
-            bench.size = strtoul(optarg, NULL, 10);
-        else if (option == 'g')
-            bench.group = strtoul(optarg, NULL, 10);
-        else
+        } else if (c == 'd') {
+            parent = optarg;
+        } else if (c == 'o') {
+            bench.only = optarg;
+        } else {
             return 2;
+        }
     }
-    if (bench.size < 1 || bench.size > RESULTS_MAX || bench.seconds <= 0) {
-        fprintf(stderr, "bench_store: --size is 1 to %u, --seconds positive\n", RESULTS_MAX);
-        return 2;
+    snprintf(bench.folder, sizeof(bench.folder), "%s/inaetics-bench-XXXXXX", parent);
+    if ((argc - optind != 0 && argc - optind != 2) || !mkdtemp(bench.folder)) {
+        bench_die("usage: bench_store [AGENT STORE.zip] [--seconds S] [--directory DIR] [--only core|service]");
     }
-    srand48(1);
-    for (size_t i = 0; i < RESULTS_MAX; i++) {
-        bench.time_us[i] = INT64_C(1700000000000000) + (int64_t)i;
-        bench.value1[i] = drand48();
-        bench.value2[i] = drand48();
-        bench.result[i] = bench.value1[i] + bench.value2[i];
+    if (!bench.only || strcmp(bench.only, "core") == 0) {
+        for (size_t i = 0; i < sizeof(loads) / sizeof(*loads); i++) {
+            measure_core(&bench, loads[i].n, loads[i].size, false);
+        }
+        measure_core(&bench, 1, 1000, true);
+        measure_core(&bench, 8, 1000, true);
     }
-    const size_t groups[] = {1, 10, 64};
-    for (size_t i = 0; i < sizeof(groups) / sizeof(*groups); i++) {
-        if (bench.group && bench.group != groups[i])
-            continue;
-        floor_of_disk(&bench, groups[i]);
-        store(&bench, groups[i], false);
-        store(&bench, groups[i], true);
+    if (argc - optind == 2 && (!bench.only || strcmp(bench.only, "service") == 0)) {
+        measure_services(&bench, argv[optind], argv[optind + 1]);
     }
+    bench_remove(&bench, "");
     return 0;
 }
