@@ -14,6 +14,8 @@
 #define TEXT_OF(x) TEXT_OF_(x)
 #define TEXT_OF_(x) #x
 
+#define COMMON "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;"
+
 static const char schema[] =
     "CREATE TABLE producers("
     " id INTEGER PRIMARY KEY,"
@@ -239,8 +241,9 @@ static int connect_file(const char *path, const char *vfs, int flags, StoreFile 
     sqlite3_db_config(file->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(file->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     return store_file_exec(file,
-                           "PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;"
-                           "PRAGMA cache_size = -" TEXT_OF(STORE_CACHE_KIB) ";",
+                           flags & SQLITE_OPEN_CREATE
+                               ? "PRAGMA cache_size = -" TEXT_OF(STORE_CACHE_KIB) ";" COMMON
+                               : "PRAGMA cache_size = -" TEXT_OF(STORE_CACHE_BESIDE_KIB) ";" COMMON,
                            "opening it", error);
 }
 

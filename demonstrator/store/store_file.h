@@ -16,8 +16,9 @@
 #define STORE_APPLICATION_ID 0x696e5253 /* "inRS" */
 #define STORE_FORMAT_VERSION 1
 #define STORE_PAGE_SIZE 4096
-#define STORE_BUSY_TIMEOUT_MS 2000 /* for a lock that someone else holds */
-#define STORE_CACHE_KIB 4096       /* pages kept in memory, per connection */
+#define STORE_BUSY_TIMEOUT_MS 2000  /* for a lock that someone else holds */
+#define STORE_CACHE_KIB 4096        /* pages kept in memory by the writer */
+#define STORE_CACHE_BESIDE_KIB 1024 /* by any other connection */
 
 typedef struct StoreFile {
     char *path;

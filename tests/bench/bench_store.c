@@ -274,12 +274,14 @@ static void measure_services(Bench *bench, const char *program, const char *zip)
                       (const char *const[]){directory, NULL});
     bench_host_start(&host, &agent);
     InaClient *store = bench_host_client(&host, &agent, &demonstrator_v1_store_contract);
+    bench_line("service, memory of the agent at rest", bench_agent_memory(&agent, "VmRSS") / 1e6, "MB", 0, NULL);
     bench_fill(bench);
     measure_service(bench, &agent, &host, store, 1000, 1);
     measure_service(bench, &agent, &host, store, 1000, 8);
     measure_service(bench, &agent, &host, store, 1000, 64);
     measure_service(bench, &agent, &host, store, 100, 64);
     measure_service(bench, &agent, &host, store, 1, 64);
+    bench_line("    memory of the agent afterwards", bench_agent_memory(&agent, "VmRSS") / 1e6, "MB", 0, NULL);
     bench_line("    memory of the agent, at most", bench_agent_memory(&agent, "VmHWM") / 1e6, "MB", 0, NULL);
     bench_agent_stop(&agent);
 }

@@ -241,6 +241,78 @@ static void a_disk_that_cannot_sync_fails_puts_and_nothing_else(void **unused)
     fail_each_operation(FAULT_SYNC, -EIO);
 }
 
+static uint64_t next_random(void *userdata)
+{
+    return random_next(userdata);
+}
+
+static bool only_of_first(const Model *model, const Model *of)
+{
+    for (size_t i = 0; i < MODEL_PRODUCERS; i++)
+        for (size_t j = 0; j < MODEL_SEQUENCES; j++)
+            if (model->seen[i][j] && !of->seen[i][j])
+                return false;
+    return true;
+}
+
+/* Each put is cut off at a random operation; what is on disk then is opened:
+ * all that was answered is there, and of the put itself everything or nothing. */
+static void what_was_answered_survives_power_cuts(void **unused)
+{
+    uint64_t state = test_seed();
+    Folder folder;
+    folder_new(&folder);
+    char image[200];
+    StoreOptions options = {.capacity = 100000, .vfs = FAULT_VFS};
+    Model *model = calloc(1, sizeof(*model)), *before = calloc(1, sizeof(*before)), *found = calloc(1, sizeof(*found));
+    assert_true(model && before && found);
+    power_track(true);
+    StoreDb *db = open_store(folder.file, &options);
+    StoreCheckpoint *checkpoint = NULL;
+    InaError error;
+    assert_int_equal(store_checkpoint_open(folder.file, FAULT_VFS, &checkpoint, &error), 0);
+    uint64_t next = 0, stored, duplicates, rest;
+    unsigned cuts = 0, whole = 0;
+    for (int i = 0; i < 120; i++) {
+        Batches batches = {0};
+        /* Also puts that are larger than what is written at once. */
+        uint64_t count = i % 20 == 7 ? 2000 : 1 + random_below(&state, 40);
+        if (next + count >= MODEL_SEQUENCES)
+            break;
+        batches_add(&batches, 0, next, (size_t)count);
+        batches_add(&batches, 1, next / 2, (size_t)count / 2);
+        next += count;
+        *before = *model;
+        model_put(model, &batches);
+        snprintf(image, sizeof(image), "%s/image-%d.db", folder.path, i);
+        power_cut_after((long)random_below(&state, count > 1000 ? 8 : 4), image, next_random, &state);
+        put_ok(db, &batches, &stored, &duplicates);
+        batches_clear(&batches);
+        if (i % 10 == 3)
+            assert_int_equal(store_checkpoint_run(checkpoint, &rest, &error), 0);
+        if (!power_was_cut())
+            continue;
+        cuts++;
+        StoreDb *reopened = open_store(image, NULL);
+        store_db_free(reopened);
+        read_seen(image, found);
+        assert_true(only_of_first(before, found));
+        assert_true(model_count(found) == model_count(before) || model_count(found) == model_count(model));
+        whole += model_count(found) == model_count(model);
+        assert_seen(image, found);
+        assert_results(image, found, model_count(found));
+    }
+    power_track(false);
+    print_message("%u cuts, after %u of them the put was there\n", cuts, whole);
+    assert_true(cuts > 30);
+    store_checkpoint_free(checkpoint);
+    store_db_free(db);
+    free(model);
+    free(before);
+    free(found);
+    folder_remove_all(&folder);
+}
+
 /* --- files that are not right -------------------------------------------------------------- */
 
 static void write_file(const char *path, const void *data, size_t size)
@@ -441,6 +513,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_refuses_puts_until_there_is_room),
         cmocka_unit_test(a_disk_that_cannot_write_fails_puts_and_nothing_else),
         cmocka_unit_test(a_disk_that_cannot_sync_fails_puts_and_nothing_else),
+        cmocka_unit_test(what_was_answered_survives_power_cuts),
         cmocka_unit_test(a_file_that_is_no_database_is_left_alone),
         cmocka_unit_test(a_database_of_someone_else_is_left_alone),
         cmocka_unit_test(an_emptied_file_is_not_taken_for_a_new_one),
