@@ -194,6 +194,7 @@ static int sim_write(void *self, int number, uint64_t offset, const struct iovec
     if (crash_now(disk)) {
         return -EIO;
     }
+    disk->crashed |= disk->crash_at_header && offset == 0;
     size_t total = 0;
     for (int i = 0; i < n_parts; i++) {
         total += parts[i].iov_len;

@@ -30,6 +30,7 @@ typedef struct SimDisk {
     uint64_t space;  /* bytes left for new files */
     bool crashed;    /* everything fails until the crash is carried out */
     long crash_in;   /* operations that change something, until the crash; < 0: never */
+    bool crash_at_header; /* the next write at a file's beginning is the crash */
     long operations;
     /* Faults: the operation counts down and fails with this errno while it is set. */
     int write_error, sync_error, read_error;
