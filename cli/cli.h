@@ -27,7 +27,7 @@ typedef struct Command {
     const char *summary;
     const char *help;     /* options and examples */
     const char *options;  /* of CLI_OPTIONS, the long names it takes, with blanks around each */
-    int minimum, maximum; /* arguments; maximum -1: any number, options too are its own */
+    int minimum, maximum; /* arguments; maximum -1: all but --name and --data is handed on */
     int (*run)(const Arguments *arguments, Instance *instance);
 } Command;
 

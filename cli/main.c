@@ -243,14 +243,39 @@ static void set_option(Arguments *arguments, int option, const char *value)
     }
 }
 
+/* What a command hands on to another program begins behind --name, --data and
+ * --help; "--" ends these too. Returns -1 to go on, else the exit status. */
+static int parse_own(const Command *command, int argc, char **argv, Arguments *arguments)
+{
+    int i = 1;
+    for (; i < argc; i++) {
+        const char **value = strncmp(argv[i], "--name", 6) == 0   ? &arguments->name
+                             : strncmp(argv[i], "--data", 6) == 0 ? &arguments->data
+                                                                  : NULL;
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return print_command_help(command);
+        if (value && argv[i][6] == '=')
+            *value = argv[i] + 7;
+        else if (value && argv[i][6] == '\0' && i + 1 < argc)
+            *value = argv[++i];
+        else
+            break;
+    }
+    if (i < argc && strcmp(argv[i], "--") == 0)
+        i++;
+    arguments->items = argv + i;
+    arguments->count = argc - i;
+    return arguments->count < command->minimum ? usage(command, "missing argument: ", command->arguments) : -1;
+}
+
 /* Returns -1 to go on, else the exit status. */
 static int parse(const Command *command, int argc, char **argv, Arguments *arguments)
 {
-    /* '+': what a command hands on to another program is not looked at. */
-    const char *letters = command->maximum < 0 ? "+h" : "hfpn:c:";
     int option;
+    if (command->maximum < 0)
+        return parse_own(command, argc, argv, arguments);
     opterr = 0;
-    while ((option = getopt_long(argc, argv, letters, option_table, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "hfpn:c:", option_table, NULL)) != -1) {
         if (option == '?')
             return usage(command, "unknown option, or one without its value: ", argv[optind - 1]);
         if (!takes(command, option))
@@ -263,7 +288,7 @@ static int parse(const Command *command, int argc, char **argv, Arguments *argum
     arguments->count = argc - optind;
     if (arguments->count < command->minimum)
         return usage(command, "missing argument: ", command->arguments);
-    if (command->maximum >= 0 && arguments->count > command->maximum)
+    if (arguments->count > command->maximum)
         return usage(command, "unexpected argument: ", arguments->items[command->maximum]);
     return -1;
 }

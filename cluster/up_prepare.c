@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/un.h>
 
 #define TOKEN_BYTES 32
 #define SESSION_BYTES 16
@@ -150,11 +151,25 @@ static void end_leftovers(const Instance *instance)
         fprintf(stderr, "inaetics: ended what an earlier run left behind (processes: %u)\n", count);
 }
 
+/* Said here, before anything is made. */
+static int check_socket_path(const Instance *instance, InaError *error)
+{
+    const struct sockaddr_un address;
+    AUTO_FREE char *path = instance_path(instance, "node.sock");
+    if (!path)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    if (strlen(path) < sizeof address.sun_path)
+        return 0;
+    return ina_error_set(error, ENAMETOOLONG,
+                         "%s: the path of a unix socket may have %zu bytes, this has %zu; choose a shorter --data", path,
+                         sizeof address.sun_path - 1, strlen(path));
+}
+
 int up_prepare(const UpOptions *options, char **ret_session, InaError *error)
 {
     const Instance *instance = options->instance;
-    int r = folder_make(instance->data, 0700, error);
-    if (r < 0 || (r = take_lock(instance, error)) < 0)
+    int r = check_socket_path(instance, error);
+    if (r < 0 || (r = folder_make(instance->data, 0700, error)) < 0 || (r = take_lock(instance, error)) < 0)
         return r;
     end_leftovers(instance);
     if ((r = make_secrets(instance, ret_session, error)) < 0 || (r = install_manifests(options, error)) < 0)

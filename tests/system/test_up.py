@@ -10,6 +10,15 @@ import subprocess
 from conftest import INAETICS, LONG, wait_for
 
 
+def take(address, port):
+    """Listens there, as a program that is in the way."""
+    busy = socket.socket()
+    busy.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    busy.bind((address, port))
+    busy.listen()
+    return busy
+
+
 def read_etcd(instance, path, body=None):
     """One request to etcd's gateway, with the client certificate of the agents."""
     pki = instance.data / "pki"
@@ -114,9 +123,7 @@ def test_an_etcd_whose_quota_was_exceeded_takes_writes_again(instance):
 
 
 def test_it_starts_on_etcd_state_that_knows_another_peer_port(instance):
-    with socket.socket() as busy:
-        busy.bind((instance.controller, 2380))
-        busy.listen()
+    with take(instance.controller, 2380):
         instance.start()
     assert instance.stop() == 0
     instance.start()
@@ -153,9 +160,7 @@ def test_secrets_are_for_their_owner_only(instance):
 
 
 def test_a_busy_port_is_reported_with_its_owner_and_the_way_out(instance):
-    with socket.socket() as busy:
-        busy.bind((instance.controller, 2379))
-        busy.listen()
+    with take(instance.controller, 2379):
         instance.start(wait=False)
         assert instance.process.wait(30) == 1
     assert f"port 2379 of {instance.controller}" in instance.output()
@@ -165,9 +170,7 @@ def test_a_busy_port_is_reported_with_its_owner_and_the_way_out(instance):
 
 def test_a_busy_host_port_is_reported_even_if_all_addresses_are_taken(instance):
     instance.pod("page", "sleep 1000", ports=[{"containerPort": 8080, "hostPort": 8080}])
-    with socket.socket() as busy:
-        busy.bind(("0.0.0.0", 8080 + instance.number))
-        busy.listen()
+    with take("0.0.0.0", 8080 + instance.number):
         instance.start(wait=False)
         assert instance.process.wait(30) == 1
     assert f"port {8080 + instance.number} of 127.0.0.1" in instance.output()
@@ -181,9 +184,7 @@ def test_another_instance_avoids_a_program_that_listens_at_all_addresses(make_in
     probe = {"httpGet": {"path": "/", "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 5}
     for one in (first, second):
         one.pod("page", serve, ports=[{"name": "http", "containerPort": 8070}], readinessProbe=probe)
-    with socket.socket() as busy:
-        busy.bind(("0.0.0.0", 8070 + first.number))
-        busy.listen()
+    with take("0.0.0.0", 8070 + first.number):
         first.start(wait=False)
         assert first.process.wait(30) == 1
         assert f"port {8070 + first.number} of 127." in first.output()
@@ -263,6 +264,14 @@ def test_a_password_that_is_too_short_is_refused(instance):
     assert result.returncode == 1
     assert "8" in result.stderr
     assert not (instance.data / "password").exists()
+
+
+def test_a_data_folder_with_too_long_a_path_is_refused(tmp_path):
+    folder = tmp_path / ("x" * 120)
+    result = subprocess.run([INAETICS, "up", "--data", folder], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "shorter --data" in result.stderr
+    assert not folder.exists()
 
 
 def test_a_wrong_name_is_refused():
