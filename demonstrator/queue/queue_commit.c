@@ -33,7 +33,8 @@ bool queue_has_room(const QueueLog *log, size_t bytes)
             return true;
         }
     }
-    return log->n_unused > QUEUE_RESERVE;
+    /* The first segment of a log may be used before the reserve is made. */
+    return log->n_unused > QUEUE_RESERVE || (log->n_used == 0 && log->n_unused > 0);
 }
 
 /* --- sealing ----------------------------------------------------------------- */

@@ -81,6 +81,16 @@ static void what_is_put_is_taken_in_order(void **state)
     world_free(world);
 }
 
+static void a_new_log_takes_samples_before_its_reserve_is_made(void **state)
+{
+    World *world = world_new(1);
+    world_open(world);
+    assert_int_equal(world_put(world, 0, 100, NULL), 100);
+    assert_int_equal(world_commit(world), 0);
+    assert_int_equal(status_of(world).bytes_on_disk, world->options.segment_bytes);
+    world_free(world);
+}
+
 static void nothing_is_handed_out_before_it_is_on_disk(void **state)
 {
     World *world = open_world(1);
@@ -944,6 +954,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_put_is_taken_in_order),
+        cmocka_unit_test(a_new_log_takes_samples_before_its_reserve_is_made),
         cmocka_unit_test(nothing_is_handed_out_before_it_is_on_disk),
         cmocka_unit_test(samples_put_during_a_commit_go_with_the_next),
         cmocka_unit_test(single_samples_of_one_producer_become_one_record),
