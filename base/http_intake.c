@@ -203,9 +203,11 @@ static enum MHD_Result request_dispatch(HttpConnection *connection)
         return connection->left ? MHD_NO : MHD_YES;
     }
     const HttpRoute *route = http_server_route(server, request->path);
-    if (route)
+    if (route) {
+        request->handler = route->handler;
+        request->handler_userdata = route->userdata;
         route->handler(route->userdata, request);
-    else
+    } else
         ina_http_respond_text(request, 404, "there is nothing at %s\n", request->path);
     if (connection->left)
         return MHD_NO;

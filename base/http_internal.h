@@ -105,6 +105,8 @@ struct InaHttpRequest {
     size_t size, capacity; /* capacity counts among the server's bodies */
     uint64_t expected;     /* UINT64_MAX: unknown */
     bool dispatched;
+    HttpHandler handler; /* who has it, and so the stream that answers it */
+    void *handler_userdata;
     void (*cancelled)(void *userdata);
     void *userdata;
     unsigned n_headers;
@@ -180,6 +182,8 @@ const char *http_reason(int status);
 /* http_stream.c */
 /* The connection is done with it: sent to its end, or the client left. */
 void http_stream_gone(InaHttpStream *stream);
+/* Cuts it if it is that handler's: `closed` is called now. */
+void http_stream_abandon(InaHttpStream *stream, HttpHandler handler, const void *handler_userdata);
 
 /* http_watch.c */
 int http_watch_open(HttpServer *server, InaError *error);

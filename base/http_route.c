@@ -83,13 +83,34 @@ void http_server_route_remove(HttpServer *server, size_t position)
     free(route.prefix);
 }
 
+/* What the route's handler still has open is cut, as if its clients had left. */
+static void abandon(HttpServer *server, const HttpRoute *route)
+{
+    for (HttpConnection *connection = server->connections, *next; connection; connection = next) {
+        InaHttpRequest *request = connection->request;
+        next = connection->next;
+        if (connection->stream)
+            http_stream_abandon(connection->stream, route->handler, route->userdata);
+        if (!request || !request->dispatched || request->handler != route->handler ||
+            request->handler_userdata != route->userdata)
+            continue;
+        http_request_cancel(request);
+        connection->request = NULL;
+        connection->left = true;
+        if (connection->suspended)
+            http_resume(connection);
+    }
+}
+
 void http_server_unhandle(HttpServer *server, const char *prefix)
 {
     bool found;
     size_t position = route_position(server, prefix, prefix_length(prefix), &found);
 
-    if (found)
+    if (found) {
+        abandon(server, &server->routes[position]);
         http_server_route_remove(server, position);
+    }
 }
 
 const HttpRoute *http_server_route(const HttpServer *server, const char *path)

@@ -37,7 +37,8 @@ int http_server_listen(HttpServer *server, const char *address, InaError *error)
 const char *http_server_address(const HttpServer *server, size_t index); /* as bound; NULL past the last */
 /* prefix matches whole segments; the longest wins; -EEXIST. Without a match: 404. */
 int http_server_handle(HttpServer *server, const char *prefix, HttpHandler handler, void *userdata, InaError *error);
-void http_server_unhandle(HttpServer *server, const char *prefix); /* open requests stay their handler's */
+/* Open requests and streams of it are cut as if their clients had left: `cancelled` and `closed` are called now. */
+void http_server_unhandle(HttpServer *server, const char *prefix);
 /* Serves the files of a folder under `prefix` (ina_http_respond_below). */
 int http_server_files(HttpServer *server, const char *prefix, const char *root, InaError *error);
 /* Called before any handler, for a request with a body before the body is

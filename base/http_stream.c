@@ -17,6 +17,8 @@ struct InaHttpStream {
     void (*drained)(void *userdata);
     void (*closed)(void *userdata);
     void *userdata;
+    HttpHandler handler; /* of the request that it answers */
+    const void *handler_userdata;
 };
 
 static void stream_free(InaHttpStream *stream)
@@ -77,7 +79,12 @@ InaHttpStream *ina_http_respond_stream(InaHttpRequest *request, int status, cons
         free(stream);
         stream = NULL;
     } else {
-        *stream = (InaHttpStream){.connection = connection, .drained = drained, .closed = closed, .userdata = userdata};
+        *stream = (InaHttpStream){.connection = connection,
+                                  .drained = drained,
+                                  .closed = closed,
+                                  .userdata = userdata,
+                                  .handler = request->handler,
+                                  .handler_userdata = request->handler_userdata};
         connection->stream = stream;
     }
     http_answer(request, status, content_type, response);
@@ -131,4 +138,16 @@ void http_stream_gone(InaHttpStream *stream)
     if (!stream->ended && stream->closed)
         stream->closed(stream->userdata);
     stream_free(stream);
+}
+
+void http_stream_abandon(InaHttpStream *stream, HttpHandler handler, const void *handler_userdata)
+{
+    if (stream->handler != handler || stream->handler_userdata != handler_userdata || stream->ended)
+        return;
+    stream->ended = true;
+    stream->connection->left = true;
+    if (stream->connection->suspended)
+        http_resume(stream->connection);
+    if (stream->closed)
+        stream->closed(stream->userdata);
 }

@@ -330,6 +330,45 @@ static void open_requests_are_cancelled_when_the_server_is_freed(void **state)
     fixture_stop(&f);
 }
 
+static void count_cancelled(void *userdata)
+{
+    ((Fixture *)userdata)->cancelled++;
+}
+
+static void open_stream(void *userdata, InaHttpRequest *request)
+{
+    Fixture *f = userdata;
+    f->handled++;
+    ina_http_respond_stream(request, 200, "text/event-stream", NULL, count_cancelled, f);
+}
+
+static void what_a_handler_has_open_is_cut_when_it_goes(void **state)
+{
+    Fixture f;
+    fixture_start(&f, NULL);
+    http_server_handle(f.server, "/held", hold, &f, NULL);
+    http_server_handle(f.server, "/stream", open_stream, &f, NULL);
+    http_server_handle(f.server, "/other", hold, &f, NULL);
+    const char *const paths[] = {"/held", "/stream"};
+    int fds[2];
+    for (int i = 0; i < 2; i++) {
+        char text[128];
+        fds[i] = bare_connect(f.address);
+        snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", paths[i]);
+        bare_send(fds[i], text);
+    }
+    fixture_until(&f, f.handled == 2);
+    for (unsigned i = 0; i < 2; i++) {
+        http_server_unhandle(f.server, paths[i]);
+        assert_int_equal(f.cancelled, i + 1);
+        bare_until_closed(&f, fds[i]);
+        close(fds[i]);
+    }
+    ina_http_respond_text(f.held[0], 200, "too late, and harmless");
+    assert_int_equal(f.cancelled, 2);
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +384,7 @@ int main(void)
         cmocka_unit_test(the_guard_refuses_before_the_body_is_read),
         cmocka_unit_test(a_server_freed_by_a_handler_ends_when_that_returns),
         cmocka_unit_test(open_requests_are_cancelled_when_the_server_is_freed),
+        cmocka_unit_test(what_a_handler_has_open_is_cut_when_it_goes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
