@@ -365,6 +365,7 @@ static void what_a_handler_has_open_is_cut_when_it_goes(void **state)
         close(fds[i]);
     }
     ina_http_respond_text(f.held[0], 200, "too late, and harmless");
+    f.n_held = 0;
     assert_int_equal(f.cancelled, 2);
     fixture_stop(&f);
 }
