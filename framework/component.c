@@ -250,9 +250,25 @@ static ComponentState start(Component *component, InaError *error)
     return COMPONENT_ACTIVE;
 }
 
+/* Whether what its start brings about makes it stop and start again without end. */
+static bool goes_in_circles(Component *component)
+{
+    uint64_t now = ina_now();
+    if (now - component->starts_second >= INA_SECOND) {
+        component->starts_second = now;
+        component->starts_in_second = 0;
+    }
+    return ++component->starts_in_second > COMPONENT_STARTS_MAX;
+}
+
 static void component_start(Component *component)
 {
     InaError error = {.message = ""};
+    if (goes_in_circles(component)) {
+        component->starts_in_second = 0;
+        fail(component, "it was started 100 times within a second: what it requires comes and goes with it");
+        return;
+    }
     ComponentState state = start(component, &error);
     if (state == COMPONENT_ACTIVE)
         return;

@@ -50,8 +50,9 @@ static void report_slow(Component *component, const char *what, uint64_t took)
     statistics->slow_at = ina_now();
     snprintf(statistics->slow_bundle, sizeof(statistics->slow_bundle), "%s", component_bundle_name(component));
     snprintf(statistics->slow_component, sizeof(statistics->slow_component), "%s", component->class->name);
-    if (framework->hooks.log == NULL)
+    if (framework->hooks.log == NULL || statistics->slow_at - component->slow_logged < INA_SECOND)
         return;
+    component->slow_logged = statistics->slow_at;
     char message[160];
     snprintf(message, sizeof(message), "kept the loop busy for %.1f ms (%s)", (double)took / 1e6, what);
     framework->hooks.log(framework, component_bundle_id(component), component_bundle_name(component),

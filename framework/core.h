@@ -10,10 +10,10 @@
  * users of what goes are stopped before (registry_withdraw). */
 #pragma once
 
+#include "base/map.h"
 #include "call.h"
 #include "internal.h"
 #include "message.h"
-#include <base/map.h>
 #include <sys/queue.h>
 
 #define CALLS_MAX 100000u         /* of the framework: queued, waiting or with a provider */
@@ -322,6 +322,7 @@ void call_expire(InaCall *call); /* its deadline has passed */
 #define COMPONENT_ENTRIES_MAX 256u /* of provides, requires and config each */
 #define COMPONENT_RETRY_MIN (1 * INA_SECOND)
 #define COMPONENT_RETRY_MAX (60 * INA_SECOND)
+#define COMPONENT_STARTS_MAX 100u  /* in a second: more is a circle of components that disturb each other */
 #define COMPONENT_TIMERS_MAX 1024u /* of one component; watches likewise */
 
 /* What a component saved; shared, so that the old version can have it back. */
@@ -389,6 +390,9 @@ struct InaComponent {
     TAILQ_ENTRY(InaComponent) in_unsettled;
 
     uint64_t starts, failures, dispatches, slow_dispatches, slowest;
+    uint64_t slow_logged; /* when; at most one record a second */
+    uint64_t starts_second;
+    unsigned starts_in_second;
 };
 
 /* --- component_resources.c: what ends with a component */

@@ -6,10 +6,10 @@
  *   bundles manifest, cache, life cycle, configuration, log, shell (bundles.c) */
 #pragma once
 
+#include "base/http_client.h"
+#include "base/worker.h"
 #include "components.h"
 #include "framework.h"
-#include <base/http_client.h>
-#include <base/worker.h>
 
 #define FRAMEWORK_DEFAULT_THREADS 2u
 

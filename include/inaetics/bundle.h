@@ -184,7 +184,7 @@ InaWatch *ina_watch_free(InaWatch *watch);
 /* Blocking or long work in a thread of the pool; `done` runs in the loop
  * afterwards. The component's stop waits for work that runs; work that did
  * not begin is dropped with done(cancelled = true). -EAGAIN when more than
- * 1024 pieces wait. */
+ * 1024 pieces wait, -ESHUTDOWN while it stops. */
 int ina_work(InaComponent *component, void (*work)(void *userdata), void (*done)(void *userdata, bool cancelled),
              void *userdata);
 

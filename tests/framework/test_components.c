@@ -440,6 +440,32 @@ static void components_that_want_each_other_optionally_stop_without_harm(void **
     components_remove(set);
 }
 
+static void *hide(void *self, const InaProvider *provider)
+{
+    ina_provide_enable(((Part *)self)->component, 0, false);
+    return self;
+}
+
+static void show(void *self, void *provider)
+{
+    ina_provide_enable(((Part *)self)->component, 0, true);
+}
+
+static void components_that_chase_each_other_are_stopped(void **state)
+{
+    static const InaRequired shy[] = {{.plain = "B", .cardinality = INA_MANY, .added = hide, .removed = show}};
+    static const InaComponentClass pair[] = {PART("a", REQUIRES(shy), PROVIDES(provides_a)),
+                                             PART("b", REQUIRES(needs_a), PROVIDES(provides_b))};
+    Fixture *fixture = *state;
+    ComponentSet *set = fixture_add(fixture, "pair", "1", pair, 2);
+    InaError failure;
+    assert_true(components_start(set, NULL, &failure) < 0);
+    assert_contains(failure.message, "component b: it was started 100 times within a second");
+    assert_int_equal(fixture_state(fixture, "a"), COMPONENT_ACTIVE);
+    assert_int_equal(fixture_state(fixture, "b"), COMPONENT_FAILED);
+    components_remove(set);
+}
+
 /* --- failing ------------------------------------------------------------------------ */
 
 static int ticks;
@@ -1024,6 +1050,7 @@ int main(void)
         TEST(a_row_of_components_starts_from_its_foot_and_stops_from_its_head),
         TEST(a_cycle_of_mandatory_requirements_is_reported),
         TEST(components_that_want_each_other_optionally_stop_without_harm),
+        TEST(components_that_chase_each_other_are_stopped),
         TEST(what_a_component_registered_is_gone_after_its_failed_start),
         TEST(a_component_that_gives_up_is_stopped_with_its_users_and_started_again),
         TEST(a_component_that_fails_is_not_tried_after_its_bundle_stopped),

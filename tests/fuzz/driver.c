@@ -1,6 +1,6 @@
 /* driver.c - replays a corpus where the fuzz target is not built by libFuzzer:
  * each argument is a file or a folder of files. */
-#include <base/files.h>
+#include "base/files.h"
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
