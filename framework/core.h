@@ -337,7 +337,7 @@ typedef struct SavedState {
 struct ComponentHandover {
     Framework *framework;
     struct ServiceList services; /* suspended; each knows the component that provided it */
-    LIST_HEAD(, SavedState) states;
+    LIST_HEAD(SavedStateList, SavedState) states;
 };
 
 typedef struct Provided {
@@ -373,9 +373,9 @@ struct InaComponent {
     char **config_sources;
     SavedState *state_to_restore;
 
-    LIST_HEAD(, InaTimer) timers;
-    LIST_HEAD(, InaWatch) watches;
-    LIST_HEAD(, Job) jobs;
+    LIST_HEAD(TimerList, InaTimer) timers;
+    LIST_HEAD(WatchList, InaWatch) watches;
+    LIST_HEAD(JobList, Job) jobs;
     unsigned n_timers, n_watches;
     HttpClient *http; /* made when first needed */
     void (*free_http)(HttpClient *http);
