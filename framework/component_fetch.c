@@ -13,22 +13,14 @@ static void around(void *userdata, bool begins)
         visit_leave(&component->http_visit);
 }
 
-static void free_http(HttpClient *http)
-{
-    http_client_free(http);
-}
-
 InaHttpFetch *ina_http_fetch(InaComponent *component, const InaHttpFetchOptions *options, InaError *error)
 {
     if (!component_runs(component)) {
         ina_error_set(error, ESHUTDOWN, "component %s is stopped", component->class->name);
         return NULL;
     }
-    if (component->http == NULL) {
-        const HttpClientOptions http = {.around = around, .userdata = component};
-        if (http_client_new(component->framework->event, &http, &component->http, error) < 0)
-            return NULL;
-        component->free_http = free_http;
-    }
+    const HttpClientOptions http = {.around = around, .userdata = component};
+    if (component->http == NULL && http_client_new(component->framework->event, &http, &component->http, error) < 0)
+        return NULL;
     return http_client_fetch(component->http, options, error);
 }

@@ -227,7 +227,5 @@ void resources_free(Component *component)
     InaWatch *watch;
     while ((watch = LIST_FIRST(&component->watches)) != NULL)
         ina_watch_free(watch);
-    if (component->http != NULL)
-        component->free_http(component->http);
-    component->http = NULL;
+    component->http = http_client_free(component->http);
 }

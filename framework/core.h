@@ -378,7 +378,6 @@ struct InaComponent {
     LIST_HEAD(JobList, Job) jobs;
     unsigned n_timers, n_watches;
     HttpClient *http; /* made when first needed */
-    void (*free_http)(HttpClient *http);
     ServiceVisit http_visit;
     struct CallList pendings; /* calls it made */
     struct CallList serving;  /* calls it has not answered */
