@@ -73,18 +73,20 @@ static void write_mix(const Tracked *tracked, const char *name)
         return; /* its name was not on disk yet, at worst */
     }
     /* What is longer than it was may have any length between. */
-    size_t larger = now_size > tracked->size ? now_size : tracked->size, size = tracked->size;
+    size_t size = tracked->size;
     if (now_size != tracked->size && power.random(power.userdata) % 2)
         size = now_size;
     FILE *file = fopen(name, "we");
-    for (size_t at = 0; at < larger && at < size; at += 512) {
+    for (size_t at = 0; at < size; at += 512) {
         size_t length = size - at < 512 ? size - at : 512;
         uint8_t sector[512] = {0};
-        bool old = at + length <= tracked->size, new = at + length <= now_size;
-        if (old && (!new || power.random(power.userdata) % 2))
-            memcpy(sector, tracked->durable + at, length);
-        else if (new && (old || power.random(power.userdata) % 2))
-            memcpy(sector, now + at, length);
+        /* A sector is as it was (zeros behind the end) or as it is. */
+        bool new = at < now_size && (at >= tracked->size ? power.random(power.userdata) % 3 != 0
+                                                         : power.random(power.userdata) % 2 != 0);
+        const uint8_t *bytes = new ? now : tracked->durable;
+        size_t end = new ? now_size : tracked->size;
+        if (at < end)
+            memcpy(sector, bytes + at, end - at < length ? end - at : length);
         if (fwrite(sector, 1, length, file) != length)
             abort();
     }
