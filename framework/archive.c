@@ -243,7 +243,7 @@ static int check_all_contents(Archive *archive, uint64_t total, InaError *error)
     int r = 0;
 
     if (total <= ARCHIVE_KEPT_MAX) {
-        contents = calloc(archive->n_entries, sizeof *contents);
+        contents = calloc(archive->n_entries + 1, sizeof *contents);
         if (!contents)
             return ina_error_set(error, ENOMEM, "out of memory");
     }
@@ -267,13 +267,15 @@ static int compare_names(const void *a, const void *b)
 
 static int make_sums(Archive *archive, InaError *error)
 {
-    const ArchiveEntry **sorted = calloc(archive->n_entries, sizeof(const ArchiveEntry *));
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression) */
+    const ArchiveEntry **sorted = calloc(archive->n_entries + 1, sizeof(const ArchiveEntry *));
     Buffer sums = {0};
 
     if (!sorted)
         return ina_error_set(error, ENOMEM, "out of memory");
     for (size_t i = 0; i < archive->n_entries; i++)
         sorted[i] = &archive->entries[i];
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression) */
     qsort(sorted, archive->n_entries, sizeof *sorted, compare_names);
     for (size_t i = 0; i < archive->n_entries; i++)
         if (!sorted[i]->folder)

@@ -115,6 +115,7 @@ static int resolve(const char *const *zips, Description *const *descriptions, si
 
 int bundle_verify(const char *const *zips, size_t n_zips, FILE *output, InaError *error)
 {
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression) */
     Description **descriptions = calloc(n_zips + 1, sizeof *descriptions);
     int r = descriptions ? 0 : ina_error_set(error, ENOMEM, "out of memory");
 

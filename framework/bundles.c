@@ -23,6 +23,7 @@ static int add_with_id(Framework *framework, int64_t id, Revision *revision, boo
 {
     Bundles *bundles = framework->bundles;
     Bundle *bundle = calloc(1, sizeof *bundle);
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression) */
     Bundle **list = reallocarray(bundles->list, bundles->n_bundles + 1, sizeof *list);
 
     if (list)
@@ -325,8 +326,8 @@ void bundles_free(Framework *framework)
         return;
     while ((bundle = last_started(bundles)) && bundle_halt(bundle, NULL) == 0)
         continue;
-    while (bundles->n_bundles > 0)
-        bundles_drop(bundles->list[bundles->n_bundles - 1]);
+    for (size_t i = bundles->n_bundles; i > 0; i--)
+        bundles_drop(bundles->list[i - 1]);
     framework->hooks = (FrameworkHooks){0};
     free(bundles->list);
     configuration_free(bundles->configuration);

@@ -24,7 +24,7 @@ bool bundle_name_valid(const char *name)
 static int read_identity(Description *description, const Manifest *manifest, InaError *error)
 {
     const char *text;
-    Clauses *clauses;
+    Clauses *clauses = NULL;
 
     int r = manifest_require(manifest, "Bundle-SymbolicName", &text, error);
     if (r == 0)
@@ -220,7 +220,7 @@ static int read_capabilities(Description *description, const char *text, InaErro
     int r = clauses_parse("Provide-Capability", text, &description->provide, error);
     if (r < 0)
         return r;
-    description->capabilities = calloc(count_paths(description->provide), sizeof *description->capabilities);
+    description->capabilities = calloc(count_paths(description->provide) + 1, sizeof *description->capabilities);
     if (!description->capabilities)
         return ina_error_set(error, ENOMEM, "out of memory");
     for (size_t i = 0; r == 0 && i < clauses_count(description->provide); i++) {
@@ -236,7 +236,7 @@ static int read_requirements(Description *description, const char *text, InaErro
     int r = clauses_parse("Require-Capability", text, &description->require, error);
     if (r < 0)
         return r;
-    description->requirements = calloc(count_paths(description->require), sizeof *description->requirements);
+    description->requirements = calloc(count_paths(description->require) + 1, sizeof *description->requirements);
     if (!description->requirements)
         return ina_error_set(error, ENOMEM, "out of memory");
     for (size_t i = 0; r == 0 && i < clauses_count(description->require); i++) {

@@ -90,7 +90,7 @@ static int read_description(const char *folder, Description **ret, InaError *err
 int revision_from_cache(Cache *cache, const char *digest, Revision **ret, InaError *error)
 {
     char *folder = cache_files(cache, digest);
-    Description *description;
+    Description *description = NULL;
 
     int r = folder ? cache_check(cache, digest, error) : ina_error_set(error, ENOMEM, "out of memory");
     if (r == 0)

@@ -349,7 +349,7 @@ static int parse_address(const char *text, SocketAddress *ret, socklen_t *ret_si
     const char *colon = strrchr(text, ':');
     char *end;
 
-    *ret = (SocketAddress){0};
+    memset(ret, 0, sizeof *ret);
     unsigned long port = colon ? strtoul(colon + 1, &end, 10) : 0;
     if (!colon || end == colon + 1 || *end != '\0' || port > 65535 || (size_t)(colon - text) >= sizeof host)
         goto wrong;
@@ -359,13 +359,13 @@ static int parse_address(const char *text, SocketAddress *ret, socklen_t *ret_si
         host[strlen(host) - 1] = '\0';
         if (inet_pton(AF_INET6, host + 1, &ret->v6.sin6_addr) != 1)
             goto wrong;
-        ret->v6.sin6_family = AF_INET6;
+        ret->any.sa_family = AF_INET6;
         ret->v6.sin6_port = htons((uint16_t)port);
         *ret_size = sizeof ret->v6;
     } else {
         if (inet_pton(AF_INET, host, &ret->v4.sin_addr) != 1)
             goto wrong;
-        ret->v4.sin_family = AF_INET;
+        ret->any.sa_family = AF_INET;
         ret->v4.sin_port = htons((uint16_t)port);
         *ret_size = sizeof ret->v4;
     }
@@ -446,10 +446,10 @@ size_t shell_sessions(const Shell *shell)
 
 void shell_close(Shell *shell)
 {
-    ShellSession *session;
-
-    while ((session = TAILQ_FIRST(&shell->sessions)))
+    for (ShellSession *session = TAILQ_FIRST(&shell->sessions), *next; session; session = next) {
+        next = TAILQ_NEXT(session, sessions);
         session_free(session);
+    }
     sd_event_source_disable_unref(shell->listening);
     shell->listening = NULL;
     if (shell->listener >= 0)

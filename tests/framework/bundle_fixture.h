@@ -37,11 +37,11 @@ void fixture_run_until(BundleFixture *fixture, const bool *done);
 void fixture_run(BundleFixture *fixture);
 
 typedef struct CountAnswer {
-    bool done;
     int64_t total;
+    InaClient *client; /* until it is done */
     char version[64];
     InaCode code;
-    InaClient *client; /* until it is done */
+    bool done;
 } CountAnswer;
 
 /* Calls the counter there is; the answer comes in the loop. */

@@ -104,8 +104,8 @@ static void sizes_are_limited(void **state)
     static char text[MANIFEST_SIZE_MAX + 1];
     const size_t size = sizeof text;
 
-    memset(text, 'x', size);
-    memcpy(text, "Manifest-Version: 1.0\nA: ", 25);
+    char *value = stpcpy(text, "Manifest-Version: 1.0\nA: ");
+    memset(value, 'x', size - (size_t)(value - text));
     refused(text, size, "at most");
     refused(text, MANIFEST_VALUE_MAX + 100, "line 2: the value of A is longer");
 

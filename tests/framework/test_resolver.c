@@ -19,8 +19,8 @@ typedef struct Problem {
 
 static void add_headers(Problem *problem, const char *headers)
 {
-    Manifest *manifest;
-    Description *description;
+    Manifest *manifest = NULL;
+    Description *description = NULL;
     InaError error = {0};
     char text[8192];
 

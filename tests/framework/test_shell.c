@@ -248,7 +248,7 @@ static int dial(Fixture *fixture)
     const char *port = strrchr(shell_address(fixture->shell), ':') + 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    address.sin_port = htons((uint16_t)atoi(port));
+    address.sin_port = htons((uint16_t)strtoul(port, NULL, 10));
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
     return fd;
 }
@@ -405,8 +405,8 @@ static void who_does_not_read_the_answers_holds_up_nobody(void **state)
     bool closed;
 
     listen_on_loopback(fixture);
-    for (size_t i = 0; i + 5 < sizeof lines; i += 5)
-        memcpy(lines + i, "help\n", 5);
+    for (char *end = lines; end + 6 < lines + sizeof lines;)
+        end = stpcpy(end, "help\n");
     int deaf = dial(fixture), fd = dial(fixture);
     say(deaf, TOKEN "\n");
     for (int i = 0; i < 200; i++) { /* until nobody takes any more of it */

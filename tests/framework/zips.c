@@ -1,7 +1,10 @@
 #include "tests/framework/zips.h"
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <zlib.h>
 
 typedef struct Out {
@@ -139,5 +142,30 @@ char *temporary_folder(void)
 
     if (asprintf(&path, "%s/inaetics-test-XXXXXX", base ? base : "/tmp") < 0 || !mkdtemp(path))
         abort();
+    return path;
+}
+
+int run_line(const char *line)
+{
+    int status;
+
+    pid_t child = fork();
+    if (child == 0) {
+        execl("/bin/sh", "sh", "-c", line, (char *)NULL);
+        _exit(127);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        abort();
+    return status;
+}
+
+char *only_path(const char *pattern)
+{
+    glob_t found;
+
+    if (glob(pattern, 0, NULL, &found) != 0 || found.gl_pathc != 1)
+        abort();
+    char *path = strdup(found.gl_pathv[0]);
+    globfree(&found);
     return path;
 }

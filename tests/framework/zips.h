@@ -8,12 +8,12 @@ typedef struct ZipEntry {
     const char *name;
     const void *data;
     size_t size;            /* 0: strlen(data) */
-    uint32_t mode;          /* unix mode; 0: a regular file's (a folder's for NAME/) */
+    uint64_t claimed_size;  /* unpacked, when it differs from size */
     const char *local_name; /* in the local header, when it differs */
+    uint32_t mode;          /* unix mode; 0: a regular file's (a folder's for NAME/) */
+    uint32_t crc;           /* when it is not the data's */
     uint16_t method;        /* 0: stored; data is what stands in the zip */
     uint16_t flags;         /* 1: encrypted */
-    uint64_t claimed_size;  /* unpacked, when it differs from size */
-    uint32_t crc;           /* when it is not the data's */
 } ZipEntry;
 
 #define SOUND_MANIFEST "Manifest-Version: 1.0\nBundle-SymbolicName: test\nBundle-Version: 1.0.0\n"
@@ -26,5 +26,9 @@ void *zip_deflate(const void *data, size_t size, size_t *ret_size);
 uint32_t zip_crc(const void *data, size_t size);
 
 void write_file(const char *path, const void *data, size_t size);
+/* Runs a line of shell; its status. */
+int run_line(const char *line);
+/* The one path that matches, malloc'ed. */
+char *only_path(const char *pattern);
 /* A new folder below $TMPDIR; removed with contents by folder_remove. */
 char *temporary_folder(void);
