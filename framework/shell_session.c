@@ -382,7 +382,7 @@ static bool is_wildcard(const SocketAddress *address)
 
 static void write_address(Shell *shell)
 {
-    SocketAddress address;
+    SocketAddress address = {0};
     socklen_t size = sizeof address;
     char host[INET6_ADDRSTRLEN] = "";
 
@@ -397,7 +397,7 @@ static void write_address(Shell *shell)
 
 static int open_listener(Shell *shell, const char *text, InaError *error)
 {
-    SocketAddress address;
+    SocketAddress address = {0};
     socklen_t size = 0;
     const int one = 1;
 
