@@ -262,7 +262,7 @@ static void answered(void *userdata, const Demonstrator__V1__PutReply *reply, co
     }
     advance_head(outbox);
     if (outbox->paused_until == 0) {
-        ina_timer_idle(outbox->turn);
+        send_waiting(outbox); /* with what was added when its room was told */
     }
 }
 
@@ -312,8 +312,21 @@ static bool send_again(Outbox *outbox)
     return true;
 }
 
+/* Several puts under way keep network, queue and disk busy at the same time. */
+static uint64_t share(const Outbox *outbox)
+{
+    uint64_t waiting = outbox->tail - outbox->sent, free_calls = 0;
+    for (size_t i = 0; i < OUTBOX_CALLS; i++) {
+        free_calls += outbox->calls[i].state == CALL_FREE;
+    }
+    uint64_t part = free_calls > 0 ? (waiting + free_calls - 1) / free_calls : waiting;
+    part = part < OUTBOX_CALL_SHARE ? OUTBOX_CALL_SHARE : part;
+    return part > OUTBOX_CALL_SAMPLES ? OUTBOX_CALL_SAMPLES : part;
+}
+
 static bool send_new(Outbox *outbox)
 {
+    uint64_t part = share(outbox);
     for (size_t i = 0; i < OUTBOX_CALLS && outbox->sent < outbox->tail; i++) {
         Call *call = &outbox->calls[i];
         if (call->state != CALL_FREE) {
@@ -321,7 +334,7 @@ static bool send_new(Outbox *outbox)
         }
         uint64_t waiting = outbox->tail - outbox->sent;
         call->first = outbox->sent;
-        call->count = waiting < OUTBOX_CALL_SAMPLES ? waiting : OUTBOX_CALL_SAMPLES;
+        call->count = waiting < part ? waiting : part;
         call->unanswered = false;
         outbox->sent += call->count;
         if (!start_call(outbox, call)) {

@@ -14,8 +14,9 @@
 #include <inaetics/bundle.h>
 
 #define OUTBOX_CAPACITY_MAX (16u * 1024 * 1024)          /* samples */
-#define OUTBOX_CALLS 2u                                  /* puts under way at once */
+#define OUTBOX_CALLS 4u                                  /* puts under way at once */
 #define OUTBOX_CALL_SAMPLES 16384u                       /* at most in one put */
+#define OUTBOX_CALL_SHARE 4096u                          /* less is not divided among several puts */
 #define OUTBOX_CALL_TIMEOUT (5 * INA_SECOND)             /* then it is repeated */
 #define OUTBOX_FULL_DELAY (2 * INA_MILLISECOND)          /* after a full queue's answer; doubles ... */
 #define OUTBOX_FULL_DELAY_MAX (100 * INA_MILLISECOND)    /* ... up to this */

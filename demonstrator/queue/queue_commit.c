@@ -107,7 +107,7 @@ static int begin_segment(QueueLog *log, Group *group)
     segment->first_position = segment->end_position = log->end;
     segment->live = 0;
     segment->committed = false;
-    segment->end = segment->sealed_end = start;
+    segment->start = segment->end = segment->sealed_end = start;
     log->used[log->n_used++] = segment;
     log->current = segment;
 
@@ -316,7 +316,7 @@ bool queue_find_place(const QueueLog *log, uint64_t position, Place *ret)
     if (index == log->n_used) {
         return false;
     }
-    *ret = (Place){log->used[index], QUEUE_RECORDS_START};
+    *ret = (Place){log->used[index], log->used[index]->start};
     return true;
 }
 

@@ -18,6 +18,7 @@ struct Segment {
     uint64_t size;
     uint64_t sequence;
     uint32_t seed;
+    uint32_t start;      /* of the records behind the checkpoint */
     uint32_t end;        /* behind the last committed record */
     uint32_t sealed_end; /* behind the last sealed one */
     uint64_t first_position, end_position;

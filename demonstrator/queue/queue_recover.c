@@ -185,7 +185,7 @@ static int insert_used(Recovery *recovery, Segment *segment, const SegmentHeader
     segment->sequence = header->sequence;
     segment->seed = record_seed(header->log_id, header->sequence);
     segment->first_position = segment->end_position = header->first_position;
-    segment->end = segment->sealed_end = QUEUE_RECORDS_START;
+    segment->start = segment->end = segment->sealed_end = QUEUE_RECORDS_START;
     if (segment->size < header->size) {
         queue_notice(log, "segment %u has %" PRIu64 " bytes of %" PRIu64, segment->slot, segment->size, header->size);
         segment->broken = true; /* nothing is written to it, and it goes when its samples are done */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define PAGE 4096u
+#define DIRECT_SAMPLES 256u /* from this number on samples in a group are handed out where they lie */
 
 /* --- reading ------------------------------------------------------------------ */
 
@@ -77,11 +78,13 @@ static bool skip_own_records(const QueueLog *log, Place *place)
 
 /* Reads the record at an offset. */
 static bool read_record(QueueLog *log, Segment *segment, uint32_t offset, RecordHeader *header,
-                        const uint8_t **ret_payload, bool *ret_header_valid)
+                        const uint8_t **ret_payload, bool *ret_header_valid, bool *ret_own)
 {
     uint32_t length;
     bool own;
     const uint8_t *bytes = queue_look(log, segment, offset, sizeof *header, segment->end, &length, &own);
+
+    *ret_own = own;
 
     *ret_header_valid = false;
     if (!bytes) {
@@ -118,7 +121,7 @@ static Segment *segment_behind(const QueueLog *log, const Segment *segment)
 
 /* The next record of samples at or behind a place; what is damaged on the way
  * is set aside. False: there is none. */
-static bool next_record(QueueLog *log, Place *place, RecordHeader *header, const uint8_t **ret_payload)
+static bool next_record(QueueLog *log, Place *place, RecordHeader *header, const uint8_t **ret_payload, bool *ret_own)
 {
     for (;;) {
         Segment *segment = place->segment;
@@ -128,13 +131,13 @@ static bool next_record(QueueLog *log, Place *place, RecordHeader *header, const
             if (!behind) {
                 return false;
             }
-            *place = (Place){behind, QUEUE_RECORDS_START};
+            *place = (Place){behind, behind->start};
             continue;
         }
         if (skip_own_records(log, place)) {
             continue;
         }
-        if (!read_record(log, segment, place->offset, header, ret_payload, &header_valid)) {
+        if (!read_record(log, segment, place->offset, header, ret_payload, &header_valid, ret_own)) {
             uint32_t step = header_valid ? record_size(header) : 8;
             uint32_t next = queue_resynchronize(log, segment, place->offset + step, segment->end);
             queue_set_aside(log, segment, place->offset, next, "damaged");
@@ -184,44 +187,75 @@ static void lose(QueueLog *log, Taking *taking, uint64_t first, uint64_t end)
     }
 }
 
-static bool hand_out(QueueLog *log, const RecordHeader *header, const uint8_t *payload, uint32_t from, uint32_t count)
-{
-    const char *producer = (const char *)payload;
-    const uint8_t *columns = payload + padded(header->producer_length);
-    size_t at = log->taken.count;
-    size_t n = log->taken.n_batches;
-    QueueBatch *last = n > 0 ? &log->taken.batches[n - 1] : NULL;
+/* A record's samples where they lie. */
+typedef struct Run {
+    const char *producer;
+    uint32_t producer_length;
+    uint64_t first_sequence;
+    size_t count;
+    const uint8_t *time_us, *value1, *value2;
+    bool stays; /* the bytes are those of a group: they stay until the next call */
+} Run;
 
-    if (last && last->first_sequence + last->count == header->first_sequence + from &&
-        last->producer_length == header->producer_length &&
-        memcmp(last->producer, producer, header->producer_length) == 0) {
-        last->count += count;
-    } else {
-        if (n == QUEUE_TAKE_BATCHES) {
-            return false;
-        }
-        memcpy(log->taken.producers[n], producer, header->producer_length);
-        log->taken.batches[n] = (QueueBatch){
-            .producer = log->taken.producers[n],
-            .producer_length = header->producer_length,
-            .first_sequence = header->first_sequence + from,
-            .count = count,
-            .time_us = log->taken.time_us + at,
-            .value1 = log->taken.value1 + at,
-            .value2 = log->taken.value2 + at,
-        };
-        log->taken.n_batches++;
+static Run run_of(const RecordHeader *header, const uint8_t *payload, bool own, uint32_t from, uint32_t count)
+{
+    const uint8_t *columns = payload + padded(header->producer_length);
+    return (Run){
+        .producer = (const char *)payload,
+        .producer_length = header->producer_length,
+        .first_sequence = header->first_sequence + from,
+        .count = count,
+        .time_us = columns + 8 * (size_t)from,
+        .value1 = columns + 8 * ((size_t)header->count + from),
+        .value2 = columns + 8 * (2 * (size_t)header->count + from),
+        .stays = own,
+    };
+}
+
+static void copy_run(QueueLog *log, const Run *run)
+{
+    size_t at = log->taken.count;
+    memcpy(log->taken.time_us + at, run->time_us, 8 * run->count);
+    memcpy(log->taken.value1 + at, run->value1, 8 * run->count);
+    memcpy(log->taken.value2 + at, run->value2, 8 * run->count);
+    log->taken.count += run->count;
+}
+
+static bool hand_out(QueueLog *log, const Run *run)
+{
+    size_t at = log->taken.count, n = log->taken.n_batches;
+    QueueBatch *last = n > 0 ? &log->taken.batches[n - 1] : NULL;
+    bool direct = run->stays && run->count >= DIRECT_SAMPLES;
+
+    if (!direct && last && last->time_us + last->count == log->taken.time_us + at &&
+        last->first_sequence + last->count == run->first_sequence && last->producer_length == run->producer_length &&
+        memcmp(last->producer, run->producer, run->producer_length) == 0) {
+        copy_run(log, run);
+        last->count += run->count;
+        return true;
     }
-    memcpy(log->taken.time_us + at, columns + 8 * (size_t)from, 8 * (size_t)count);
-    memcpy(log->taken.value1 + at, columns + 8 * ((size_t)header->count + from), 8 * (size_t)count);
-    memcpy(log->taken.value2 + at, columns + 8 * (2 * (size_t)header->count + from), 8 * (size_t)count);
-    log->taken.count += count;
+    if (n == QUEUE_TAKE_BATCHES) {
+        return false;
+    }
+    memcpy(log->taken.producers[n], run->producer, run->producer_length);
+    log->taken.batches[n] = (QueueBatch){
+        .producer = log->taken.producers[n],
+        .producer_length = run->producer_length,
+        .first_sequence = run->first_sequence,
+        .count = run->count,
+        .time_us = direct ? (const int64_t *)run->time_us : log->taken.time_us + at,
+        .value1 = direct ? (const double *)run->value1 : log->taken.value1 + at,
+        .value2 = direct ? (const double *)run->value2 : log->taken.value2 + at,
+    };
+    if (!direct) {
+        copy_run(log, run);
+    }
+    log->taken.n_batches++;
     return true;
 }
 
 /* Hands out a run of positions in one record. */
-static bool hand_out_run(QueueLog *log, Taking *taking, const Place *place, const RecordHeader *header,
-                         const uint8_t *payload, uint64_t position, uint64_t count)
+static bool hand_out_run(QueueLog *log, Taking *taking, const Place *place, uint64_t position, const Run *run)
 {
     Span *last = taking->spans.count > 0 ? &taking->spans.spans[taking->spans.count - 1] : NULL;
 
@@ -231,16 +265,16 @@ static bool hand_out_run(QueueLog *log, Taking *taking, const Place *place, cons
         }
         last = &taking->spans.spans[taking->spans.count - 1];
     }
-    if (!hand_out(log, header, payload, (uint32_t)(position - header->position), (uint32_t)count)) {
+    if (!hand_out(log, run)) {
         if (last->count == 0) {
             taking->spans.count--;
         }
         return false;
     }
-    last->count += count;
-    taking->spans.samples += count;
-    taking->handed += count;
-    taking->room -= count;
+    last->count += run->count;
+    taking->spans.samples += run->count;
+    taking->handed += run->count;
+    taking->room -= run->count;
     return true;
 }
 
@@ -251,7 +285,8 @@ static void walk(QueueLog *log, Taking *taking, Place *place, uint64_t *position
     while (*position < end && taking->room > 0 && !taking->stopped) {
         RecordHeader header;
         const uint8_t *payload;
-        if (!next_record(log, place, &header, &payload) || header.position >= end) {
+        bool own;
+        if (!next_record(log, place, &header, &payload, &own) || header.position >= end) {
             lose(log, taking, *position, end);
             *position = end;
             return;
@@ -276,7 +311,8 @@ static void walk(QueueLog *log, Taking *taking, Place *place, uint64_t *position
             until = range->first < until ? range->first : until;
         }
         uint64_t count = until - *position < taking->room ? until - *position : taking->room;
-        if (!hand_out_run(log, taking, place, &header, payload, *position, count)) {
+        Run run = run_of(&header, payload, own, (uint32_t)(*position - header.position), (uint32_t)count);
+        if (!hand_out_run(log, taking, place, *position, &run)) {
             taking->stopped = true;
             return;
         }
@@ -341,11 +377,12 @@ int queue_log_take(QueueLog *log, uint64_t maximum, uint64_t ends, QueueTaken *r
     log->taken.count = log->taken.n_batches = 0;
     take_returned(log, &taking);
     take_fresh(log, &taking);
+    uint64_t count = taking.spans.samples;
     if (taking.spans.count > 0) {
         (void)lease_add(&log->leases, ends, &taking.spans, &lease); /* there is room for one */
     }
     span_list_clear(&taking.spans);
-    *ret = (QueueTaken){lease, log->taken.count, log->taken.batches, log->taken.n_batches};
+    *ret = (QueueTaken){lease, count, log->taken.batches, log->taken.n_batches};
     return 0;
 }
 

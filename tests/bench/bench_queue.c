@@ -1,7 +1,8 @@
 /* bench_queue.c - the queue as its users have it: an agent with the queue's
  * bundle, a producer and a taker in processes of their own, over HTTP.
  *
- *   bench_queue AGENT QUEUE.zip [--seconds S] [--directory DIR] [--only TEXT]
+ *   bench_queue AGENT QUEUE.zip [--seconds S] [--directory DIR] [--only put|both|latency]
+ *               [--batch SIZE]
  *
  * A producer adds batches to its outbox and has so many of them outstanding (not
  * accepted yet) at most; the taker takes, and acknowledges. Everything that is
@@ -24,7 +25,7 @@
 
 #define CAPACITY 4000000u
 #define TAKE_SAMPLES 16384u
-#define TAKE_LANES 3u
+#define TAKE_LANES 4u
 
 /* What parent and children tell each other. */
 typedef struct Shared {
@@ -32,12 +33,14 @@ typedef struct Shared {
     volatile uint64_t put, acknowledged;
     volatile bool all_put;
     volatile double put_ended, acknowledged_ended;
+    volatile double p50, p99; /* microseconds */
 } Shared;
 
 typedef struct Bench {
     BenchAgent agent;
     double seconds;
     const char *only;
+    size_t batch; /* only this size; 0: all */
     char folder[4096];
     Shared *shared;
 } Bench;
@@ -269,9 +272,9 @@ static void report(const char *what, size_t batch, uint64_t window, uint64_t sam
     fflush(stdout);
 }
 
-static bool wanted(const Bench *bench, const char *what)
+static bool wanted(const Bench *bench, const char *what, size_t batch)
 {
-    return !bench->only || strstr(what, bench->only);
+    return (!bench->only || strstr(what, bench->only)) && (bench->batch == 0 || bench->batch == batch);
 }
 
 /* Puts alone, as much as fits; then it is emptied. */
@@ -279,7 +282,7 @@ static void measure_put(Bench *bench, size_t batch, uint64_t window, double aim)
 {
     double time = 0, agent = 0, clients = 0;
     uint64_t put = 0;
-    if (!wanted(bench, "put")) {
+    if (!wanted(bench, "put", batch)) {
         return;
     }
     while (time < bench->seconds) {
@@ -306,7 +309,7 @@ static void measure_put(Bench *bench, size_t batch, uint64_t window, double aim)
 
 static void measure_both(Bench *bench, size_t batch, uint64_t window, double aim)
 {
-    if (!wanted(bench, "both")) {
+    if (!wanted(bench, "both", batch)) {
         return;
     }
     memset(bench->shared, 0, sizeof(*bench->shared));
@@ -331,45 +334,46 @@ static void measure_both(Bench *bench, size_t batch, uint64_t window, double aim
            bench_agent_cpu(&bench->agent) - used, children_cpu() - used_clients, aim);
 }
 
-/* One sample outstanding of each producer. */
+static void run_latency(Bench *bench, unsigned n_producers)
+{
+    Producer *producers = calloc(n_producers, sizeof(*producers));
+    BenchTimes times = {0};
+    BenchHost host;
+    InaClient *queue = connect_to_queue(bench, &host);
+    double begun = bench_now(), end = begun + bench->seconds;
+    for (unsigned i = 0; i < n_producers; i++) {
+        producer_make(&producers[i], queue, 1, 1, i, bench->seconds, CAPACITY);
+        producers[i].times = &times;
+        produce(&producers[i]);
+    }
+    while (bench_now() < end) {
+        sd_event_run(host.event, 100000);
+    }
+    bench->shared->p50 = bench_percentile(&times, 50);
+    bench->shared->p99 = bench_percentile(&times, 99);
+    bench->shared->put = times.count;
+}
+
+/* One sample outstanding of each producer; the disk drifts, so its own time is measured before and after. */
 static void measure_latency(Bench *bench, unsigned n_producers)
 {
-    if (!wanted(bench, "latency")) {
+    char name[80];
+    if (!wanted(bench, "latency", 1)) {
         return;
     }
-    double floor = 0;
-    for (int round = 0; round < 2; round++) {
-        floor += bench_floor_sync(bench->folder, 40, bench->seconds / 4) / 2;
-        if (round > 0) {
-            break;
-        }
-        pid_t pid = begin_child();
-        if (pid == 0) {
-            Producer *producers = calloc(n_producers, sizeof(*producers));
-            BenchTimes times = {0};
-            BenchHost host;
-            char name[80];
-            InaClient *queue = connect_to_queue(bench, &host);
-            double begun = bench_now(), end = begun + bench->seconds;
-            for (unsigned i = 0; i < n_producers; i++) {
-                producer_make(&producers[i], queue, 1, 1, i, bench->seconds, CAPACITY);
-                producers[i].times = &times;
-                produce(&producers[i]);
-            }
-            while (bench_now() < end) {
-                sd_event_run(host.event, 100000);
-            }
-            double rate = (double)times.count / (end - begun);
-            snprintf(name, sizeof(name), "put, %u producer%s with one sample outstanding, p50", n_producers,
-                     n_producers > 1 ? "s" : "");
-            bench_line(name, bench_percentile(&times, 50), "us", bench_percentile(&times, 50) / floor,
-                       "fdatasync before");
-            bench_line("    p99", bench_percentile(&times, 99), "us", 0, NULL);
-            bench_line("    puts", rate, "1/s", 0, NULL);
-            _exit(0);
-        }
-        end_child(pid);
+    double floor = bench_floor_sync(bench->folder, 40, bench->seconds / 4);
+    pid_t pid = begin_child();
+    if (pid == 0) {
+        run_latency(bench, n_producers);
+        _exit(0);
     }
+    end_child(pid);
+    floor = (floor + bench_floor_sync(bench->folder, 40, bench->seconds / 4)) / 2;
+    snprintf(name, sizeof(name), "put, %u producer%s with one sample outstanding, p50", n_producers,
+             n_producers > 1 ? "s" : "");
+    bench_line(name, bench->shared->p50, "us", bench->shared->p50 / floor, "fdatasync");
+    bench_line("    p99", bench->shared->p99, "us", bench->shared->p99 / floor, "fdatasync");
+    bench_line("    puts", (double)bench->shared->put / bench->seconds, "1/s", 0, NULL);
     bench_line("    fdatasync of 40 bytes, preallocated (floor), p50", floor, "us", 0, NULL);
 }
 
@@ -379,6 +383,7 @@ int main(int argc, char **argv)
         {"seconds", required_argument, NULL, 's'},
         {"directory", required_argument, NULL, 'd'},
         {"only", required_argument, NULL, 'o'},
+        {"batch", required_argument, NULL, 'b'},
         {0},
     };
     static const struct {
@@ -396,6 +401,8 @@ int main(int argc, char **argv)
             parent = optarg;
         } else if (c == 'o') {
             bench.only = optarg;
+        } else if (c == 'b') {
+            bench.batch = (size_t)strtoul(optarg, NULL, 10);
         } else {
             return 2;
         }
