@@ -134,12 +134,12 @@ static int by_contract(const void *left, const void *right)
 static int print_table(const json_t *services)
 {
     size_t count = json_array_size(services);
-    AUTO_FREE const json_t **sorted = calloc(count + 1, sizeof *sorted);
+    AUTO_FREE const json_t **sorted = calloc(count + 1, sizeof(void *));
     if (!sorted)
         return cli_fail("out of memory");
     for (size_t i = 0; i < count; i++)
         sorted[i] = json_array_get(services, i);
-    qsort(sorted, count, sizeof *sorted, by_contract);
+    qsort(sorted, count, sizeof(void *), by_contract);
     printf("%-28s %-24s %-28s PROPERTIES\n", "SERVICE", "AGENT", "AT");
     for (size_t i = 0; i < count; i++) {
         const char *url = json_string_value(json_object_get(sorted[i], "url"));

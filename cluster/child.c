@@ -149,21 +149,19 @@ static int read_report(int fd)
 
 static int spawn(const ChildOptions *options, Child *child, int output, InaError *error)
 {
-    AUTO_CLOSE int report_read = -1, report_write = -1;
     int report[2];
     if (pipe2(report, O_CLOEXEC) < 0)
         return ina_error_errno(error, errno, "pipe");
-    report_read = report[0];
-    report_write = report[1];
     pid_t parent = getpid();
     child->pid = fork();
-    if (child->pid < 0)
-        return ina_error_errno(error, errno, "fork");
+    int code = errno;
     if (child->pid == 0)
-        run(options, output, report_write, parent);
-    close(report_write);
-    report_write = -1;
-    int r = read_report(report_read);
+        run(options, output, report[1], parent);
+    close(report[1]);
+    int r = child->pid > 0 ? read_report(report[0]) : 0;
+    close(report[0]);
+    if (child->pid < 0)
+        return ina_error_errno(error, code, "fork");
     if (r == 0)
         return 0;
     waitpid(child->pid, NULL, 0);

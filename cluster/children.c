@@ -32,8 +32,13 @@ static bool is_known(const Children *children, pid_t pid)
 /* The next of our children in the kernel's list, from `file`; 0: no more. */
 static pid_t next_child(FILE *file)
 {
-    int pid;
-    return fscanf(file, "%d", &pid) == 1 ? pid : 0;
+    char text[16];
+    size_t length = 0;
+    int c;
+    while ((c = getc(file)) != EOF && c != ' ' && length + 1 < sizeof text)
+        text[length++] = (char)c;
+    text[length] = '\0';
+    return (pid_t)strtol(text, NULL, 10);
 }
 
 static FILE *open_children(void)
@@ -134,9 +139,8 @@ static pid_t parent_of(pid_t pid)
     AUTO_FILE FILE *file = fopen(path, "re");
     if (!file || !fgets(text, sizeof text, file))
         return 0;
-    const char *end = strrchr(text, ')'); /* the name before may hold anything */
-    int parent;
-    return end && sscanf(end, ") %*c %d", &parent) == 1 ? parent : 0;
+    const char *end = strrchr(text, ')'); /* the name before may hold anything; behind it: " S PARENT" */
+    return end && strlen(end) > 4 ? (pid_t)strtol(end + 4, NULL, 10) : 0;
 }
 
 static bool is_ancestor(pid_t pid)

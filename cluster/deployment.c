@@ -40,7 +40,7 @@ static int load_state(Deployment *deployment, InaError *error)
     }
     if (r < 0)
         return r;
-    if ((r = json_parse(text, size, STATE_SIZE_MAX, &deployment->state, error)) < 0)
+    if (json_parse(text, size, STATE_SIZE_MAX, &deployment->state, error) < 0)
         return ina_error_wrap(error, "%s", deployment->state_path);
     if (!json_is_object(deployment->state))
         return ina_error_set(error, EINVAL, "%s: must be an object; remove the file", deployment->state_path);

@@ -82,7 +82,7 @@ typedef struct Pod {
     Spec spec;
 } Pod;
 
-#define FIELD(owner, member, key, kind) .name = key, .type = kind, .offset = offsetof(owner, member)
+#define FIELD(owner, member, key, kind) .name = (key), .type = (kind), .offset = offsetof(owner, member)
 #define STRING(owner, member, key)                                                                                     \
     {                                                                                                                  \
         FIELD(owner, member, key, JSON_TYPE_STRING)                                                                    \
@@ -105,15 +105,15 @@ typedef struct Pod {
     }
 #define STRUCT(owner, member, key, table)                                                                              \
     {                                                                                                                  \
-        FIELD(owner, member, key, JSON_TYPE_STRUCT), .fields = table                                                   \
+        FIELD(owner, member, key, JSON_TYPE_STRUCT), .fields = (table)                                                 \
     }
 #define INTEGER(owner, member, key, low, high)                                                                         \
     {                                                                                                                  \
-        FIELD(owner, member, key, JSON_TYPE_INTEGER), .minimum = low, .maximum = high                                  \
+        FIELD(owner, member, key, JSON_TYPE_INTEGER), .minimum = (low), .maximum = (high)                              \
     }
 #define LIST(owner, member, key, table, item)                                                                          \
     {                                                                                                                  \
-        FIELD(owner, member, key, JSON_TYPE_LIST), .fields = table, .size = sizeof(item)                               \
+        FIELD(owner, member, key, JSON_TYPE_LIST), .fields = (table), .size = sizeof(item)                             \
     }
 #define END                                                                                                            \
     {                                                                                                                  \
@@ -588,7 +588,7 @@ int manifest_parse(const char *text, size_t size, const char *file, PodSpec **re
     AUTO_JSON json_t *json = NULL;
     Pod pod = {0};
     int r = json_parse(text, size, MANIFEST_SIZE_MAX, &json, error);
-    if (r < 0 || (r = json_decode(json, pod_fields, &pod, error)) < 0)
+    if (r < 0 || json_decode(json, pod_fields, &pod, error) < 0)
         return ina_error_wrap(error, "%s", file);
     PodSpec *spec = calloc(1, sizeof *spec);
     r = spec ? convert_pod(json, &pod, spec, error) : ina_error_set(error, ENOMEM, "out of memory");

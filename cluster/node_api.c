@@ -214,8 +214,8 @@ static json_t *list_json(Node *node)
 {
     json_t *items = json_array();
     NodePod *sorted[INSTANCE_PODS_MAX];
-    memcpy(sorted, node->pods, node->n_pods * sizeof *sorted);
-    qsort(sorted, node->n_pods, sizeof *sorted, by_name);
+    memcpy(sorted, node->pods, node->n_pods * sizeof(void *));
+    qsort(sorted, node->n_pods, sizeof(void *), by_name);
     for (size_t i = 0; i < node->n_pods; i++)
         json_array_append_new(items, pod_json(sorted[i]->pod, sorted[i]->problem));
     for (size_t i = 0; i < node->n_problems; i++)

@@ -159,7 +159,7 @@ Pod *pod_free(Pod *pod)
     if (!pod)
         return NULL;
     sd_event_source_disable_unref(pod->gone_source);
-    for (size_t i = 0; i < pod->n_containers; i++)
+    for (size_t i = 0; pod->containers && i < pod->n_containers; i++)
         container_free(pod->containers[i]);
     free(pod->containers);
     remove_scratch(pod);

@@ -42,27 +42,42 @@ static int parse_address(const char *text, unsigned port, Address *ret, InaError
 
 /* --- who listens: /proc/net/tcp names an inode, /proc/PID/fd links to it -------------- */
 
-/* The inode of a listening socket that keeps us from `port` of an IPv4 address. */
-static bool find_inode(const char *file, size_t address_digits, const char *address, unsigned port,
-                       unsigned long *ret_inode, unsigned *ret_uid)
+typedef struct Listener {
+    unsigned long inode, uid;
+} Listener;
+
+/* "  sl  local:port remote:port st tx:rx tr:when retrnsmt uid timeout inode ..." */
+#define COLUMNS_MAX 10
+
+/* Whether the line is of a socket that keeps us from `port` of `digits` (an
+ * IPv4 address as it is printed there; NULL: any). */
+static bool parse_line(char *line, size_t address_digits, const char *digits, unsigned port, Listener *ret)
+{
+    char *columns[COLUMNS_MAX], *position = NULL;
+    size_t count = 0;
+    for (char *word = strtok_r(line, " \t\n", &position); word && count < COLUMNS_MAX;
+         word = strtok_r(NULL, " \t\n", &position))
+        columns[count++] = word;
+    char *colon = count == COLUMNS_MAX ? strchr(columns[1], ':') : NULL;
+    if (!colon || strtoul(columns[3], NULL, 16) != LISTENING || strtoul(colon + 1, NULL, 16) != port)
+        return false;
+    *colon = '\0';
+    size_t length = strlen(columns[1]);
+    bool wildcard = strspn(columns[1], "0") == address_digits;
+    const char *end = columns[1] + (length >= 8 ? length - 8 : 0); /* of a mapped one, the IPv4 part */
+    if (!wildcard && digits && strcmp(end, digits) != 0)
+        return false;
+    *ret = (Listener){.uid = strtoul(columns[7], NULL, 10), .inode = strtoul(columns[9], NULL, 10)};
+    return true;
+}
+
+static bool find_listener(const char *path, size_t address_digits, const char *digits, unsigned port, Listener *ret)
 {
     char line[512];
-    AUTO_FILE FILE *stream = fopen(file, "re");
-    while (stream && fgets(line, sizeof line, stream)) {
-        char local[64];
-        unsigned local_port, state, uid;
-        unsigned long inode;
-        if (sscanf(line, " %*d: %63[0-9A-F]:%X %*[0-9A-F]:%*X %X %*X:%*X %*X:%*X %*X %u %*u %lu", local, &local_port,
-                   &state, &uid, &inode) != 5)
-            continue;
-        bool wildcard = strspn(local, "0") == address_digits;
-        const char *end = local + (strlen(local) >= 8 ? strlen(local) - 8 : 0); /* of a mapped one, the IPv4 part */
-        if (state == LISTENING && local_port == port && (wildcard || !address || strcmp(end, address) == 0)) {
-            *ret_inode = inode;
-            *ret_uid = uid;
+    AUTO_FILE FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof line, file))
+        if (parse_line(line, address_digits, digits, port, ret))
             return true;
-        }
-    }
     return false;
 }
 
@@ -97,26 +112,25 @@ static void read_name(const char *pid, char *ret, size_t size)
 static void describe_owner(const Address *address, unsigned port, char *ret, size_t size)
 {
     char digits[9];
-    unsigned long inode;
-    unsigned uid;
+    Listener listener;
     bool v4 = address->any.sa_family == AF_INET;
     snprintf(digits, sizeof digits, "%08X", address->v4.sin_addr.s_addr);
-    if (!(v4 && find_inode("/proc/net/tcp", 8, digits, port, &inode, &uid)) &&
-        !find_inode("/proc/net/tcp6", 32, v4 ? digits : NULL, port, &inode, &uid)) {
+    if (!(v4 && find_listener("/proc/net/tcp", 8, digits, port, &listener)) &&
+        !find_listener("/proc/net/tcp6", 32, v4 ? digits : NULL, port, &listener)) {
         snprintf(ret, size, "a process that cannot be seen from here");
         return;
     }
     AUTO_FOLDER DIR *folder = opendir("/proc");
     struct dirent *item;
     while (folder && (item = readdir(folder))) {
-        if (!isdigit((unsigned char)item->d_name[0]) || !has_socket(item->d_name, inode))
+        if (!isdigit((unsigned char)item->d_name[0]) || !has_socket(item->d_name, listener.inode))
             continue;
         char name[64];
         read_name(item->d_name, name, sizeof name);
         snprintf(ret, size, "%s (pid %.16s)", name, item->d_name);
         return;
     }
-    snprintf(ret, size, "a process of user %u", uid);
+    snprintf(ret, size, "a process of user %lu", listener.uid);
 }
 
 /* --- trying ----------------------------------------------------------------------------- */
@@ -171,7 +185,7 @@ int port_free(const char *address, unsigned preferred, unsigned *ret, InaError *
     if (r < 0)
         return r;
     AUTO_CLOSE int fd = bind_socket(&parsed);
-    if (fd == -EADDRINUSE && (r = parse_address(address, 0, &parsed, error)) == 0)
+    if (fd == -EADDRINUSE && parse_address(address, 0, &parsed, error) == 0)
         fd = bind_socket(&parsed);
     if (fd < 0)
         return ina_error_errno(error, fd, "no port of %s is free", address);

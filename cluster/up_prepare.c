@@ -161,8 +161,8 @@ static int check_socket_path(const Instance *instance, InaError *error)
     if (strlen(path) < sizeof address.sun_path)
         return 0;
     return ina_error_set(error, ENAMETOOLONG,
-                         "%s: the path of a unix socket may have %zu bytes, this has %zu; choose a shorter --data", path,
-                         sizeof address.sun_path - 1, strlen(path));
+                         "%s: the path of a unix socket may have %zu bytes, this has %zu; choose a shorter --data",
+                         path, sizeof address.sun_path - 1, strlen(path));
 }
 
 int up_prepare(const UpOptions *options, char **ret_session, InaError *error)
