@@ -1,7 +1,7 @@
 /* bench_remote.c - what a call to another process costs, and what the machine's
  * loopback does at best. Not a test: run it on a quiet machine (./bench does).
  *
- *   bench_remote [large]    large: long messages only */
+ *   bench_remote [large|small]    long messages, short messages only */
 #include "framework/internal.h"
 #include "remote/connect_client.h"
 #include "sampler.service.h"
@@ -160,6 +160,7 @@ int main(int argc, char *argv[])
     mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
     mallopt(M_TRIM_THRESHOLD, 16 * 1024 * 1024);
     bool large_only = argc > 1 && strcmp(argv[1], "large") == 0;
+    bool small_only = argc > 1 && strcmp(argv[1], "small") == 0;
     Bench bench = {.request = SAMPLER__V1__EVERYTHING__INIT, .times = calloc(CALLS, sizeof(double))};
     Provider provider;
     Framework *framework;
@@ -187,7 +188,8 @@ int main(int argc, char *argv[])
     static const unsigned callers[] = {1, 4, 16};
     for (size_t i = 0; !large_only && i < sizeof(callers) / sizeof(*callers); i++)
         measure_calls(&bench, callers[i], floor_us);
-    measure_large(&bench);
+    if (!small_only)
+        measure_large(&bench);
     client_free(bench.service);
     connect_proxy_free(proxy);
     connect_client_free(client);
