@@ -428,7 +428,7 @@ static bool parse_literal(HttpTarget *target)
         end = port = colon ? colon : end;
     }
     const char *last = target->authority + target->authority_size;
-    target->port = 80;
+    target->port = target->secure ? 443 : 80;
     if (port < last && (*port != ':' || !parse_port(port + 1, (size_t)(last - port - 1), &target->port)))
         return false;
     if ((size_t)(end - host) >= sizeof(text))
@@ -437,7 +437,8 @@ static bool parse_literal(HttpTarget *target)
     if (inet_pton(six ? AF_INET6 : AF_INET, text, &address) != 1)
         return false;
     memcpy(target->host, text, sizeof(text));
-    snprintf(target->key, sizeof(target->key), six ? "[%s]:%u" : "%s:%u", text, target->port);
+    snprintf(target->key, sizeof(target->key), six ? "%s[%s]:%u" : "%s%s:%u", target->secure ? "https://" : "", text,
+             target->port);
     return true;
 }
 
@@ -470,7 +471,7 @@ static int parse_target(const InaHttpFetchOptions *options, HttpTarget *ret, Ina
         if (strlen(options->unix_socket) >= 108)
             return ina_error_set(error, ENAMETOOLONG, "%s is too long for a socket's path", options->unix_socket);
         snprintf(ret->key, sizeof(ret->key), "unix:%s", options->unix_socket);
-        ret->literal = true;
+        ret->literal = !ret->secure;
     } else {
         ret->literal = parse_literal(ret);
     }
@@ -599,7 +600,7 @@ InaHttpFetch *http_client_fetch(HttpClient *client, const InaHttpFetchOptions *o
 
     if (check_options(client, options, error) < 0 || parse_target(options, &target, error) < 0)
         return NULL;
-    bool wire = target.literal && !target.secure;
+    bool wire = target.literal;
     if (!wire && !client->curl && http_curl_new(client, &client->curl, error) < 0)
         return NULL;
     InaHttpFetch *fetch = fetch_new(options, &target, wire);

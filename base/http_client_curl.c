@@ -1,18 +1,37 @@
-/* http_client_curl.c - what needs TLS or a resolver goes through libcurl.
+/* http_client_curl.c - what needs a resolver goes through libcurl.
  *
  * curl tells us which sockets and which time it waits for; we call it when
  * they come. While curl runs (`busy`) nothing may be added to it or removed
  * from it: what callbacks ask for then is kept, and done when it returns. */
 #include "http_client_internal.h"
+#include "http_curl_load.h"
 #include "soon.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define curl_easy_cleanup http_curl.curl_easy_cleanup
+#define curl_easy_getinfo http_curl.curl_easy_getinfo
+#define curl_easy_init http_curl.curl_easy_init
+#define curl_easy_setopt http_curl.curl_easy_setopt
+#define curl_easy_strerror http_curl.curl_easy_strerror
+#define curl_global_cleanup http_curl.curl_global_cleanup
+#define curl_global_init http_curl.curl_global_init
+#define curl_multi_add_handle http_curl.curl_multi_add_handle
+#define curl_multi_assign http_curl.curl_multi_assign
+#define curl_multi_cleanup http_curl.curl_multi_cleanup
+#define curl_multi_info_read http_curl.curl_multi_info_read
+#define curl_multi_init http_curl.curl_multi_init
+#define curl_multi_remove_handle http_curl.curl_multi_remove_handle
+#define curl_multi_setopt http_curl.curl_multi_setopt
+#define curl_multi_socket_action http_curl.curl_multi_socket_action
+#define curl_multi_timeout http_curl.curl_multi_timeout
+#define curl_slist_append http_curl.curl_slist_append
+#define curl_slist_free_all http_curl.curl_slist_free_all
 
 #define IDLE_HANDLES_MAX 8u
 #define RECEIVE_BUFFER (64L * 1024)
@@ -240,6 +259,9 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *userdata
 
 int http_curl_new(HttpClient *client, HttpCurl **ret, InaError *error)
 {
+    int r = http_curl_load(error);
+    if (r < 0)
+        return r;
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return ina_error_set(error, ENOMEM, "libcurl does not start");
     HttpCurl *curl = calloc(1, sizeof(*curl));
@@ -262,7 +284,7 @@ int http_curl_new(HttpClient *client, HttpCurl **ret, InaError *error)
     curl_multi_setopt(curl->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     curl_multi_setopt(curl->multi, CURLMOPT_MAX_HOST_CONNECTIONS, connections);
     curl_multi_setopt(curl->multi, CURLMOPT_MAXCONNECTS, connections);
-    int r = sd_event_add_time(client->event, &curl->timer, CLOCK_MONOTONIC, 0, 500, on_timer, curl);
+    r = sd_event_add_time(client->event, &curl->timer, CLOCK_MONOTONIC, 0, 500, on_timer, curl);
     if (r >= 0)
         r = sd_event_source_set_enabled(curl->timer, SD_EVENT_OFF);
     if (r < 0) {

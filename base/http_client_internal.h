@@ -1,18 +1,21 @@
 /* http_client_internal.h - what the files of the HTTP client share.
  *
  *   http_client.c        fetches: options, limits, deadlines, answers
- *   http_client_wire.c   plain HTTP to an address or a unix socket, by itself
- *   http_client_curl.c   everything else (https, host names), by libcurl
+ *   http_client_wire.c   HTTP to an address or a unix socket, by itself
+ *   http_client_tls.c    its TLS
+ *   http_client_curl.c   host names, by libcurl
  *   http_parse.c         reads answers for http_client_wire.c
  *
- * Components call each other over plain HTTP on addresses they know; for that
+ * Components call each other and etcd at addresses they know; for that
  * libcurl's share of a round trip was larger than all the rest together
- * (tests/bench/bench_http.c), and it repeats a POST by itself when a
- * kept-alive connection breaks, which may execute a call twice. So that path
- * is our own, and a process that fetches nothing else never starts libcurl. */
+ * (tests/bench/bench_http.c), it repeats a POST by itself when a kept-alive
+ * connection breaks, which may execute a call twice, and with the thirty
+ * libraries that come with it it takes a third of an agent's memory. So that
+ * path is our own, and libcurl is loaded when first needed: hardly ever. */
 #pragma once
 
 #include "http_client.h"
+#include "http_client_tls.h"
 #include "http_parse.h"
 #include "map.h"
 

@@ -24,7 +24,8 @@ typedef struct HttpWireHost {
     socklen_t address_size;
     unsigned n_connections;
     unsigned pins; /* functions that go on using it */
-    bool serving;
+    bool serving, secure;
+    char name[48];            /* that a certificate must be for */
     HttpWireConnection *idle; /* used last, first */
     InaHttpFetch *waiting, *waiting_last;
     char key[];
@@ -35,9 +36,11 @@ struct HttpWireConnection {
     int fd;
     sd_event_source *source;
     uint32_t events;
-    InaHttpFetch *fetch;         /* NULL: idle */
-    bool connecting, used, mute; /* mute: what was sent last failed */
-    uint64_t since;              /* idle since, ns */
+    HttpTlsSession *tls;      /* https: once connected */
+    InaHttpFetch *fetch;      /* NULL: idle */
+    bool connecting, shaking; /* not yet ready for the request: TCP, TLS */
+    bool used, mute;          /* mute: what was sent last failed */
+    uint64_t since;           /* idle since, ns */
     HttpParser parser;
     HttpWireConnection *previous_idle, *next_idle;
     HttpWireConnection *previous, *next; /* all; or the closed ones, to be freed */
@@ -45,6 +48,7 @@ struct HttpWireConnection {
 
 struct HttpWire {
     HttpClient *client;
+    HttpTls *tls; /* when first needed */
     Map *hosts;
     unsigned n_connections;
     HttpWireConnection *connections, *closed;
@@ -55,6 +59,7 @@ struct HttpWire {
 
 static void host_serve(HttpWireHost *host);
 static void connection_send(HttpWireConnection *connection);
+static void connection_shake(HttpWireConnection *connection);
 static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata);
 static int on_aging(sd_event_source *source, uint64_t at, void *userdata);
 
@@ -115,6 +120,7 @@ static void connection_close(HttpWireConnection *connection)
     connection->fetch = NULL;
     connection->host = NULL;
     connection->source = sd_event_source_disable_unref(connection->source);
+    connection->tls = http_tls_session_free(connection->tls);
     close(connection->fd);
     connection->fd = -1;
     http_parser_clear(&connection->parser);
@@ -150,6 +156,7 @@ HttpWire *http_wire_free(HttpWire *wire)
     http_wire_sweep(wire);
     sd_event_source_disable_unref(wire->aging);
     map_free(wire->hosts);
+    http_tls_free(wire->tls);
     free(wire);
     return NULL;
 }
@@ -190,6 +197,8 @@ static HttpWireHost *host_new(HttpWire *wire, const HttpTarget *target)
     if (!host)
         return NULL;
     host->wire = wire;
+    host->secure = target->secure;
+    memcpy(host->name, target->host, sizeof(host->name));
     memcpy(host->key, target->key, size);
     if (target->unix_socket) {
         struct sockaddr_un *local = (struct sockaddr_un *)&host->address;
@@ -240,6 +249,7 @@ static int connection_new(HttpWireHost *host, HttpWireConnection **ret)
         setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     int r = connect(connection->fd, (struct sockaddr *)&host->address, host->address_size) < 0 ? -errno : 0;
     connection->connecting = r == -EINPROGRESS;
+    connection->shaking = host->secure;
     connection->events = EPOLLET | (connection->connecting ? EPOLLOUT : EPOLLIN);
     if (r == 0 || connection->connecting)
         r = sd_event_add_io(wire->client->event, &connection->source, connection->fd, connection->events, on_io,
@@ -260,14 +270,23 @@ static int connection_new(HttpWireHost *host, HttpWireConnection **ret)
     return 0;
 }
 
-/* One that the server has not closed meanwhile, nor said something on unasked. */
+/* Whether the server has neither closed it nor said something on it unasked
+ * (which TLS does by itself: tickets). */
+static bool is_silent(HttpWireConnection *connection)
+{
+    char byte;
+    ssize_t n = connection->tls ? http_tls_receive(connection->tls, &byte, 1)
+                                : recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    return n < 0 && errno == EAGAIN;
+}
+
 static HttpWireConnection *take_idle(HttpWireHost *host)
 {
     HttpWireConnection *connection;
-    char byte;
 
     while ((connection = host->idle)) {
-        if (recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN) {
+        if (is_silent(connection)) {
             idle_remove(connection);
             return connection;
         }
@@ -282,7 +301,9 @@ static void connection_assign(HttpWireConnection *connection, InaHttpFetch *fetc
     fetch->connection = connection;
     fetch->sent = 0;
     http_parser_start(&connection->parser, strcmp(fetch->method, "HEAD") == 0);
-    if (!connection->connecting)
+    if (!connection->connecting && connection->shaking)
+        connection_shake(connection);
+    else if (!connection->connecting)
         connection_send(connection);
 }
 
@@ -359,8 +380,25 @@ static void fetch_place(HttpWireHost *host, InaHttpFetch *fetch)
     host->waiting_last = fetch;
 }
 
+/* Without an authority that is trusted nobody is. */
+static bool prepare_tls(HttpWire *wire, InaHttpFetch *fetch)
+{
+    InaError error = {0};
+
+    if (wire->tls)
+        return true;
+    if (!wire->client->options.ca_file)
+        ina_error_set(&error, EPROTONOSUPPORT, "no authority is trusted, so https is not possible");
+    else if (http_tls_new(&wire->client->options, &wire->tls, &error) == 0)
+        return true;
+    http_fetch_fail(fetch, error.code, "%s", error.message);
+    return false;
+}
+
 void http_wire_start(HttpWire *wire, InaHttpFetch *fetch, const HttpTarget *target)
 {
+    if (target->secure && !prepare_tls(wire, fetch))
+        return;
     HttpWireHost *host = map_get(wire->hosts, target->key);
 
     if (!host && !(host = host_new(wire, target))) {
@@ -435,12 +473,59 @@ static void connection_fail(HttpWireConnection *connection, int code, const char
     host_unpin(host);
 }
 
+/* The connection never came to be. */
+static void connection_refuse(HttpWireConnection *connection, int code, const char *problem)
+{
+    InaHttpFetch *fetch = connection->fetch;
+    char key[sizeof(((HttpTarget *)0)->key)];
+
+    strncpy(key, connection->host->key, sizeof(key) - 1);
+    key[sizeof(key) - 1] = '\0';
+    connection_close(connection);
+    http_fetch_fail(fetch, code, "connecting to %s: %s", key, problem);
+}
+
+/* Goes on with the handshake of TLS; then the request is sent. */
+static void connection_shake(HttpWireConnection *connection)
+{
+    HttpWireHost *host = connection->host;
+    uint32_t events = 0;
+    InaError error = {0};
+
+    if (!connection->tls)
+        connection->tls = http_tls_session_new(host->wire->tls, connection->fd, host->name);
+    if (!connection->tls) {
+        connection_refuse(connection, ENOMEM, strerror(ENOMEM));
+        return;
+    }
+    int r = http_tls_handshake(connection->tls, &events, &error);
+    if (r == 0) {
+        connection->shaking = false;
+        connection_send(connection);
+    } else if (r == -EAGAIN) {
+        wait_for(connection, events);
+    } else {
+        connection_refuse(connection, -r, error.message);
+    }
+}
+
+static ssize_t connection_write(HttpWireConnection *connection, const void *data, size_t size)
+{
+    return connection->tls ? http_tls_send(connection->tls, data, size)
+                           : send(connection->fd, data, size, MSG_NOSIGNAL);
+}
+
+static ssize_t connection_read(HttpWireConnection *connection, void *buffer, size_t size)
+{
+    return connection->tls ? http_tls_receive(connection->tls, buffer, size) : recv(connection->fd, buffer, size, 0);
+}
+
 static void connection_send(HttpWireConnection *connection)
 {
     InaHttpFetch *fetch = connection->fetch;
 
     while (fetch->sent < fetch->out_size) {
-        ssize_t n = send(connection->fd, fetch->out + fetch->sent, fetch->out_size - fetch->sent, MSG_NOSIGNAL);
+        ssize_t n = connection_write(connection, fetch->out + fetch->sent, fetch->out_size - fetch->sent);
         if (n >= 0) {
             fetch->sent += (size_t)n;
             continue;
@@ -564,11 +649,12 @@ static void connection_receive(HttpWireConnection *connection)
 {
     HttpWire *wire = connection->host->wire;
 
-    for (unsigned i = 0; i < ROUNDS_MAX; i++) {
+    /* The loop does not know what TLS has decrypted already. */
+    for (unsigned i = 0; i < ROUNDS_MAX || (connection->tls && http_tls_pending(connection->tls)); i++) {
         bool direct = is_direct(connection);
         Buffer *body = &connection->fetch->body;
         size_t room = direct ? (size_t)connection->parser.left : sizeof(wire->buffer);
-        ssize_t n = recv(connection->fd, direct ? body->data + body->size : wire->buffer, room, 0);
+        ssize_t n = connection_read(connection, direct ? body->data + body->size : wire->buffer, room);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
@@ -601,22 +687,21 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdat
 
     http_client_enter(client);
     if (!connection->fetch) { /* closed by the server, or speaking unasked */
-        connection_close(connection);
+        if (!connection->tls || !is_silent(connection))
+            connection_close(connection);
     } else if (connection->connecting) {
         int problem = 0;
         socklen_t size = sizeof(problem);
         getsockopt(fd, SOL_SOCKET, SO_ERROR, &problem, &size);
         connection->connecting = false;
-        if (problem) {
-            InaHttpFetch *fetch = connection->fetch;
-            char key[sizeof(((HttpTarget *)0)->key)];
-            strncpy(key, connection->host->key, sizeof(key) - 1);
-            key[sizeof(key) - 1] = '\0';
-            connection_close(connection);
-            http_fetch_fail(fetch, problem, "connecting to %s: %s", key, strerror(problem));
-        } else {
+        if (problem)
+            connection_refuse(connection, problem, strerror(problem));
+        else if (connection->shaking)
+            connection_shake(connection);
+        else
             connection_send(connection);
-        }
+    } else if (connection->shaking) {
+        connection_shake(connection);
     } else {
         if (events & EPOLLOUT)
             connection_send(connection);
