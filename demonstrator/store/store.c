@@ -174,7 +174,7 @@ static Group *take_group(Store *store)
         return NULL;
     Group *group = calloc(1, sizeof(*group));
     if (group) {
-        group->calls = calloc(n, sizeof(*group->calls));
+        group->calls = calloc(n, sizeof(PutCall *));
         group->puts = calloc(n, sizeof(*group->puts));
     }
     if (!group || !group->calls || !group->puts) {

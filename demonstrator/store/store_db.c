@@ -208,10 +208,14 @@ StoreDb *store_db_free(StoreDb *db)
         return NULL;
     store_merge_free(db->merge);
     store_producers_free(db->producers);
-    sqlite3_stmt *statements[] = {db->begin, db->commit, db->rollback, db->data_version,
-                                  db->count, db->oldest, db->expire,   db->count_expired};
-    for (size_t i = 0; i < sizeof(statements) / sizeof(*statements); i++)
-        sqlite3_finalize(statements[i]);
+    sqlite3_finalize(db->begin);
+    sqlite3_finalize(db->commit);
+    sqlite3_finalize(db->rollback);
+    sqlite3_finalize(db->data_version);
+    sqlite3_finalize(db->count);
+    sqlite3_finalize(db->oldest);
+    sqlite3_finalize(db->expire);
+    sqlite3_finalize(db->count_expired);
     store_file_free(db->file);
     free(db);
     return NULL;

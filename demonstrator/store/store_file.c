@@ -209,30 +209,33 @@ static int check_format(const StoreFile *file, bool *ret_new, InaError *error)
     return 0;
 }
 
-static int connect_file(const char *path, const char *vfs, int flags, StoreFile **ret, InaError *error)
+static StoreFile *new_file(const char *path)
 {
     StoreFile *file = calloc(1, sizeof(*file));
-    if (!file || !(file->path = strdup(path))) {
+    char *copy = strdup(path);
+    if (!file || !copy) {
         free(file);
-        return ina_error_set(error, ENOMEM, "out of memory");
+        free(copy);
+        return NULL;
     }
+    file->path = copy;
     file->lock = -1;
-    *ret = file;
-    if (flags & SQLITE_OPEN_CREATE) {
-        int result = lock_take(file, error);
-        if (result < 0)
-            return result;
+    return file;
+}
+
+static int connect_file(StoreFile *file, const char *vfs, int flags, InaError *error)
+{
+    bool writer = (flags & SQLITE_OPEN_CREATE) != 0;
+    int result = writer ? lock_take(file, error) : 0;
+    if (result == 0)
+        result = refuse_emptied(file->path, error);
+    if (result == 0 && writer) {
+        result = store_vfs_new(vfs, &file->vfs, error);
+        vfs = result == 0 ? store_vfs_name(file->vfs) : NULL;
     }
-    int result = refuse_emptied(path, error);
     if (result < 0)
         return result;
-    if (flags & SQLITE_OPEN_CREATE) {
-        result = store_vfs_new(vfs, &file->vfs, error);
-        if (result < 0)
-            return result;
-        vfs = store_vfs_name(file->vfs);
-    }
-    if (sqlite3_open_v2(path, &file->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs) != SQLITE_OK) {
+    if (sqlite3_open_v2(file->path, &file->db, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs) != SQLITE_OK) {
         if (!file->db)
             return ina_error_set(error, ENOMEM, "out of memory");
         return store_file_error(file, "opening it", error);
@@ -241,9 +244,8 @@ static int connect_file(const char *path, const char *vfs, int flags, StoreFile 
     sqlite3_db_config(file->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(file->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     return store_file_exec(file,
-                           flags & SQLITE_OPEN_CREATE
-                               ? "PRAGMA cache_size = -" TEXT_OF(STORE_CACHE_KIB) ";" COMMON
-                               : "PRAGMA cache_size = -" TEXT_OF(STORE_CACHE_BESIDE_KIB) ";" COMMON,
+                           writer ? "PRAGMA cache_size = -" TEXT_OF(STORE_CACHE_KIB) ";" COMMON
+                                  : "PRAGMA cache_size = -" TEXT_OF(STORE_CACHE_BESIDE_KIB) ";" COMMON,
                            "opening it", error);
 }
 
@@ -274,8 +276,10 @@ static int prepare_writer(StoreFile *file, InaError *error)
 
 int store_file_open(const char *path, const char *vfs, StoreFile **ret, InaError *error)
 {
-    StoreFile *file = NULL;
-    int result = connect_file(path, vfs, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &file, error);
+    StoreFile *file = new_file(path);
+    if (!file)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    int result = connect_file(file, vfs, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, error);
     if (result == 0)
         result = prepare_writer(file, error);
     if (result < 0) {
@@ -286,37 +290,44 @@ int store_file_open(const char *path, const char *vfs, StoreFile **ret, InaError
     return 0;
 }
 
-static int open_existing(const char *path, const char *vfs, int flags, StoreFile **ret, InaError *error)
+static int open_existing(StoreFile *file, const char *vfs, int flags, InaError *error)
 {
-    StoreFile *file = NULL;
     bool new = false;
-    int result = connect_file(path, vfs, flags, &file, error);
+    int result = connect_file(file, vfs, flags, error);
     if (result == 0)
         result = check_format(file, &new, error);
     if (result == 0 && new)
-        result = ina_error_set(error, ENODATA, "%s holds nothing yet", path);
-    if (result < 0) {
-        store_file_free(file);
-        return result;
-    }
-    *ret = file;
-    return 0;
+        result = ina_error_set(error, ENODATA, "%s holds nothing yet", file->path);
+    return result;
 }
 
 int store_file_open_read(const char *path, const char *vfs, StoreFile **ret, InaError *error)
 {
-    return open_existing(path, vfs, SQLITE_OPEN_READONLY, ret, error);
+    StoreFile *file = new_file(path);
+    if (!file)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    int result = open_existing(file, vfs, SQLITE_OPEN_READONLY, error);
+    if (result < 0)
+        store_file_free(file);
+    else
+        *ret = file;
+    return result;
 }
 
 int store_file_open_again(const char *path, const char *vfs, StoreFile **ret, InaError *error)
 {
-    int result = open_existing(path, vfs, SQLITE_OPEN_READWRITE, ret, error);
+    StoreFile *file = new_file(path);
+    if (!file)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    int result = open_existing(file, vfs, SQLITE_OPEN_READWRITE, error);
     if (result == 0) {
-        sqlite3_wal_autocheckpoint((*ret)->db, 0);
-        sqlite3_db_config((*ret)->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        result = store_file_exec(*ret, "PRAGMA synchronous = FULL; PRAGMA secure_delete = OFF", "opening it", error);
-        if (result < 0)
-            *ret = store_file_free(*ret);
+        sqlite3_wal_autocheckpoint(file->db, 0);
+        sqlite3_db_config(file->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        result = store_file_exec(file, "PRAGMA synchronous = FULL; PRAGMA secure_delete = OFF", "opening it", error);
     }
+    if (result < 0)
+        store_file_free(file);
+    else
+        *ret = file;
     return result;
 }

@@ -267,7 +267,7 @@ static int collect_pieces(StoreMerge *merge, StoreProducers *producers, StorePut
                 continue;
             if (!producer || strcmp(producer->name, batch->producer) != 0) {
                 int result = store_producers_get(producers, batch->producer, &producer, error);
-                if (result < 0)
+                if (result < 0 || !producer)
                     return result;
             }
             Piece *piece = merge->pieces + merge->n_pieces++;

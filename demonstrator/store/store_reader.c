@@ -154,11 +154,16 @@ static void write_token(const StoreRecord *record, char token[STORE_PAGE_TOKEN_M
 static int read_token(const char *token, StoreRecord *ret, InaError *error)
 {
     StoreRecord record = {0};
-    char again[STORE_PAGE_TOKEN_MAX];
-    bool valid =
-        sscanf(token, "1.%" SCNd64 ".%" SCNd64 ".%" SCNu64, &record.time_us, &record.producer, &record.sequence) == 3;
+    char again[STORE_PAGE_TOKEN_MAX], *end = NULL;
+    bool valid = strncmp(token, "1.", 2) == 0;
     if (valid)
-        write_token(&record, again);
+        record.time_us = strtoll(token + 2, &end, 10);
+    if (valid && *end == '.')
+        record.producer = strtoll(end + 1, &end, 10);
+    if (valid && *end == '.')
+        record.sequence = strtoull(end + 1, &end, 10);
+    /* What is not written as we write it is none, whatever it was read as. */
+    write_token(&record, again);
     if (!valid || strcmp(token, again) != 0)
         return ina_error_set(error, EINVAL, "page \"%.80s\" is none; give the next_page of the reply before, unchanged",
                              token);

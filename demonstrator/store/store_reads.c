@@ -112,7 +112,7 @@ static int make_answer(Store *store, QueryAnswer *answer, InaError *error)
     if (count == 0)
         return 0;
     answer->runs = calloc(answer->n_runs, sizeof(*answer->runs));
-    answer->batches = calloc(answer->n_runs, sizeof(*answer->batches));
+    answer->batches = calloc(answer->n_runs, sizeof(Demonstrator__V1__ResultBatch *));
     answer->names = calloc(answer->n_runs, sizeof(*answer->names));
     answer->time_us = calloc(count, sizeof(int64_t));
     answer->processing_time_us = calloc(count, sizeof(int64_t));

@@ -55,6 +55,6 @@ void figures_add(Figures *total, const Figures *figures);
 
 int facts_read_ledgers(FactsTable *table, const char *directory, bool again, InaError *error);
 int facts_read_queue(FactsTable *table, const char *directory, InaError *error);
-int facts_read_store(FactsTable *table, const char *file, InaError *error);
+int facts_read_store(FactsTable *table, const char *path, InaError *error);
 /* Samples in the queue, of all producers. Settled. */
 uint64_t facts_queued(const FactsTable *table);

@@ -58,7 +58,7 @@ static void results_count_once_however_batches_are_cut(void **unused)
         assert_int_equal(stored, expected);
         assert_int_equal(stored + duplicates, total);
         if (random_below(&state, 50) == 0) {
-            db = store_db_free(db);
+            store_db_free(db);
             assert_seen(folder.file, model);
             db = open_store(folder.file, NULL);
         }
