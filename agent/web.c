@@ -66,10 +66,13 @@ static void on_mount_added(void *userdata, ServiceEntry *entry)
 static void reattach(Web *web, const char *prefix)
 {
     Mount *mount;
-    TAILQ_FOREACH(mount, &web->mounts, link)
-    if (!mount->on_server && strcmp(mount->prefix, prefix) == 0) {
-        mount->on_server = attach(web->server, mount);
-        mount->on_pages = attach(web->pages, mount);
+    TAILQ_FOREACH(mount, &web->mounts, link) {
+        if (strcmp(mount->prefix, prefix) != 0)
+            continue;
+        if (!mount->on_server)
+            mount->on_server = attach(web->server, mount);
+        if (!mount->on_pages)
+            mount->on_pages = attach(web->pages, mount);
         return;
     }
 }
@@ -78,9 +81,10 @@ static void on_mount_removed(void *userdata, ServiceEntry *entry)
 {
     Web *web = userdata;
     Mount *mount;
-    TAILQ_FOREACH(mount, &web->mounts, link)
-    if (mount->entry == entry)
-        break;
+    TAILQ_FOREACH(mount, &web->mounts, link) {
+        if (mount->entry == entry)
+            break;
+    }
     if (!mount)
         return;
     if (mount->on_server)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pwd.h>
 #include <string.h>
 
 static int parse_number(const char *text, unsigned *ret, InaError *error)
@@ -29,7 +30,11 @@ static char *data_home(const char *data)
     if (home && home[0] == '/')
         return path_join(home, "inaetics");
     home = getenv("HOME");
-    return path_join(home && home[0] == '/' ? home : "/root", ".local/share/inaetics");
+    if (!home || home[0] != '/') {
+        const struct passwd *user = getpwuid(getuid());
+        home = user ? user->pw_dir : "/";
+    }
+    return path_join(home, ".local/share/inaetics");
 }
 
 static char *absolute(const char *path)

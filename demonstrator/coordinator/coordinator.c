@@ -103,10 +103,11 @@ static void answered(void *userdata, const InaHttpResponse *response)
         question_free(question);
     } else if (question->change) {
         question->change = false;
-        json_object_set_new(json_object_get(scale, "spec"), "replicas", json_integer(question->requested));
-        char *body = json_dumps(scale, JSON_COMPACT);
+        int r = json_object_set_new(json_object_get(scale, "spec"), "replicas", json_integer(question->requested));
+        char *body = r == 0 ? json_dumps(scale, JSON_COMPACT) : NULL;
         if (!body || ask(question, body) < 0) {
-            ina_call_fail(question->call, INA_CODE_RESOURCE_EXHAUSTED, "the node cannot be asked now");
+            ina_call_fail(question->call, INA_CODE_UNAVAILABLE, "%s",
+                          r == 0 ? "the node cannot be asked now" : "the node's answer is no Scale: it has no spec");
             question_free(question);
         }
         free(body);

@@ -38,6 +38,8 @@ struct Processor {
     Lane lane[LANES_MAX];
 };
 
+static const InaFailure out_of_memory = {INA_CODE_RESOURCE_EXHAUSTED, "out of memory"};
+
 static void take(Lane *lane);
 
 static void take_fired(void *userdata)
@@ -77,24 +79,33 @@ static void released(void *userdata, const Demonstrator__V1__ReleaseReply *reply
 {
 }
 
+/* Gives the lane's samples back, to be handed out again. */
+static void give_back(Lane *lane)
+{
+    char *lease = lane->lease;
+    Demonstrator__V1__ReleaseRequest release = DEMONSTRATOR__V1__RELEASE_REQUEST__INIT;
+    release.n_leases = 1;
+    release.leases = &lease;
+    demonstrator_v1_queue_release(lane->processor->queue, &release, 0, released, lane);
+}
+
 static void stored(void *userdata, const Demonstrator__V1__StorePutReply *reply, const InaFailure *failure)
 {
     Lane *lane = userdata;
     Processor *processor = lane->processor;
-    char *lease = lane->lease;
     if (failure) {
-        Demonstrator__V1__ReleaseRequest release = DEMONSTRATOR__V1__RELEASE_REQUEST__INIT;
-        release.n_leases = 1;
-        release.leases = &lease;
-        demonstrator_v1_queue_release(processor->queue, &release, 0, released, lane);
+        give_back(lane);
         pause_lane(lane, "cannot store results", failure);
         return;
     }
     processor->processed += lane->samples;
+    char *lease = lane->lease;
     Demonstrator__V1__AcknowledgeRequest request = DEMONSTRATOR__V1__ACKNOWLEDGE_REQUEST__INIT;
     request.n_leases = 1;
     request.leases = &lease;
-    demonstrator_v1_queue_acknowledge(processor->queue, &request, 0, acknowledged, lane);
+    if (!demonstrator_v1_queue_acknowledge(processor->queue, &request, 0, acknowledged, lane)) {
+        pause_lane(lane, "cannot acknowledge", &out_of_memory);
+    }
 }
 
 /* Makes the results of one batch; the columns are malloc'ed, false: no memory. */
@@ -144,17 +155,17 @@ static int process(Lane *lane, const Demonstrator__V1__TakeReply *taken)
     return pending ? 0 : -ENOMEM;
 }
 
-/* A batch whose columns differ in length cannot have come from the queue's own
- * checks; nothing of it is used. */
-static bool is_sound(const Demonstrator__V1__TakeReply *taken)
+/* What is wrong with an answer; NULL: nothing. A batch whose columns differ in
+ * length cannot have come from the queue's own checks; nothing of it is used. */
+static const char *fault_of(const Demonstrator__V1__TakeReply *taken)
 {
     for (size_t i = 0; i < taken->n_batches; i++) {
         const Demonstrator__V1__SampleBatch *batch = taken->batches[i];
         if (batch->n_value1 != batch->n_time_us || batch->n_value2 != batch->n_time_us) {
-            return false;
+            return "columns differ in length";
         }
     }
-    return strlen(taken->lease) < LEASE_MAX;
+    return NULL;
 }
 
 static void taken(void *userdata, const Demonstrator__V1__TakeReply *reply, const InaFailure *failure)
@@ -169,17 +180,24 @@ static void taken(void *userdata, const Demonstrator__V1__TakeReply *reply, cons
         take(lane);
         return;
     }
-    if (!is_sound(reply)) {
-        pause_lane(lane, "the queue's answer is damaged", &(InaFailure){INA_CODE_DATA_LOSS, "columns differ in length"});
+    if (strlen(reply->lease) >= LEASE_MAX) {
+        pause_lane(lane, "the queue's answer cannot be used", &(InaFailure){INA_CODE_DATA_LOSS, "the lease's name is too long"});
         return;
     }
     snprintf(lane->lease, sizeof(lane->lease), "%s", reply->lease);
+    const char *fault = fault_of(reply);
+    if (fault) {
+        give_back(lane);
+        pause_lane(lane, "the queue's answer cannot be used", &(InaFailure){INA_CODE_DATA_LOSS, fault});
+        return;
+    }
     lane->samples = 0;
     for (size_t i = 0; i < reply->n_batches; i++) {
         lane->samples += reply->batches[i]->n_time_us;
     }
     if (process(lane, reply) < 0) {
-        pause_lane(lane, "cannot process", &(InaFailure){INA_CODE_RESOURCE_EXHAUSTED, "out of memory"});
+        give_back(lane);
+        pause_lane(lane, "cannot process", &out_of_memory);
     }
 }
 
@@ -198,7 +216,7 @@ static void take(Lane *lane)
     request.lease_ms = (uint32_t)processor->lease_ms;
     uint64_t timeout = (uint64_t)(processor->wait_ms + 10000) * INA_MILLISECOND;
     if (!demonstrator_v1_queue_take(processor->queue, &request, timeout, taken, lane)) {
-        pause_lane(lane, "cannot take", &(InaFailure){INA_CODE_RESOURCE_EXHAUSTED, "out of memory"});
+        pause_lane(lane, "cannot take", &out_of_memory);
     }
 }
 

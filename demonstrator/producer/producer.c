@@ -144,7 +144,8 @@ static int make_id(Producer *producer, const char *kind, InaError *error)
     if (*producer->name) {
         snprintf(name, sizeof(name), "%s", producer->name);
     } else {
-        snprintf(name, sizeof(name), "%.*s", (int)(agent_length < 48 ? agent_length : 48), agent_length ? agent : kind);
+        snprintf(name, sizeof(name), "%.*s", agent_length > 0 && agent_length < 48 ? (int)agent_length : 48,
+                 agent_length > 0 ? agent : kind);
     }
     for (char *c = name; *c; c++) {
         if (!isalnum((unsigned char)*c) && *c != '_') {

@@ -143,6 +143,9 @@ static const char *fault_of(const Demonstrator__V1__SampleBatch *batch)
 static bool advance_put(Waiting *waiting)
 {
     Queue *queue = waiting->queue;
+    if (waiting->accepted > 0 && queue_log_ticket(queue->log) != waiting->ticket) {
+        return false; /* what went into the group before must be settled first: it may fail */
+    }
     for (; waiting->batch < waiting->put->n_batches; waiting->batch++, waiting->offset = 0) {
         const Demonstrator__V1__SampleBatch *from = waiting->put->batches[waiting->batch];
         while (waiting->offset < from->n_time_us) {

@@ -10,6 +10,8 @@
 
 #define CALL_TIMEOUT (30 * INA_SECOND)
 #define EXPORT_PAGE 5000u
+#define INTERVALS_MAX 1000u /* as store.proto has it */
+#define RESULTS_MAX 10000u
 
 static void fail(InaHttpRequest *request, const InaFailure *failure)
 {
@@ -31,6 +33,23 @@ static bool time_parameter(InaHttpRequest *request, const char *name, int64_t ot
             ina_http_respond_text(request, 400, "%s=%s: microseconds since 1970 are needed.\n", name, text);
             return false;
         }
+    }
+    return true;
+}
+
+/* A query parameter from 1 to `most` (or `otherwise`); false: answered with 400. */
+static bool count_parameter(InaHttpRequest *request, const char *name, uint32_t otherwise, uint32_t most, uint32_t *ret)
+{
+    const char *text = ina_http_query(request, name);
+    char *end;
+    *ret = otherwise;
+    if (text && *text) {
+        unsigned long value = strtoul(text, &end, 10);
+        if (*end || *text == '-' || value < 1 || value > most) {
+            ina_http_respond_text(request, 400, "%s=%s: a number from 1 to %u is needed.\n", name, text, most);
+            return false;
+        }
+        *ret = (uint32_t)value;
     }
     return true;
 }
@@ -76,8 +95,9 @@ static void aggregate(Viewer *viewer, InaHttpRequest *request)
         !time_parameter(request, "begin_us", message.end_us - 600 * INT64_C(1000000), &message.begin_us)) {
         return;
     }
-    const char *intervals = text_parameter(request, "intervals");
-    message.intervals = *intervals ? (uint32_t)strtoul(intervals, NULL, 10) : 60;
+    if (!count_parameter(request, "intervals", 60, INTERVALS_MAX, &message.intervals)) {
+        return;
+    }
     message.producer = (char *)text_parameter(request, "producer");
     message.column = (char *)text_parameter(request, "column");
     message.n_percentiles = 2;
@@ -137,11 +157,10 @@ static bool query_parameters(InaHttpRequest *request, Demonstrator__V1__QueryReq
 static void results(Viewer *viewer, InaHttpRequest *request)
 {
     Demonstrator__V1__QueryRequest message = DEMONSTRATOR__V1__QUERY_REQUEST__INIT;
-    if (!query_parameters(request, &message)) {
+    if (!query_parameters(request, &message) ||
+        !count_parameter(request, "maximum", 100, RESULTS_MAX, &message.maximum)) {
         return;
     }
-    const char *maximum = text_parameter(request, "maximum");
-    message.maximum = *maximum ? (uint32_t)strtoul(maximum, NULL, 10) : 100;
     if (!demonstrator_v1_store_query(viewer->store, &message, CALL_TIMEOUT, queried, request)) {
         ina_http_respond_text(request, 503, "Out of memory.\n");
     }
@@ -225,13 +244,21 @@ static void print_row(FILE *out, bool csv, const Demonstrator__V1__ResultBatch *
     json_decref(list);
 }
 
+/* The status is long sent: what shows the client that something is missing is a
+ * last line that is no result; it waits for its turn like any other text. */
 static void export_break_off(Export *export)
 {
-    /* The status is long sent: what shows the client that something is missing
-     * is a last line that is no result. */
     static const char incomplete[] = "# incomplete: the store stopped answering\n";
-    ina_http_stream_write(export->http, incomplete, sizeof(incomplete) - 1);
-    export_end(export);
+    free(export->text);
+    export->text = strdup(incomplete);
+    export->size = sizeof(incomplete) - 1;
+    free(export->page);
+    export->page = strdup("");
+    if (export->text && export->page) {
+        export_send(export);
+    } else {
+        export_end(export);
+    }
 }
 
 static void exported(void *userdata, const Demonstrator__V1__QueryReply *reply, const InaFailure *failure)
@@ -252,10 +279,11 @@ static void exported(void *userdata, const Demonstrator__V1__QueryReply *reply, 
             print_row(out, export->csv, reply->batches[i], j);
         }
     }
-    fclose(out);
+    bool failed = ferror(out);
+    failed = fclose(out) != 0 || failed;
     free(export->page);
     export->page = page;
-    if (!export->text) {
+    if (failed || !export->text) {
         export_break_off(export);
         return;
     }

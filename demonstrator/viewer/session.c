@@ -176,7 +176,8 @@ static bool is_own_host(const InaHttpRequest *request, const char *host)
     return !is_loopback(request) || strcmp(host, local) == 0 || strcmp(host, localhost) == 0 || strcmp(host, six) == 0;
 }
 
-bool sessions_may_change(const Sessions *sessions, InaHttpRequest *request)
+/* Comes from this server's own pages by its own name; else it is answered with 403. */
+static bool is_ours(InaHttpRequest *request)
 {
     const char *host = ina_http_header(request, "Host"), *origin = ina_http_header(request, "Origin");
     if (!host || !is_own_host(request, host)) {
@@ -186,6 +187,14 @@ bool sessions_may_change(const Sessions *sessions, InaHttpRequest *request)
     if (origin && (strncmp(origin, "http", 4) != 0 || !strstr(origin, "://") || strcmp(strstr(origin, "://") + 3, host) != 0)) {
         ina_http_respond_text(request, 403, "Origin \"%s\" is not this server; changes are taken from its own pages only.\n",
                               origin);
+        return false;
+    }
+    return true;
+}
+
+bool sessions_may_change(const Sessions *sessions, InaHttpRequest *request)
+{
+    if (!is_ours(request)) {
         return false;
     }
     if (!sessions_has(sessions, request)) {
@@ -198,6 +207,11 @@ bool sessions_may_change(const Sessions *sessions, InaHttpRequest *request)
 
 bool sessions_may_look(const Sessions *sessions, InaHttpRequest *request)
 {
+    const char *host = ina_http_header(request, "Host");
+    if (!host || !is_own_host(request, host)) {
+        ina_http_respond_text(request, 403, "Host \"%s\" is not this server.\n", host ? host : "");
+        return false;
+    }
     if (is_loopback(request) || sessions_has(sessions, request)) {
         return true;
     }
@@ -254,7 +268,7 @@ static void set_cookie(const Sessions *sessions, InaHttpRequest *request)
     ina_http_set_header(request, "Set-Cookie", cookie);
 }
 
-static void redirect_with_cookie(const Sessions *sessions, InaHttpRequest *request)
+static void open_session(const Sessions *sessions, InaHttpRequest *request)
 {
     set_cookie(sessions, request);
     /* A page rather than a redirect: a cookie of SameSite=Strict is not sent
@@ -284,11 +298,14 @@ void sessions_open(Sessions *sessions, InaHttpRequest *request, const char *toke
         r = 0; /* the same browser again */
     }
     if (r < 0) {
-        ina_http_respond_text(request, 403, "%s; 'inaetics link' prints a new one.\n",
-                              r == -EEXIST ? "This link was opened before" : "The link cannot be used up, so it is not taken");
+        ina_http_respond_text(request, 403, "%s.\n",
+                              r == -EEXIST   ? "This link was opened before; 'inaetics link' prints a new one"
+                              : r == -ENOSPC ? "Too many links were opened with this secret: end the system, remove the "
+                                               "files 'session' and 'session.used' of its data folder, and start again"
+                                             : "The link cannot be marked as opened, so it is not taken: is the disk full?");
         return;
     }
-    redirect_with_cookie(sessions, request);
+    open_session(sessions, request);
 }
 
 bool sessions_has_password(const Sessions *sessions)
@@ -308,6 +325,9 @@ static void check_password(void *userdata)
     Login *login = userdata;
     login->right =
         crypto_pwhash_str_verify(login->sessions->password_hash, login->password, strlen(login->password)) == 0;
+    if (!login->right) {
+        sleep(1); /* guessing is slow, and this is a worker's thread */
+    }
 }
 
 static void password_checked(void *userdata, bool cancelled)
@@ -319,7 +339,7 @@ static void password_checked(void *userdata, bool cancelled)
     } else if (!login->right) {
         ina_http_respond_text(login->request, 401, "Wrong password.\n");
     } else {
-        redirect_with_cookie(login->sessions, login->request);
+        open_session(login->sessions, login->request);
     }
     sodium_memzero(login->password, sizeof(login->password));
     free(login);
@@ -327,6 +347,9 @@ static void password_checked(void *userdata, bool cancelled)
 
 void sessions_login(Sessions *sessions, InaComponent *component, InaHttpRequest *request)
 {
+    if (!is_ours(request)) {
+        return;
+    }
     if (!sessions->password_hash || !*sessions->secret) {
         ina_http_respond_text(request, 404, "No password is set; open the link that 'inaetics link' prints.\n");
         return;

@@ -14,7 +14,7 @@
 
 #define SESSION_SECONDS  (7 * 24 * 3600)
 #define SESSION_SECRET_MAX 256u
-#define SESSION_USED_MAX 4096u /* links opened; then the oldest are forgotten and the secret should be renewed */
+#define SESSION_USED_MAX 4096u /* links opened with one secret; then it must be renewed */
 
 typedef struct Sessions Sessions;
 

@@ -57,7 +57,7 @@ static char *event_text(const Viewer *viewer, int64_t after_ms, int64_t *ret_kno
 static void stream_send(Stream *stream, const char *text, int64_t known)
 {
     int r = text ? ina_http_stream_write(stream->http, text, strlen(text)) : -ENOMEM;
-    stream->full = r < 0;
+    stream->full = r == -ENOBUFS; /* after anything else the next tick tries again */
     if (r >= 0) {
         stream->known_ms = known;
     }
