@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#define INLINE_COMMIT_BYTES (128u * 1024)        /* written here; more goes to a worker */
+#define INLINE_COMMIT_BYTES (64u * 1024)         /* written here; more goes to a worker */
 #define INLINE_COMMIT_TIME (2 * INA_MILLISECOND) /* a disk that takes longer must not hold the loop */
 #define WAITING_MAX 16384u                       /* puts, acknowledges and takes that are not answered yet */
 #define PRODUCER_NAME_MAX 128u
@@ -51,7 +51,7 @@ TAILQ_HEAD(WaitingList, Waiting);
 
 struct Queue {
     const char *directory;
-    int64_t capacity, segment_bytes, group_bytes;
+    int64_t capacity, segment_bytes, group_bytes, disk_bytes;
     InaComponent *component;
     QueueIo io;
     QueueLog *log;
@@ -628,7 +628,7 @@ static int start(void *self, InaComponent *component, InaError *error)
         .capacity = (uint64_t)queue->capacity,
         .segment_bytes = (uint32_t)queue->segment_bytes,
         .group_bytes = (uint32_t)queue->group_bytes,
-        .disk_bytes = UINT64_C(16) << 30,
+        .disk_bytes = (uint64_t)queue->disk_bytes,
         .spans_max = QUEUE_SPANS_MAX / 8,
         .leases_max = 4096,
         .notice = notice,
@@ -713,6 +713,13 @@ static const InaConfig config[] = {
      .minimum = QUEUE_GROUP_BYTES_MIN,
      .maximum = QUEUE_GROUP_BYTES_MAX,
      .description = "samples that are committed at once, bytes"},
+    {.key = "disk-bytes",
+     .type = INA_TYPE_INTEGER,
+     .offset = offsetof(Queue, disk_bytes),
+     .value = "4294967296",
+     .minimum = 4.0 * QUEUE_SEGMENT_BYTES_MIN,
+     .maximum = (double)QUEUE_SEGMENTS_MAX * QUEUE_SEGMENT_BYTES_MAX,
+     .description = "of all segments, bytes, at least 4 of them; then puts are refused as on a full disk"},
 };
 
 static const InaComponentClass components[] = {{

@@ -28,7 +28,7 @@
 #define QUEUE_SEGMENTS_MAX 512u
 #define QUEUE_GROUP_BYTES_MIN (16u * 1024)
 #define QUEUE_GROUP_BYTES_MAX (4u * 1024 * 1024)
-#define QUEUE_GROUPS            4u /* one fills, one is committed, the others serve takes */
+#define QUEUE_GROUPS 4u           /* one fills, one is committed, the others serve takes */
 #define QUEUE_TAKE_SAMPLES 65536u /* at most handed out by one take */
 #define QUEUE_TAKE_BATCHES 2048u
 #define QUEUE_SPANS_MAX 65536u

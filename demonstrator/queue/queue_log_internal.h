@@ -1,5 +1,6 @@
 /* queue_log_internal.h - the state of a queue log, shared by its files:
- * queue_log.c (put, status), queue_commit.c, queue_take.c, queue_recover.c. */
+ * queue_log.c (put, status), queue_commit.c, queue_take.c, queue_recover.c,
+ * queue_damage.c. */
 #pragma once
 
 #include "leases.h"
@@ -136,6 +137,8 @@ int queue_segment_name(unsigned slot, char *buffer, size_t size);
 
 /* --- queue_recover.c */
 int queue_recover(QueueLog *log, InaError *error);
+
+/* --- queue_damage.c */
 /* Offset of the first valid header of a record at or behind `offset`; the segment's `limit` if there is none. */
 uint32_t queue_resynchronize(QueueLog *log, Segment *segment, uint32_t offset, uint32_t limit);
 /* Copies [offset, end) of a segment to the folder for damaged pieces and tells; not what was copied before. */

@@ -14,7 +14,6 @@
 
 #define DONE_MAX (4u * QUEUE_SPANS_MAX) /* ranges in a log that is believed */
 #define HOLES_MAX 65536u
-#define PIECES_MAX 1000u /* set aside by one process */
 
 /* Bytes that are no record, and the positions that no record holds because of them. */
 typedef struct Hole {
@@ -42,58 +41,6 @@ typedef struct Recovery {
     uint32_t last_group;   /* of the newest segment */
     uint32_t written_end;  /* of it: behind everything that looks like a record */
 } Recovery;
-
-/* --- damage ----------------------------------------------------------------------- */
-
-uint32_t queue_resynchronize(QueueLog *log, Segment *segment, uint32_t offset, uint32_t limit)
-{
-    for (; offset < limit; offset += 8) {
-        RecordHeader header;
-        uint32_t length;
-        bool own;
-        const uint8_t *bytes = queue_look(log, segment, offset, sizeof header, limit, &length, &own);
-        if (!bytes) {
-            break;
-        }
-        memcpy(&header, bytes, sizeof header);
-        if (record_header_valid(&header, segment->seed, offset, limit)) {
-            return offset;
-        }
-    }
-    return limit;
-}
-
-void queue_set_aside(QueueLog *log, Segment *segment, uint32_t offset, uint32_t end, const char *what)
-{
-    char name[64];
-    uint8_t *copy = malloc(end - offset);
-    int result = copy ? 0 : -ENOMEM;
-
-    (void)snprintf(name, sizeof name, "%" PRIu64 "-%u-%u.damaged", segment->sequence, segment->slot, offset);
-    for (uint32_t at = offset; copy && at < end;) {
-        uint32_t length;
-        bool own;
-        uint32_t minimum = end - at < QUEUE_RECORD_MAX ? end - at : QUEUE_RECORD_MAX;
-        const uint8_t *bytes = queue_look(log, segment, at, minimum, (uint32_t)segment->size, &length, &own);
-        if (!bytes) {
-            result = -EIO;
-            break;
-        }
-        length = length < end - at ? length : end - at;
-        memcpy(copy + (at - offset), bytes, length);
-        at += length;
-    }
-    if (result == 0) {
-        result = log->pieces++ < PIECES_MAX ? log->io->set_aside(log->io->self, name, copy, end - offset) : -ENOSPC;
-    }
-    free(copy);
-    if (result == -EEXIST) {
-        return; /* known since an earlier start */
-    }
-    queue_notice(log, "segment %u, bytes %u to %u: %s; %s damaged/%s%s%s", segment->slot, offset, end, what,
-                 result == 0 ? "a copy is" : "no copy could be made as", name, result == 0 ? "" : ": ",
-                 result == 0 ? "" : strerror(-result));
-}
 
 /* --- finding the segments --------------------------------------------------------- */
 

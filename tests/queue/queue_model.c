@@ -304,3 +304,46 @@ void world_check(World *world)
     }
     assert_int_equal(queue_log_available(world->log), available);
 }
+
+/* Prepares all segments that are wanted. */
+void world_prepare_all(World *world)
+{
+    uint64_t before;
+    QueueLogStatus status;
+    do {
+        queue_log_status(world->log, &status);
+        before = status.bytes_on_disk;
+        (void)world_prepare(world);
+        queue_log_status(world->log, &status);
+    } while (status.bytes_on_disk != before);
+}
+
+World *world_ready(uint64_t seed)
+{
+    World *world = world_new(seed);
+    world_open(world);
+    world_prepare_all(world);
+    return world;
+}
+
+/* Puts and commits; all must be accepted. */
+void world_put_all(World *world, uint32_t producer, size_t count)
+{
+    while (count > 0) {
+        QueueRefusal refusal;
+        size_t accepted = world_put(world, producer, count < 500 ? count : 500, &refusal);
+        if (accepted == 0) {
+            assert_int_equal(refusal, QUEUE_BUSY);
+            world_prepare_all(world);
+        }
+        assert_int_equal(world_commit(world), 0);
+        count -= accepted;
+    }
+}
+
+QueueLogStatus world_status(World *world)
+{
+    QueueLogStatus status;
+    queue_log_status(world->log, &status);
+    return status;
+}

@@ -79,4 +79,11 @@ void world_release(World *world, ModelLease *lease);
 void world_restart(World *world, bool power);
 /* Takes everything, checks it against what was promised, and gives it back. */
 void world_check(World *world);
+/* Prepares all segments that are wanted. */
+void world_prepare_all(World *world);
+/* A new world with its log open and its segments prepared. */
+World *world_ready(uint64_t seed);
+/* Puts and commits; all must be accepted. */
+void world_put_all(World *world, uint32_t producer, size_t count);
+QueueLogStatus world_status(World *world);
 double world_value1(uint32_t producer, uint64_t sequence);

@@ -26,10 +26,10 @@ typedef struct SimFile {
 typedef struct SimDisk {
     SimFile files[SIM_FILES_MAX];
     size_t n_files;
-    uint64_t random; /* state; from a seed that the test prints */
-    uint64_t space;  /* bytes left for new files */
-    bool crashed;    /* everything fails until the crash is carried out */
-    long crash_in;   /* operations that change something, until the crash; < 0: never */
+    uint64_t random;      /* state; from a seed that the test prints */
+    uint64_t space;       /* bytes left for new files */
+    bool crashed;         /* everything fails until the crash is carried out */
+    long crash_in;        /* operations that change something, until the crash; < 0: never */
     bool crash_at_header; /* the next write at a file's beginning is the crash */
     long operations;
     /* Faults: the operation counts down and fails with this errno while it is set. */

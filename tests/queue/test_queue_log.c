@@ -13,57 +13,14 @@
 #include "queue_format.h"
 #include "queue_model.h"
 
-/* Prepares all segments that are wanted. */
-static void prepare_all(World *world)
-{
-    uint64_t before;
-    QueueLogStatus status;
-    do {
-        queue_log_status(world->log, &status);
-        before = status.bytes_on_disk;
-        (void)world_prepare(world);
-        queue_log_status(world->log, &status);
-    } while (status.bytes_on_disk != before);
-}
-
-static World *open_world(uint64_t seed)
-{
-    World *world = world_new(seed);
-    world_open(world);
-    prepare_all(world);
-    return world;
-}
-
-/* Puts and commits; all must be accepted. */
-static void put_all(World *world, uint32_t producer, size_t count)
-{
-    while (count > 0) {
-        QueueRefusal refusal;
-        size_t accepted = world_put(world, producer, count < 500 ? count : 500, &refusal);
-        if (accepted == 0) {
-            assert_int_equal(refusal, QUEUE_BUSY);
-            prepare_all(world);
-        }
-        assert_int_equal(world_commit(world), 0);
-        count -= accepted;
-    }
-}
-
-static QueueLogStatus status_of(World *world)
-{
-    QueueLogStatus status;
-    queue_log_status(world->log, &status);
-    return status;
-}
-
 /* --- the plain way -------------------------------------------------------------- */
 
 static void what_is_put_is_taken_in_order(void **state)
 {
-    World *world = open_world(1);
-    put_all(world, 0, 100);
-    put_all(world, 1, 50);
-    put_all(world, 0, 20);
+    World *world = world_ready(1);
+    world_put_all(world, 0, 100);
+    world_put_all(world, 1, 50);
+    world_put_all(world, 0, 20);
     ModelLease *lease = world_take(world, 1000, 1000);
     assert_non_null(lease);
     assert_int_equal(lease->count, 170);
@@ -71,13 +28,13 @@ static void what_is_put_is_taken_in_order(void **state)
     assert_int_equal(lease->parts[0].first, 0);
     assert_int_equal(lease->parts[1].producer, 1);
     assert_int_equal(lease->parts[2].first, 100);
-    assert_int_equal(status_of(world).leased, 170);
+    assert_int_equal(world_status(world).leased, 170);
     world_acknowledge(world, lease);
-    assert_int_equal(status_of(world).size, 0);
-    assert_int_equal(status_of(world).acknowledged, 0); /* not committed */
+    assert_int_equal(world_status(world).size, 0);
+    assert_int_equal(world_status(world).acknowledged, 0); /* not committed */
     assert_int_equal(world_commit(world), 0);
-    assert_int_equal(status_of(world).acknowledged, 170);
-    assert_int_equal(status_of(world).accepted, 170);
+    assert_int_equal(world_status(world).acknowledged, 170);
+    assert_int_equal(world_status(world).accepted, 170);
     world_free(world);
 }
 
@@ -87,13 +44,13 @@ static void a_new_log_takes_samples_before_its_reserve_is_made(void **state)
     world_open(world);
     assert_int_equal(world_put(world, 0, 100, NULL), 100);
     assert_int_equal(world_commit(world), 0);
-    assert_int_equal(status_of(world).bytes_on_disk, world->options.segment_bytes);
+    assert_int_equal(world_status(world).bytes_on_disk, world->options.segment_bytes);
     world_free(world);
 }
 
 static void nothing_is_handed_out_before_it_is_on_disk(void **state)
 {
-    World *world = open_world(1);
+    World *world = world_ready(1);
     assert_int_equal(world_put(world, 0, 10, NULL), 10);
     assert_int_equal(queue_log_available(world->log), 0);
     assert_null(world_take(world, 10, 1000));
@@ -108,7 +65,7 @@ static void nothing_is_handed_out_before_it_is_on_disk(void **state)
 
 static void samples_put_during_a_commit_go_with_the_next(void **state)
 {
-    World *world = open_world(1);
+    World *world = world_ready(1);
     world_put(world, 0, 10, NULL);
     uint64_t first = queue_log_ticket(world->log);
     QueueCommit *commit = queue_log_seal(world->log);
@@ -125,7 +82,7 @@ static void samples_put_during_a_commit_go_with_the_next(void **state)
 
 static void single_samples_of_one_producer_become_one_record(void **state)
 {
-    World *world = open_world(1);
+    World *world = world_ready(1);
     for (int i = 0; i < 100; i++) {
         assert_int_equal(world_put(world, 0, 1, NULL), 1);
     }
@@ -139,8 +96,8 @@ static void single_samples_of_one_producer_become_one_record(void **state)
 
 static void a_take_may_split_a_record(void **state)
 {
-    World *world = open_world(1);
-    put_all(world, 0, 100);
+    World *world = world_ready(1);
+    world_put_all(world, 0, 100);
     ModelLease *first = world_take(world, 30, 1000), *second = world_take(world, 30, 1000);
     ModelLease *third = world_take(world, 1000, 1000);
     assert_int_equal(first->parts[0].first, 0);
@@ -153,7 +110,7 @@ static void a_take_may_split_a_record(void **state)
     again = world_take(world, 1000, 1000);
     assert_int_equal(again->parts[0].first, 40);
     assert_int_equal(again->count, 20);
-    assert_int_equal(status_of(world).redelivered, 30);
+    assert_int_equal(world_status(world).redelivered, 30);
     world_free(world);
 }
 
@@ -163,7 +120,7 @@ static void the_capacity_is_kept_and_acknowledged_samples_make_room(void **state
     QueueRefusal refusal;
     world->options.capacity = 100;
     world_open(world);
-    prepare_all(world);
+    world_prepare_all(world);
     assert_int_equal(world_put(world, 0, 60, &refusal), 60);
     assert_int_equal(world_put(world, 1, 60, &refusal), 40);
     assert_int_equal(refusal, QUEUE_FULL);
@@ -176,7 +133,7 @@ static void the_capacity_is_kept_and_acknowledged_samples_make_room(void **state
     world_acknowledge(world, lease);
     assert_int_equal(world_put(world, 1, 60, &refusal), 30);
     assert_int_equal(world_commit(world), 0);
-    assert_int_equal(status_of(world).size, 100);
+    assert_int_equal(world_status(world).size, 100);
     world_free(world);
 }
 
@@ -209,8 +166,8 @@ static void wrong_options_are_refused_with_what_is_allowed(void **state)
 
 static void a_lease_that_runs_out_is_redelivered_first_and_oldest_first(void **state)
 {
-    World *world = open_world(1);
-    put_all(world, 0, 100);
+    World *world = world_ready(1);
+    world_put_all(world, 0, 100);
     ModelLease *late = world_take(world, 10, 2000), *early = world_take(world, 10, 1000);
     assert_int_equal(queue_log_next_expiry(world->log), world->now + 1000);
     queue_log_expire(world->log, world->now + 999);
@@ -230,14 +187,36 @@ static void a_lease_that_runs_out_is_redelivered_first_and_oldest_first(void **s
     assert_int_equal(queue_log_acknowledge(world->log, late->id, &ticket), -ENOENT);
     assert_int_equal(queue_log_acknowledge(world->log, early->id, &ticket), -ENOENT);
     assert_int_equal(queue_log_release(world->log, early->id), -ENOENT);
-    assert_int_equal(status_of(world).redelivered, 20);
+    assert_int_equal(world_status(world).redelivered, 20);
+    world_free(world);
+}
+
+static void what_is_left_of_a_lease_is_found_when_its_first_segment_is_used_again(void **state)
+{
+    World *world = world_new(4);
+    world->options.capacity = 60000;
+    world_open(world);
+    world_prepare_all(world);
+    world_put_all(world, 0, 14000); /* a segment and a third, in records of 500 */
+    world_release(world, world_take(world, 14000, 1000));
+    for (int i = 0; i < 21; i++) {
+        world_acknowledge(world, world_take(world, 500, 1000));
+        assert_int_equal(world_commit(world), 0);
+    }
+    /* Five segments more: the first one is used again. */
+    world_put_all(world, 1, 50000);
+    ModelLease *lease = world_take(world, 3500, 1000);
+    assert_int_equal(lease->count, 3500);
+    assert_int_equal(lease->parts[0].producer, 0);
+    assert_int_equal(lease->parts[0].first, 10500);
+    assert_int_equal(world_status(world).damaged, 0);
     world_free(world);
 }
 
 static void unknown_leases_are_told_and_a_repeated_acknowledge_is_not_unknown(void **state)
 {
-    World *world = open_world(1);
-    put_all(world, 0, 10);
+    World *world = world_ready(1);
+    world_put_all(world, 0, 10);
     ModelLease *lease = world_take(world, 10, 1000);
     uint64_t id = lease->id, ticket, again;
     assert_int_equal(queue_log_acknowledge(world->log, 0, &ticket), -ENOENT);
@@ -259,7 +238,7 @@ static void leases_are_bounded(void **state)
     World *world = world_new(1);
     world->options.leases_max = 16;
     world_open(world);
-    put_all(world, 0, 100);
+    world_put_all(world, 0, 100);
     ModelLease *leases[16];
     for (int i = 0; i < 16; i++) {
         leases[i] = world_take(world, 1, 1000);
@@ -279,7 +258,7 @@ static void takers_that_acknowledge_out_of_order_cannot_fill_the_memory(void **s
     world->options.spans_max = 64;
     world->options.leases_max = 64;
     world_open(world);
-    put_all(world, 0, 2000);
+    world_put_all(world, 0, 2000);
     /* Every other sample is acknowledged, the others are held: at some point no new ones are handed out. */
     ModelLease *lease;
     unsigned handed = 0;
@@ -300,8 +279,8 @@ static void takers_that_acknowledge_out_of_order_cannot_fill_the_memory(void **s
         world_acknowledge(world, lease);
         assert_int_equal(world_commit(world), 0);
     }
-    assert_int_equal(status_of(world).size, 0);
-    assert_int_equal(status_of(world).acknowledged, 2000);
+    assert_int_equal(world_status(world).size, 0);
+    assert_int_equal(world_status(world).acknowledged, 2000);
     world_check(world);
     world_free(world);
 }
@@ -310,16 +289,16 @@ static void takers_that_acknowledge_out_of_order_cannot_fill_the_memory(void **s
 
 static void everything_is_there_after_a_restart(void **state)
 {
-    World *world = open_world(1);
-    put_all(world, 0, 3000);
-    put_all(world, 1, 10);
+    World *world = world_ready(1);
+    world_put_all(world, 0, 3000);
+    world_put_all(world, 1, 10);
     world_acknowledge(world, world_take(world, 500, 1000));
     ModelLease *held = world_take(world, 100, 1000);
     world_acknowledge(world, world_take(world, 100, 1000));
     assert_int_equal(world_commit(world), 0);
     (void)held;
     world_restart(world, false);
-    QueueLogStatus status = status_of(world);
+    QueueLogStatus status = world_status(world);
     assert_int_equal(status.size, 3010 - 600);
     assert_int_equal(status.accepted, 3010);
     assert_int_equal(status.acknowledged, 600);
@@ -334,45 +313,45 @@ static void everything_is_there_after_a_restart(void **state)
 
 static void segments_are_used_again_and_stale_records_never_found(void **state)
 {
-    World *world = open_world(7);
-    prepare_all(world);
-    uint64_t bytes = status_of(world).bytes_on_disk;
+    World *world = world_ready(7);
+    world_prepare_all(world);
+    uint64_t bytes = world_status(world).bytes_on_disk;
     for (int round = 0; round < 150; round++) {
-        put_all(world, (uint32_t)round % 3, 300);
+        world_put_all(world, (uint32_t)round % 3, 300);
         ModelLease *lease = world_take(world, 300, 1000);
         assert_int_equal(lease->count, 300);
         world_acknowledge(world, lease);
         assert_int_equal(world_commit(world), 0);
         if (round % 10 == 0) {
-            put_all(world, 0, 5);
+            world_put_all(world, 0, 5);
             world_restart(world, round % 20 == 0);
             world_check(world);
-            prepare_all(world);
+            world_prepare_all(world);
             world_acknowledge(world, world_take(world, 5, 1000));
             assert_int_equal(world_commit(world), 0);
         }
     }
     /* 150 rounds write 1.1 MB into files of 1.25 MB together. */
-    assert_true(status_of(world).bytes_on_disk <= bytes + world->options.segment_bytes);
-    assert_true(status_of(world).bytes_on_disk <= 6 * (uint64_t)world->options.segment_bytes);
+    assert_true(world_status(world).bytes_on_disk <= bytes + world->options.segment_bytes);
+    assert_true(world_status(world).bytes_on_disk <= 6 * (uint64_t)world->options.segment_bytes);
     assert_int_equal(world->damage_notices, 0);
     world_free(world);
 }
 
 static void one_sample_that_is_never_acknowledged_holds_only_its_own_segment(void **state)
 {
-    World *world = open_world(3);
-    put_all(world, 0, 10);
+    World *world = world_ready(3);
+    world_put_all(world, 0, 10);
     ModelLease *held = world_take(world, 1, UINT64_MAX / 2);
     for (int round = 0; round < 200; round++) {
-        put_all(world, 1, 250);
+        world_put_all(world, 1, 250);
         world_acknowledge(world, world_take(world, 300, 1000));
         assert_int_equal(world_commit(world), 0);
-        prepare_all(world);
+        world_prepare_all(world);
     }
-    assert_true(status_of(world).bytes_on_disk <= 7 * (uint64_t)world->options.segment_bytes);
+    assert_true(world_status(world).bytes_on_disk <= 7 * (uint64_t)world->options.segment_bytes);
     world_restart(world, true);
-    assert_int_equal(status_of(world).size, 1);
+    assert_int_equal(world_status(world).size, 1);
     world_check(world);
     (void)held;
     world_free(world);
@@ -380,13 +359,13 @@ static void one_sample_that_is_never_acknowledged_holds_only_its_own_segment(voi
 
 static void a_log_is_opened_with_other_sizes(void **state)
 {
-    World *world = open_world(1);
-    put_all(world, 0, 9000);
+    World *world = world_ready(1);
+    world_put_all(world, 0, 9000);
     world->options.segment_bytes = 512u * 1024;
     world->options.group_bytes = 16u * 1024;
     world->options.capacity = 100;
     world_restart(world, false);
-    assert_int_equal(status_of(world).size, 9000);
+    assert_int_equal(world_status(world).size, 9000);
     world_check(world);
     QueueRefusal refusal;
     assert_int_equal(world_put(world, 0, 1, &refusal), 0);
@@ -467,7 +446,7 @@ static void die_recovering(World *world, bool power)
 
 static void crash_and_check(uint64_t seed, unsigned restarts, bool faults)
 {
-    World *world = open_world(seed);
+    World *world = world_ready(seed);
     SimDisk *disk = &world->disk;
     world->verbose = getenv("VERBOSE") != NULL;
     for (unsigned i = 0; i < restarts; i++) {
@@ -492,7 +471,7 @@ static void crash_and_check(uint64_t seed, unsigned restarts, bool faults)
         }
         world_restart(world, power);
         world_check(world);
-        if (world->lost_notices > 0 || status_of(world).damaged > 0 || (!faults && world->damage_notices > 0)) {
+        if (world->lost_notices > 0 || world_status(world).damaged > 0 || (!faults && world->damage_notices > 0)) {
             print_message("seed %llu: %s\n", (unsigned long long)seed, world->last_notice);
             fail();
         }
@@ -533,9 +512,9 @@ static void nothing_promised_is_lost_when_writes_and_syncs_fail_too(void **state
 static void a_segment_whose_name_was_not_on_disk_is_safe_after_the_next_start(void **state)
 {
     for (uint64_t seed = 1; seed <= 30; seed++) {
-        World *world = open_world(seed);
-        put_all(world, 0, 9000);  /* almost fills the first segment */
-        world->disk.crash_in = 1; /* in the middle of the next prepare */
+        World *world = world_ready(seed);
+        world_put_all(world, 0, 9000); /* almost fills the first segment */
+        world->disk.crash_in = 1;      /* in the middle of the next prepare */
         while (!world->disk.crashed) {
             QueueRefusal refusal;
             world_put(world, 0, 200, &refusal);
@@ -546,384 +525,12 @@ static void a_segment_whose_name_was_not_on_disk_is_safe_after_the_next_start(vo
             }
         }
         world_restart(world, false);
-        put_all(world, 1, 20000 - (size_t)status_of(world).size);
+        world_put_all(world, 1, 20000 - (size_t)world_status(world).size);
         world_restart(world, true);
         world_check(world);
-        assert_int_equal(status_of(world).damaged, 0);
+        assert_int_equal(world_status(world).damaged, 0);
         world_free(world);
     }
-}
-
-/* --- the disk fails ---------------------------------------------------------------- */
-
-static void a_group_whose_sync_failed_goes_to_another_segment(void **state)
-{
-    World *world = open_world(5);
-    put_all(world, 0, 100);
-    world->disk.sync_error = EIO;
-    world_put(world, 0, 50, NULL);
-    world_acknowledge(world, world_take(world, 10, 1000));
-    QueueCommit *commit = queue_log_seal(world->log);
-    uint64_t ticket = queue_commit_ticket(commit);
-    queue_commit_run(commit);
-    assert_int_equal(queue_log_committed(world->log, commit), -EAGAIN);
-    world->disk.sync_error = 0;
-    queue_commit_run(commit);
-    assert_int_equal(queue_log_committed(world->log, commit), 0);
-    assert_int_equal(queue_log_committed_ticket(world->log), ticket);
-    assert_int_equal(status_of(world).size, 140);
-    assert_true(world->notices > 0);
-    /* Power is lost: what the failed sync left does not count, and does not harm. */
-    world_restart(world, true);
-    assert_int_equal(status_of(world).size, 140);
-    assert_int_equal(status_of(world).damaged, 0);
-    world_free(world);
-}
-
-static void while_the_disk_fails_nothing_is_promised_and_acknowledges_are_undone(void **state)
-{
-    World *world = open_world(5);
-    put_all(world, 0, 100);
-    ModelLease *lease = world_take(world, 30, 1000);
-    world->disk.sync_error = EIO;
-    world_put(world, 0, 50, NULL);
-    world_acknowledge(world, lease);
-    assert_int_equal(world_commit(world), -EIO);
-    assert_int_equal(status_of(world).size, 100);
-    assert_int_equal(queue_log_available(world->log), 100);
-    world->disk.sync_error = 0;
-    prepare_all(world);
-    put_all(world, 1, 10);
-    ModelLease *again = world_take(world, 30, 1000);
-    assert_int_equal(again->parts[0].first, 0);
-    world_acknowledge(world, again);
-    assert_int_equal(world_commit(world), 0);
-    world_restart(world, true);
-    assert_int_equal(status_of(world).size, 80);
-    world_check(world);
-    world_free(world);
-}
-
-/* An acknowledge that failed may yet be found after a restart. From then on it
- * holds, also when the segment that has it is being written over. */
-static void what_a_restart_concluded_holds_when_its_segment_is_gone(void **state)
-{
-    for (uint64_t seed = 1; seed <= 40; seed++) {
-        World *world = open_world(seed);
-        put_all(world, 0, 100);
-        world_acknowledge(world, world_take(world, 100, 1000));
-        world->disk.sync_error = EIO;
-        assert_int_equal(world_commit(world), -EIO);
-        world->disk.sync_error = 0;
-        prepare_all(world);
-        put_all(world, 1, 10);
-        assert_int_equal(status_of(world).size, 110);
-        world_restart(world, false);
-        assert_int_equal(status_of(world).size, 10);
-        /* The next segment begins where the first samples were, and power is lost in the middle of that. */
-        world->disk.crash_at_header = true;
-        while (!world->disk.crashed) {
-            world_put(world, 2, 500, NULL);
-            (void)world_commit(world);
-        }
-        world->disk.crash_at_header = false;
-        world_restart(world, true);
-        assert_int_equal(status_of(world).damaged, 0);
-        world_check(world);
-        world_free(world);
-    }
-}
-
-static World *open_large_world(uint64_t seed)
-{
-    World *world = world_new(seed);
-    world->options.capacity = 1000000;
-    world_open(world);
-    prepare_all(world);
-    return world;
-}
-
-static void a_full_disk_refuses_puts_and_still_acknowledges(void **state)
-{
-    World *world = open_large_world(9);
-    QueueRefusal refusal = QUEUE_NOTHING_REFUSED;
-    world->disk.space = 256u * 1024; /* one more segment */
-    for (;;) {
-        size_t accepted = world_put(world, 0, 200, &refusal);
-        assert_true(accepted > 0 || refusal == QUEUE_BUSY || refusal == QUEUE_DISK);
-        if (refusal == QUEUE_DISK) {
-            break;
-        }
-        (void)world_commit(world);
-        (void)world_prepare(world);
-    }
-    (void)world_commit(world);
-    uint64_t size = status_of(world).size;
-    assert_true(size > 15000); /* half of the segments at least hold samples */
-
-    /* Taken in pieces, acknowledged one by one: all of it works. */
-    ModelLease *lease;
-    while ((lease = world_take(world, 7, 1000))) {
-        world_acknowledge(world, lease);
-        assert_int_equal(world_commit(world), 0);
-        if (status_of(world).size == size / 2 / 7 * 7) {
-            break;
-        }
-    }
-    /* What was acknowledged made room. */
-    assert_int_equal(world_put(world, 1, 200, &refusal), 200);
-    assert_int_equal(world_commit(world), 0);
-    world_restart(world, true);
-    world_check(world);
-    assert_int_equal(world->damage_notices, 0);
-    world_free(world);
-}
-
-static void puts_are_accepted_again_when_space_is_back(void **state)
-{
-    World *world = open_large_world(9);
-    QueueRefusal refusal = QUEUE_NOTHING_REFUSED;
-    world->disk.space = 0;
-    while (refusal != QUEUE_DISK) {
-        (void)world_put(world, 0, 200, &refusal);
-        (void)world_commit(world);
-        (void)world_prepare(world);
-    }
-    world->disk.space = 1u << 24;
-    assert_int_equal(world_put(world, 0, 200, &refusal), 0);
-    assert_int_equal(refusal, QUEUE_DISK); /* not tried again at once */
-    world->now += QUEUE_PREPARE_DELAY;
-    (void)world_put(world, 0, 200, &refusal);
-    assert_int_equal(refusal, QUEUE_BUSY);
-    assert_int_equal(world_prepare(world), 0);
-    assert_int_equal(world_put(world, 0, 200, &refusal), 200);
-    assert_int_equal(world_commit(world), 0);
-    world_free(world);
-}
-
-static void the_bytes_on_disk_are_bounded(void **state)
-{
-    World *world = world_new(9);
-    QueueRefusal refusal = QUEUE_NOTHING_REFUSED;
-    world->options.capacity = 1000000;
-    world->options.disk_bytes = 6u * 256 * 1024;
-    world_open(world);
-    prepare_all(world);
-    while (refusal != QUEUE_DISK) {
-        (void)world_put(world, 0, 200, &refusal);
-        (void)world_commit(world);
-        (void)world_prepare(world);
-    }
-    assert_true(status_of(world).bytes_on_disk <= world->options.disk_bytes);
-    world_free(world);
-}
-
-/* --- damage -------------------------------------------------------------------------- */
-
-/* Offset of the n-th record of samples in a segment's file. */
-static uint32_t find_record(const SimFile *file, unsigned n, RecordHeader *ret)
-{
-    SegmentHeader segment;
-    memcpy(&segment, file->durable, sizeof segment);
-    uint32_t seed = record_seed(segment.log_id, segment.sequence), offset = QUEUE_RECORDS_START;
-    for (;;) {
-        memcpy(ret, file->durable + offset, sizeof *ret);
-        assert_true(record_header_valid(ret, seed, offset, file->size));
-        if (ret->type == RECORD_DATA && n-- == 0) {
-            return offset;
-        }
-        offset += record_size(ret);
-    }
-}
-
-static void spoil(SimFile *file, uint32_t offset, uint8_t with)
-{
-    file->durable[offset] ^= with;
-    file->now[offset] = file->durable[offset];
-}
-
-/* The file of the log's only used segment. */
-static SimFile *used_file(World *world)
-{
-    for (size_t i = 0; i < world->disk.n_files; i++) {
-        SimFile *file = &world->disk.files[i];
-        if (file->exists && memcmp(file->now, QUEUE_SEGMENT_MAGIC, 8) == 0) {
-            return file;
-        }
-    }
-    return NULL;
-}
-
-static void a_damaged_record_in_the_middle_is_set_aside_and_the_others_are_delivered(void **state)
-{
-    static const uint32_t places[] = {0 /* checksum */, 8 /* length */, 30 /* position */, 39, 40, 64, 500};
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        for (int restart = 0; restart < 2; restart++) {
-            World *world = open_world(11);
-            RecordHeader header;
-            for (int j = 0; j < 10; j++) {
-                put_all(world, 0, 100);
-            }
-            SimFile *file = used_file(world);
-            spoil(file, find_record(file, 4, &header) + places[i], 0x10);
-            if (restart) {
-                world_restart(world, true);
-                assert_int_equal(queue_log_available(world->log), 900);
-                assert_int_equal(status_of(world).damaged, 100);
-            }
-            uint64_t taken = 0;
-            ModelLease *lease;
-            while ((lease = world_take(world, 33, 1000000))) {
-                for (unsigned j = 0; j < lease->n_parts; j++) {
-                    assert_true(lease->parts[j].first + lease->parts[j].count <= 400 || lease->parts[j].first >= 500);
-                }
-                taken += lease->count;
-                world_acknowledge(world, lease);
-                assert_int_equal(world_commit(world), 0);
-            }
-            assert_int_equal(taken, 900);
-            QueueLogStatus status = status_of(world);
-            assert_int_equal(status.damaged, 100);
-            assert_int_equal(status.size, 0);
-            assert_int_equal(status.acknowledged, 900);
-            assert_true(world->damage_notices > 0);
-            assert_int_equal(world->disk.set_aside, 1);
-            /* It is not counted again. */
-            world_restart(world, true);
-            assert_int_equal(queue_log_available(world->log), 0);
-            world_free(world);
-        }
-    }
-}
-
-static void damaged_samples_that_were_acknowledged_are_no_loss(void **state)
-{
-    World *world = open_world(11);
-    RecordHeader header;
-    for (int j = 0; j < 10; j++) {
-        put_all(world, 0, 100);
-    }
-    world_acknowledge(world, world_take(world, 600, 1000));
-    assert_int_equal(world_commit(world), 0);
-    put_all(world, 0, 100);
-    SimFile *file = used_file(world);
-    spoil(file, find_record(file, 4, &header) + 100, 1);
-    world_restart(world, true);
-    assert_int_equal(status_of(world).damaged, 0);
-    assert_int_equal(queue_log_available(world->log), 500);
-    world_check(world);
-    world_free(world);
-}
-
-static void an_unreadable_page_costs_only_its_records(void **state)
-{
-    World *world = open_world(11);
-    for (int j = 0; j < 10; j++) {
-        put_all(world, 0, 100);
-    }
-    /* Each read fails: those for whole windows, and those for single pages. */
-    world->disk.read_error = EIO;
-    uint64_t before = queue_log_available(world->log);
-    ModelLease *lease;
-    uint64_t taken = 0;
-    while ((lease = world_take(world, 100, 1000000))) {
-        taken += lease->count;
-        world_acknowledge(world, lease);
-    }
-    /* What is still in memory was delivered, the rest is told. */
-    assert_int_equal(taken + status_of(world).damaged, before);
-    assert_true(taken >= 200);
-    assert_true(world->lost_notices > 0);
-    world->disk.read_error = 0;
-    assert_int_equal(world_commit(world), 0);
-    put_all(world, 1, 10);
-    assert_int_equal(queue_log_available(world->log), 10);
-    world_free(world);
-}
-
-static void one_copy_of_a_segments_header_is_enough(void **state)
-{
-    for (int copy = 0; copy < 2; copy++) {
-        World *world = open_world(11);
-        put_all(world, 0, 1000);
-        spoil(used_file(world), copy == 0 ? 9 : QUEUE_HEADER_COPY + 9, 1);
-        world_restart(world, true);
-        assert_int_equal(status_of(world).size, 1000);
-        assert_int_equal(world->damage_notices, 0);
-        world_free(world);
-    }
-}
-
-static void a_lost_segment_is_told_with_the_number_of_its_samples(void **state)
-{
-    World *world = open_world(11);
-    put_all(world, 0, 18000);
-    SimFile *file = used_file(world);
-    RecordHeader first;
-    find_record(file, 0, &first);
-    assert_int_equal(first.position, 0);
-    spoil(file, 3, 1);
-    spoil(file, QUEUE_HEADER_COPY + 3, 1);
-    world_restart(world, true);
-    QueueLogStatus status = status_of(world);
-    assert_true(status.damaged > 5000 && status.damaged < 12000);
-    assert_int_equal(status.size + status.damaged, 18000);
-    assert_int_equal(world->disk.set_aside, 1);
-    assert_true(world->lost_notices > 0);
-    uint64_t taken = 0;
-    for (ModelLease *lease; (lease = world_take(world, 5000, 1000));) {
-        taken += lease->count;
-    }
-    assert_int_equal(taken, status.size);
-    world_free(world);
-}
-
-static void a_log_of_another_version_or_of_two_logs_is_refused(void **state)
-{
-    World *world = open_world(11);
-    InaError error;
-    put_all(world, 0, 18000);
-    world->log = queue_log_free(world->log);
-    SimFile *file = used_file(world);
-    SegmentHeader good, header;
-    memcpy(&good, file->now, sizeof good);
-
-    header = good;
-    header.version = 2;
-    segment_header_seal(&header);
-    memcpy(file->now, &header, sizeof header);
-    assert_int_equal(queue_log_open(&world->options, &world->io, &world->log, &error), -EPROTONOSUPPORT);
-    assert_non_null(strstr(error.message, "version 2"));
-
-    header = good;
-    header.log_id++;
-    segment_header_seal(&header);
-    memcpy(file->now, &header, sizeof header);
-    memcpy(file->now + QUEUE_HEADER_COPY, &header, sizeof header);
-    assert_int_equal(queue_log_open(&world->options, &world->io, &world->log, &error), -EBADMSG);
-    assert_non_null(strstr(error.message, "different logs"));
-
-    memcpy(file->now, &good, sizeof good);
-    memcpy(file->now + QUEUE_HEADER_COPY, &good, sizeof good);
-    world_open(world);
-    assert_int_equal(status_of(world).size, 18000);
-    world_free(world);
-}
-
-static void a_segment_that_was_cut_short_loses_only_what_is_gone(void **state)
-{
-    World *world = open_world(11);
-    put_all(world, 0, 18000);
-    SimFile *file = used_file(world);
-    file->size = file->durable_size = 100000;
-    world_restart(world, true);
-    QueueLogStatus status = status_of(world);
-    assert_true(status.damaged > 1000);
-    assert_int_equal(status.size + status.damaged, 18000);
-    put_all(world, 1, 100);
-    world_restart(world, true);
-    assert_int_equal(status_of(world).size, status.size + 100);
-    world_free(world);
 }
 
 /* --- checksums ------------------------------------------------------------------------ */
@@ -962,6 +569,7 @@ int main(void)
         cmocka_unit_test(the_capacity_is_kept_and_acknowledged_samples_make_room),
         cmocka_unit_test(wrong_options_are_refused_with_what_is_allowed),
         cmocka_unit_test(a_lease_that_runs_out_is_redelivered_first_and_oldest_first),
+        cmocka_unit_test(what_is_left_of_a_lease_is_found_when_its_first_segment_is_used_again),
         cmocka_unit_test(unknown_leases_are_told_and_a_repeated_acknowledge_is_not_unknown),
         cmocka_unit_test(leases_are_bounded),
         cmocka_unit_test(takers_that_acknowledge_out_of_order_cannot_fill_the_memory),
@@ -972,19 +580,6 @@ int main(void)
         cmocka_unit_test(nothing_promised_is_lost_by_crashes_at_any_write_or_sync),
         cmocka_unit_test(nothing_promised_is_lost_when_writes_and_syncs_fail_too),
         cmocka_unit_test(a_segment_whose_name_was_not_on_disk_is_safe_after_the_next_start),
-        cmocka_unit_test(a_group_whose_sync_failed_goes_to_another_segment),
-        cmocka_unit_test(while_the_disk_fails_nothing_is_promised_and_acknowledges_are_undone),
-        cmocka_unit_test(what_a_restart_concluded_holds_when_its_segment_is_gone),
-        cmocka_unit_test(a_full_disk_refuses_puts_and_still_acknowledges),
-        cmocka_unit_test(puts_are_accepted_again_when_space_is_back),
-        cmocka_unit_test(the_bytes_on_disk_are_bounded),
-        cmocka_unit_test(a_damaged_record_in_the_middle_is_set_aside_and_the_others_are_delivered),
-        cmocka_unit_test(damaged_samples_that_were_acknowledged_are_no_loss),
-        cmocka_unit_test(an_unreadable_page_costs_only_its_records),
-        cmocka_unit_test(one_copy_of_a_segments_header_is_enough),
-        cmocka_unit_test(a_lost_segment_is_told_with_the_number_of_its_samples),
-        cmocka_unit_test(a_log_of_another_version_or_of_two_logs_is_refused),
-        cmocka_unit_test(a_segment_that_was_cut_short_loses_only_what_is_gone),
         cmocka_unit_test(checksums_are_those_of_rfc_3720),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
