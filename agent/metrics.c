@@ -162,15 +162,22 @@ static size_t open_files(void)
     return count > 3 ? count - 3 : 0; /* ".", ".." and the folder itself */
 }
 
+/* The second number of statm (proc(5)). */
+static ULL resident_pages(void)
+{
+    char text[200] = "", *end = text;
+    FILE *file = fopen("/proc/self/statm", "re");
+    if (!file)
+        return 0;
+    if (fgets(text, sizeof(text), file))
+        strtoull(text, &end, 10);
+    fclose(file);
+    return strtoull(end, NULL, 10);
+}
+
 static void print_process(const Agent *agent, Buffer *buffer)
 {
     struct rusage usage = {0};
-    ULL size = 0, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (file && fscanf(file, "%llu %llu", &size, &resident) != 2)
-        resident = 0;
-    if (file)
-        fclose(file);
     getrusage(RUSAGE_SELF, &usage);
     double cpu = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                  (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
@@ -182,7 +189,7 @@ static void print_process(const Agent *agent, Buffer *buffer)
                  "# TYPE process_resident_memory_bytes gauge\n"
                  "# HELP process_resident_memory_bytes Resident memory.\n"
                  "process_resident_memory_bytes %llu\n",
-                 resident * (ULL)sysconf(_SC_PAGESIZE));
+                 resident_pages() * (ULL)sysconf(_SC_PAGESIZE));
     buffer_print(buffer,
                  "# TYPE process_open_fds gauge\n# HELP process_open_fds Open file descriptors.\n"
                  "process_open_fds %zu\n",

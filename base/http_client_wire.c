@@ -317,11 +317,13 @@ static void fetch_assign(HttpWireHost *host, InaHttpFetch *fetch)
     client->starting = true;
     host->pins++;
     HttpWireConnection *connection = fetch->retried ? NULL : take_idle(host);
-    int r = connection ? 0 : connection_new(host, &connection);
-    if (r < 0)
-        http_fetch_fail(fetch, -r, "connecting to %s: %s", host->key, strerror(-r));
-    else
+    int r = 0;
+    if (!connection)
+        r = connection_new(host, &connection);
+    if (connection)
         connection_assign(connection, fetch);
+    else
+        http_fetch_fail(fetch, -r, "connecting to %s: %s", host->key, strerror(-r));
     host_unpin(host);
     client->starting = before;
 }

@@ -119,7 +119,7 @@ static int read_boolean(Decoder *decoder, const CodecPath *path, protobuf_c_bool
 static int read_enum(Decoder *decoder, const CodecPath *path, const ProtobufCEnumDescriptor *type, int *ret)
 {
     if (reader_peek(&decoder->reader) != '"') {
-        uint64_t number;
+        uint64_t number = 0;
         int r = read_integer(decoder, path, INT32_MIN, INT32_MAX, &number);
         if (r >= 0)
             *ret = (int)(int64_t)number;
@@ -196,7 +196,7 @@ static int read_value(Decoder *decoder, const CodecPath *path, const ProtobufCFi
                       unsigned depth)
 {
     uint64_t integer = 0;
-    double real;
+    double real = 0;
     size_t size;
     int r;
     switch (field->type) {
@@ -403,7 +403,7 @@ int codec_json_decode(const ProtobufCMessageDescriptor *type, const char *text, 
     CodecBudget budget = codec_budget(size);
     Decoder decoder = {.reader = {.start = text, .at = text, .end = text + size, .budget = &budget, .error = error},
                        .flags = flags};
-    ProtobufCMessage *message;
+    ProtobufCMessage *message = NULL;
     int r = read_message(&decoder, NULL, type, &message, 0);
     if (r < 0)
         return r;

@@ -294,7 +294,7 @@ int reader_short_string(JsonReader *reader, const CodecPath *path, char *buffer,
 {
     if (!reader_take(reader, '"'))
         return reader_wrong(reader, path, "a string");
-    size_t length;
+    size_t length = 0;
     int r = string_body(reader, path, buffer, size, &length);
     if (r < 0)
         return r;

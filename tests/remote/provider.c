@@ -152,7 +152,9 @@ void provider_start_at(Provider *provider, int port)
     if (read(pipe_fds[0], line, sizeof(line) - 1) <= 0)
         fail_msg("the provider did not start");
     close(pipe_fds[0]);
-    assert_int_equal(sscanf(line, "%d %63s %63s", &provider->port, provider->endpoint, provider->second), 3);
+    char *names = line;
+    provider->port = (int)strtol(line, &names, 10);
+    assert_int_equal(sscanf(names, "%63s %63s", provider->endpoint, provider->second), 2);
     snprintf(provider->url, sizeof(provider->url), "http://127.0.0.1:%d", provider->port);
 }
 
@@ -220,7 +222,7 @@ void raw_receive(int fd, Answer *answer)
             break;
         answer->size += (size_t)n;
     }
-    answer->status = atoi(answer->head + 9);
+    answer->status = (int)strtol(answer->head + 9, NULL, 10);
 }
 
 void raw_ask(int port, const char *text, Answer *answer)

@@ -238,7 +238,7 @@ static void the_provider_learns_caller_and_deadline(void **state)
     assert_non_null(strstr(answer.body, "\"caller\":\"consumer-7\""));
     const char *deadline = strstr(answer.body, "\"deadlineMs\":\"");
     assert_non_null(deadline);
-    assert_in_range(atoi(deadline + 14), 1, 20000);
+    assert_in_range(strtol(deadline + 14, NULL, 10), 1, 20000);
     json(WAIT, "", "{\"milliseconds\":1}", &answer);
     assert_non_null(strstr(answer.body, "\"caller\":\"127.0.0.1:"));
 }
@@ -257,7 +257,7 @@ static unsigned count_cancelled(void)
     Answer answer;
     json(ECHO, "", "{\"text\":\"cancelled?\"}", &answer);
     const char *count = strstr(answer.body, "\"uint32Value\":");
-    return count ? (unsigned)atoi(count + 14) : 0;
+    return count ? (unsigned)strtoul(count + 14, NULL, 10) : 0;
 }
 
 static void callers_who_leave_cancel_their_calls(void **state)

@@ -103,7 +103,7 @@ static void end(World *world)
 
 static char *slot(World *world, const char *key)
 {
-    return world->values[atoi(key + 3)];
+    return world->values[strtoul(key + 3, NULL, 10)];
 }
 
 static void tick(World *world)
