@@ -5,7 +5,8 @@
  * as one batch; what arrives while calls are under way travels in the next.
  * A put without an answer is repeated unchanged until it has one; what a full
  * queue leaves over is kept and sent again later. When the buffer is full the
- * newest samples are shed: they get no sequence number and are counted.
+ * newest samples are shed: they get no sequence number and are counted. A
+ * sample keeps its place in the buffer until all before it are accepted.
  *
  * Everything in the loop's thread. */
 #pragma once

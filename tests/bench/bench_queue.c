@@ -126,7 +126,7 @@ static void producer_make(Producer *producer, InaClient *queue, size_t batch, ui
         producer->value1[i] = (double)rand() / 7;
         producer->value2[i] = (double)rand() / 3;
     }
-    OutboxOptions options = {name, &producer->queue, (size_t)producer->window * 4, accepted, producer};
+    OutboxOptions options = {name, &producer->queue, (size_t)producer->window * 16, accepted, producer};
     if (outbox_new(peer->component, &options, &producer->outbox, &error) < 0) {
         bench_die("%s", error.message);
     }
