@@ -318,12 +318,20 @@ static int transact(StoreDb *db, StorePut *puts, size_t n_puts, Counts *ret_coun
     return result;
 }
 
+/* When nobody makes checkpoints beside, or puts never pause: better late than
+ * a log without end. A failure shows itself in the put, or does not matter. */
+static void shorten_log(StoreDb *db)
+{
+    int pages = 0, copied = 0;
+    if (sqlite3_wal_checkpoint_v2(db->file->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &copied) == SQLITE_OK &&
+        pages == copied)
+        db->log_bytes = 0; /* the next transaction begins at its start */
+}
+
 int store_db_put(StoreDb *db, StorePut *puts, size_t n_puts, InaError *error)
 {
-    /* When nobody makes checkpoints beside: better late than a log without end.
-     * A failure shows itself in the put, or does not matter. */
     if (db->log_bytes > STORE_LOG_MAX)
-        sqlite3_wal_checkpoint_v2(db->file->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        shorten_log(db);
     if (store_producers_cached(db->producers) > STORE_PRODUCERS_CACHED_MAX)
         store_producers_clear(db->producers);
 

@@ -14,12 +14,15 @@
 
 #include "store_format.h"
 
-#define STORE_PRODUCER_NAME_MAX 255u       /* bytes */
-#define STORE_PRODUCERS_MAX 1000000u       /* incarnations that the store knows */
-#define STORE_CAPACITY_MIN 1000u           /* results */
-#define STORE_CAPACITY_MAX 100000000u      /* results */
-#define STORE_CAPACITY_DEFAULT 1000000u    /* results */
-#define STORE_LOG_MAX (UINT64_C(64) << 20) /* bytes of write-ahead log after which a put makes a checkpoint itself */
+#define STORE_PRODUCER_NAME_MAX 255u    /* bytes */
+#define STORE_PRODUCERS_MAX 1000000u    /* incarnations that the store knows */
+#define STORE_CAPACITY_MIN 1000u        /* results */
+#define STORE_CAPACITY_MAX 100000000u   /* results */
+#define STORE_CAPACITY_DEFAULT 1000000u /* results */
+/* Bytes of write-ahead log after which a put makes a checkpoint itself. At full
+ * rate a checkpoint copies the whole database, so it pays to let the log grow
+ * to some times its size (30 MB at the default capacity). */
+#define STORE_LOG_MAX (UINT64_C(128) << 20)
 
 typedef struct StoreDb StoreDb;
 
