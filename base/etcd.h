@@ -2,7 +2,9 @@
  * watch. Facts about the gateway: 64-bit integers are strings, zero values are
  * omitted, keys and values are base64.
  *
- * Requests fail with a deadline of 5 s and are not repeated. Several endpoints
+ * Requests fail with a deadline of 5 s and are not repeated (except by libcurl,
+ * which speaks to endpoints that are host names, when a kept-alive connection
+ * breaks before the first byte of its answer). Several endpoints
  * may be given; a failing one is changed for the next. Keys are strings: one
  * with a NUL character in it (of somebody else) is left out of replies. All
  * in the loop's thread; callbacks come from the loop, never before the call

@@ -2,6 +2,7 @@
 #include "http_client_internal.h"
 #include "soon.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 
 #define DEFAULT_TIMEOUT UINT64_C(30000000000)
 #define DEFAULT_MAXIMUM (16u * 1024u * 1024u)
+#define URL_MAX 8192u
 
 static int on_timer(sd_event_source *source, uint64_t at, void *userdata);
 static int on_again(sd_event_source *source, void *userdata);
@@ -209,6 +211,8 @@ static void fetch_stop(InaHttpFetch *fetch)
 {
     if (fetch->connection || fetch->host)
         http_wire_cancel(fetch);
+    if (fetch->curl)
+        http_curl_cancel(fetch);
 }
 
 static void around(const HttpClient *client, bool begins)
@@ -273,7 +277,7 @@ void http_fetch_fail_size(InaHttpFetch *fetch, int code)
     if (code == -EMSGSIZE)
         http_fetch_fail(fetch, EMSGSIZE, "the answer is larger than %zu bytes", fetch->maximum);
     else
-        http_fetch_fail(fetch, -code, "%s", http_strerror(-code));
+        http_fetch_fail(fetch, -code, "%s", strerror(-code));
 }
 
 int http_fetch_length(InaHttpFetch *fetch, uint64_t length)
@@ -370,7 +374,7 @@ static void client_end(HttpClient *client)
         fetch_gone(fetch);
     }
     client->wire = http_wire_free(client->wire);
-    client->tls = http_tls_free(client->tls);
+    client->curl = http_curl_free(client->curl);
     free_gone(client);
     sd_event_source_disable_unref(client->timer);
     sd_event_source_disable_unref(client->again);
@@ -382,7 +386,97 @@ static void client_end(HttpClient *client)
     free(client);
 }
 
-/* --- starting one ----------------------------------------------------------- */
+/* --- what is asked ------------------------------------------------------ */
+
+static int refuse_url(const char *url, const char *problem, InaError *error)
+{
+    return ina_error_set(error, EINVAL, "URL \"%.200s\": %s", url, problem);
+}
+
+static bool parse_port(const char *text, size_t size, uint16_t *ret)
+{
+    unsigned port = 0;
+
+    if (size == 0 || size > 5)
+        return false;
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        port = port * 10 + (unsigned)(text[i] - '0');
+    }
+    *ret = (uint16_t)port;
+    return port > 0 && port <= 65535;
+}
+
+/* Whether the authority is an address with a port, which needs no resolver. */
+static bool parse_literal(HttpTarget *target)
+{
+    const char *host = target->authority, *end = host + target->authority_size, *port = end;
+    char text[sizeof(target->host)];
+    struct in6_addr address;
+    bool six = host < end && *host == '[';
+
+    if (six) {
+        const char *bracket = memchr(host, ']', target->authority_size);
+        if (!bracket)
+            return false;
+        port = bracket + 1;
+        host++;
+        end = bracket;
+    } else {
+        const char *colon = memchr(host, ':', target->authority_size);
+        end = port = colon ? colon : end;
+    }
+    const char *last = target->authority + target->authority_size;
+    target->port = target->secure ? 443 : 80;
+    if (port < last && (*port != ':' || !parse_port(port + 1, (size_t)(last - port - 1), &target->port)))
+        return false;
+    if ((size_t)(end - host) >= sizeof(text))
+        return false;
+    *(char *)mempcpy(text, host, (size_t)(end - host)) = '\0';
+    if (inet_pton(six ? AF_INET6 : AF_INET, text, &address) != 1)
+        return false;
+    memcpy(target->host, text, sizeof(text));
+    snprintf(target->key, sizeof(target->key), six ? "%s[%s]:%u" : "%s%s:%u", target->secure ? "https://" : "", text,
+             target->port);
+    return true;
+}
+
+static int parse_target(const InaHttpFetchOptions *options, HttpTarget *ret, InaError *error)
+{
+    const char *url = options->url, *at;
+
+    *ret = (HttpTarget){.unix_socket = options->unix_socket};
+    if (strncmp(url, "http://", 7) == 0) {
+        at = url + 7;
+    } else if (strncmp(url, "https://", 8) == 0) {
+        at = url + 8;
+        ret->secure = true;
+    } else {
+        return refuse_url(url, "it must begin with http:// or https://", error);
+    }
+    for (const char *p = at; *p; p++)
+        if ((unsigned char)*p <= 0x20 || (unsigned char)*p >= 0x7f)
+            return refuse_url(url, "blanks, control characters and letters beyond ASCII must be percent-encoded",
+                              error);
+    if (strlen(url) > URL_MAX)
+        return refuse_url(url, "it is too long", error);
+    ret->authority = at;
+    ret->authority_size = strcspn(at, "/?#");
+    ret->path = at + ret->authority_size;
+    ret->path_size = strcspn(ret->path, "#");
+    if (ret->authority_size == 0 || memchr(at, '@', ret->authority_size))
+        return refuse_url(url, "it needs a host, and no user", error);
+    if (options->unix_socket) {
+        if (strlen(options->unix_socket) >= 108)
+            return ina_error_set(error, ENAMETOOLONG, "%s is too long for a socket's path", options->unix_socket);
+        snprintf(ret->key, sizeof(ret->key), "unix:%s", options->unix_socket);
+        ret->literal = !ret->secure;
+    } else {
+        ret->literal = parse_literal(ret);
+    }
+    return 0;
+}
 
 static bool is_token(const char *text)
 {
@@ -392,24 +486,92 @@ static bool is_token(const char *text)
     return *text != '\0';
 }
 
-/* Everything that `options` points to is copied behind the fetch. */
-static InaHttpFetch *fetch_new(const InaHttpFetchOptions *options, const HttpTarget *target)
+static int check_headers(const InaHttpFetchOptions *options, InaError *error)
 {
-    const char *method = http_method_of(options);
-    size_t size = 2 * strlen(method) + strlen(options->url) + target->path_size + target->authority_size + 100;
+    static const char *const ours[] = {"Content-Length:", "Transfer-Encoding:", "Expect:"};
+    size_t n = 0;
 
-    for (const char *const *header = options->headers; header && *header; header++)
-        size += strlen(*header) + 2;
-    if (__builtin_add_overflow(size, options->body_size, &size))
+    for (const char *const *header = options->headers; header && *header; header++) {
+        const char *colon = strchr(*header, ':');
+        if (++n > HTTP_FETCH_HEADERS_MAX)
+            return ina_error_set(error, E2BIG, "%s: more than %u headers", options->url, HTTP_FETCH_HEADERS_MAX);
+        if (!colon || colon == *header || strpbrk(*header, "\r\n") ||
+            strcspn(*header, " \t") < (size_t)(colon - *header))
+            return ina_error_set(error, EINVAL, "%s: \"%.100s\" is not a header: \"Name: value\" would be",
+                                 options->url, *header);
+        for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+            if (strncasecmp(*header, ours[i], strlen(ours[i])) == 0)
+                return ina_error_set(error, EINVAL, "%s: the header %s is not the caller's to set", options->url,
+                                     ours[i]);
+    }
+    return 0;
+}
+
+static const char *method_of(const InaHttpFetchOptions *options)
+{
+    if (options->method)
+        return options->method;
+    return options->body || options->body_size > 0 ? "POST" : "GET";
+}
+
+static char *append(char *at, const char *text)
+{
+    return mempcpy(at, text, strlen(text));
+}
+
+/* The whole request in one piece, so that it is one write. */
+static char *write_request(char *at, const InaHttpFetchOptions *options, const HttpTarget *target)
+{
+    const char *method = method_of(options);
+    bool has_host = false;
+
+    at = append(at, method);
+    at = append(at, target->path_size > 0 && target->path[0] == '/' ? " " : " /");
+    at = mempcpy(at, target->path, target->path_size);
+    at = append(at, " HTTP/1.1\r\n");
+    for (const char *const *header = options->headers; header && *header; header++) {
+        has_host |= strncasecmp(*header, "Host:", 5) == 0;
+        at = append(append(at, *header), "\r\n");
+    }
+    if (!has_host)
+        at = append(mempcpy(append(at, "Host: "), target->authority, target->authority_size), "\r\n");
+    if (options->body_size > 0 || options->body || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||
+        strcmp(method, "PATCH") == 0)
+        at += sprintf(at, "Content-Length: %zu\r\n", options->body_size);
+    at = append(at, "\r\n");
+    return options->body_size > 0 ? mempcpy(at, options->body, options->body_size) : at;
+}
+
+/* Everything that `options` points to is copied behind the fetch. */
+static InaHttpFetch *fetch_new(const InaHttpFetchOptions *options, const HttpTarget *target, bool wire)
+{
+    const char *method = method_of(options);
+    size_t size = strlen(method) + strlen(options->url) + 2, body;
+
+    if (wire) {
+        size += strlen(method) + target->path_size + target->authority_size + 100;
+        for (const char *const *header = options->headers; header && *header; header++)
+            size += strlen(*header) + 2;
+    }
+    if (__builtin_add_overflow(size, options->body_size, &body))
         return NULL;
-    InaHttpFetch *fetch = malloc(sizeof(*fetch) + size);
+    InaHttpFetch *fetch = malloc(sizeof(*fetch) + body);
     if (!fetch)
         return NULL;
     memset(fetch, 0, sizeof(*fetch));
-    fetch->method = fetch->data;
-    fetch->url = stpcpy(fetch->data, method) + 1;
-    fetch->out = stpcpy((char *)fetch->url, options->url) + 1;
-    fetch->out_size = (size_t)(http_request_write((char *)fetch->out, options, target) - fetch->out);
+    char *at = fetch->data;
+    fetch->method = at;
+    at = append(at, method);
+    *at++ = '\0';
+    fetch->url = at;
+    at = append(at, options->url);
+    *at++ = '\0';
+    fetch->out = at;
+    if (wire)
+        at = write_request(at, options, target);
+    else if (options->body_size > 0)
+        at = mempcpy(at, options->body, options->body_size);
+    fetch->out_size = (size_t)(at - fetch->out);
     fetch->chunk = options->chunk;
     fetch->done = options->done;
     fetch->userdata = options->userdata;
@@ -429,17 +591,19 @@ static int check_options(const HttpClient *client, const InaHttpFetchOptions *op
                              HTTP_CLIENT_RESPONSE_MAX);
     if (options->method && !is_token(options->method))
         return ina_error_set(error, EINVAL, "%s: \"%.50s\" is not a method", options->url, options->method);
-    return http_headers_check(options, error);
+    return check_headers(options, error);
 }
 
 InaHttpFetch *http_client_fetch(HttpClient *client, const InaHttpFetchOptions *options, InaError *error)
 {
     HttpTarget target;
 
-    if (check_options(client, options, error) < 0 || http_target_parse(options, &target, error) < 0 ||
-        (target.secure && !client->tls && http_tls_new(&client->options, &client->tls, error) < 0))
+    if (check_options(client, options, error) < 0 || parse_target(options, &target, error) < 0)
         return NULL;
-    InaHttpFetch *fetch = fetch_new(options, &target);
+    bool wire = target.literal;
+    if (!wire && !client->curl && http_curl_new(client, &client->curl, error) < 0)
+        return NULL;
+    InaHttpFetch *fetch = fetch_new(options, &target, wire);
     if (!fetch || (fetch->client = client, deadline_add(client, fetch)) < 0) {
         free(fetch);
         ina_error_errno(error, ENOMEM, "%s", options->url);
@@ -454,8 +618,14 @@ InaHttpFetch *http_client_fetch(HttpClient *client, const InaHttpFetchOptions *o
     http_client_enter(client);
     bool nested = client->starting;
     client->starting = true;
-    http_wire_start(client->wire, fetch, &target);
+    int r = 0;
+    if (wire)
+        http_wire_start(client->wire, fetch, &target);
+    else
+        r = http_curl_start(client->curl, fetch, options, error);
     client->starting = nested;
+    if (r < 0)
+        fetch_gone(fetch);
     http_client_leave(client);
-    return fetch;
+    return r < 0 ? NULL : fetch;
 }

@@ -1,5 +1,6 @@
-/* http_client.h - HTTP/1.1 client in the process's loop, over TLS (GnuTLS) for https.
- * Kept-alive connections, deadlines, unix sockets, no proxies from the
+/* http_client.h - HTTP/1.1 client in the process's loop: plain HTTP to addresses
+ * and unix sockets by itself, https and host names over libcurl's multi
+ * interface. Kept-alive connections, deadlines, no proxies from the
  * environment, no redirects. Options per fetch: inaetics/http.h. */
 #pragma once
 

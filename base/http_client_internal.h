@@ -1,33 +1,30 @@
 /* http_client_internal.h - what the files of the HTTP client share.
  *
- *   http_client.c          fetches: limits, deadlines, how they end
- *   http_client_request.c  what is asked: checks, and the text of a request
- *   http_client_wire.c     hosts, their connections, and who gets which
- *   http_client_connection.c  a connection at work
- *   http_client_tls.c      TLS
- *   http_client_resolve.c  host names
- *   http_parse.c           reads answers
+ *   http_client.c        fetches: options, limits, deadlines, answers
+ *   http_client_wire.c   HTTP to an address or a unix socket, by itself
+ *   http_client_tls.c    its TLS
+ *   http_client_curl.c   host names, by libcurl
+ *   http_parse.c         reads answers for http_client_wire.c
  *
- * This is not libcurl's because every call between components comes through
- * here: libcurl's share of a round trip was larger than all the rest together
- * (tests/bench/bench_http.c), it takes 3 to 5 MB of each process, and it sends
- * a POST again by itself when a kept-alive connection breaks, which may
- * execute a call twice. */
+ * Components call each other and etcd at addresses they know; for that
+ * libcurl's share of a round trip was larger than all the rest together
+ * (tests/bench/bench_http.c), it repeats a POST by itself when a kept-alive
+ * connection breaks, which may execute a call twice, and with the thirty
+ * libraries that come with it it takes a third of an agent's memory. So that
+ * path is our own, and libcurl is loaded when first needed: hardly ever. */
 #pragma once
 
 #include "http_client.h"
-#include "http_client_resolve.h"
 #include "http_client_tls.h"
 #include "http_parse.h"
 #include "map.h"
-#include <string.h>
 
 #define HTTP_FETCH_HEADERS_MAX 64u
-#define HTTP_UNIX_PATH_MAX 108u /* with its NUL */
 #define HTTP_WIRE_CONNECTIONS_MAX 1024u
 #define HTTP_WIRE_BUFFER (64u * 1024u)
 #define HTTP_WIRE_IDLE 45000000u /* us; our servers close after a minute */
 
+typedef struct HttpCurl HttpCurl;
 typedef struct HttpWire HttpWire;
 typedef struct HttpWireConnection HttpWireConnection;
 
@@ -35,7 +32,7 @@ struct HttpClient {
     sd_event *event;
     HttpClientOptions options; /* copies */
     HttpWire *wire;
-    HttpTls *tls;             /* when first needed */
+    HttpCurl *curl;           /* when first needed */
     InaHttpFetch *fetches;    /* all */
     InaHttpFetch *failed;     /* at once: `done` waits for the loop */
     InaHttpFetch *gone;       /* freed when the dispatch ends */
@@ -73,21 +70,15 @@ struct InaHttpFetch {
     struct HttpWireHost *host; /* while it waits for a connection */
     InaHttpFetch *previous_waiting, *next_waiting;
     size_t sent;
-    bool retried;     /* on a new connection, after a kept one had broken */
-    unsigned attempt; /* at the host's addresses */
+    bool retried;
+    /* Of libcurl: */
+    struct HttpCurlFetch *curl;
     /* What is asked, in `data`. */
     const char *method, *url;
-    const char *out; /* the whole request */
+    const char *out; /* for the wire: the whole request; for libcurl: the body */
     size_t out_size;
     char data[];
 };
-
-/* strerror() is not for threads. */
-static inline const char *http_strerror(int code)
-{
-    const char *text = strerrordesc_np(code);
-    return text ? text : "unknown error";
-}
 
 /* http_client.c */
 uint64_t http_client_now(void); /* CLOCK_MONOTONIC ns */
@@ -102,27 +93,29 @@ void http_fetch_fail(InaHttpFetch *fetch, int code, const char *format, ...) __a
 /* With the message for what http_fetch_data or http_fetch_length returned. */
 void http_fetch_fail_size(InaHttpFetch *fetch, int code);
 
-/* Where a request goes. */
-typedef struct HttpTarget {
-    const char *authority, *path; /* in the URL */
-    size_t authority_size, path_size;
-    bool secure, literal;    /* literal: `host` is an address */
-    const char *unix_socket; /* the caller's */
-    char host[256];          /* without brackets */
-    uint16_t port;
-    char key[288]; /* names what a connection goes to */
-} HttpTarget;
-
-/* http_client_request.c */
-int http_target_parse(const InaHttpFetchOptions *options, HttpTarget *ret, InaError *error);
-int http_headers_check(const InaHttpFetchOptions *options, InaError *error);
-const char *http_method_of(const InaHttpFetchOptions *options);
-/* Returns its end. There is room for method, path, authority, headers with their line ends, body, and 100 more. */
-char *http_request_write(char *at, const InaHttpFetchOptions *options, const HttpTarget *target);
-
 /* http_client_wire.c */
 int http_wire_new(HttpClient *client, HttpWire **ret, InaError *error);
 HttpWire *http_wire_free(HttpWire *wire);
 void http_wire_sweep(HttpWire *wire); /* frees what was closed during a dispatch */
+
+/* Where a request goes. */
+typedef struct HttpTarget {
+    const char *authority, *path;
+    size_t authority_size, path_size;
+    bool secure;
+    bool literal;  /* address and port below are known */
+    char key[128]; /* names what the connection goes to */
+    const char *unix_socket;
+    uint16_t port;
+    char host[48]; /* without brackets */
+} HttpTarget;
+
+/* The fetch is complete: connects and sends, or waits for a connection. */
 void http_wire_start(HttpWire *wire, InaHttpFetch *fetch, const HttpTarget *target);
 void http_wire_cancel(InaHttpFetch *fetch);
+
+/* http_client_curl.c */
+int http_curl_new(HttpClient *client, HttpCurl **ret, InaError *error);
+HttpCurl *http_curl_free(HttpCurl *curl);
+int http_curl_start(HttpCurl *curl, InaHttpFetch *fetch, const InaHttpFetchOptions *options, InaError *error);
+void http_curl_cancel(InaHttpFetch *fetch);

@@ -1,29 +1,31 @@
-/* http_client_tls.h - the client's side of TLS (GnuTLS), over sockets that do
- * not block. A server is trusted when the given CA signed it, for the name or
- * address that was asked for, and for nothing else. */
+/* http_client_tls.h - TLS for http_client_wire.c, over GnuTLS on sockets that
+ * do not block: only servers whose certificate the client's CA signed for the
+ * address asked for, TLS 1.2 or later. */
 #pragma once
 
 #include "http_client.h"
-#include <stdbool.h>
+
 #include <sys/types.h>
 
-typedef struct HttpTls HttpTls; /* what is trusted, and who we are */
-typedef struct HttpTlsSession HttpTlsSession;
+typedef struct HttpTls HttpTls;               /* what a client trusts and is */
+typedef struct HttpTlsSession HttpTlsSession; /* one connection */
 
+/* -EINVAL, -EACCES, ...: a file cannot be used; `error` says which. Without a
+ * CA nobody is trusted. */
 int http_tls_new(const HttpClientOptions *options, HttpTls **ret, InaError *error);
 HttpTls *http_tls_free(HttpTls *tls);
 
-/* `host` is the name or address that the server must have; it stays the caller's. */
-int http_tls_session_new(HttpTls *tls, int fd, const char *host, HttpTlsSession **ret);
-HttpTlsSession *http_tls_session_free(HttpTlsSession *session); /* says goodbye, if that can be done at once */
-
-/* These return -EAGAIN when the socket is to become readable, or writable when
- * http_tls_wants_write() says so; then again with the same arguments. Other
- * failures leave a text in `problem` (size at least 256). */
-int http_tls_handshake(HttpTlsSession *session, char *problem, size_t size);
+/* For a connected socket, which stays the caller's. `host` is an address. NULL: out of memory. */
+HttpTlsSession *http_tls_session_new(HttpTls *tls, int fd, const char *host);
+/* 0: done. -EAGAIN: wait for `ret_events` of the socket. -EACCES: the server is
+ * not trusted; else another errno. `error` says why. */
+int http_tls_handshake(HttpTlsSession *session, uint32_t *ret_events, InaError *error);
+/* As send and recv: -1 and errno; 0 from receive is the end. After EAGAIN the
+ * same bytes are to be sent again; EAGAIN from receive means that the socket is
+ * drained, as edge-triggered waiting needs. */
 ssize_t http_tls_send(HttpTlsSession *session, const void *data, size_t size);
-/* 0: ended properly. -EAGAIN means that the socket is drained, as edge-triggered waiting needs. */
-ssize_t http_tls_receive(HttpTlsSession *session, void *data, size_t size);
+ssize_t http_tls_receive(HttpTlsSession *session, void *buffer, size_t size);
 /* Whether there are bytes that the socket does not tell of any more. */
 bool http_tls_pending(const HttpTlsSession *session);
-bool http_tls_wants_write(const HttpTlsSession *session);
+/* Says that nothing more comes, and frees. Takes NULL. */
+HttpTlsSession *http_tls_session_free(HttpTlsSession *session);

@@ -161,74 +161,10 @@ static void a_server_of_another_authority_is_refused(void **state)
     ask(s, "/", &answer);
     assert_int_equal(answer.status, 0);
     assert_int_equal(answer.error.code, EACCES);
-    assert_non_null(strstr(answer.error.message, "not trusted"));
-}
-
-static void a_server_with_another_name_is_refused(void **state)
-{
-    Secure *s = *state;
-    Answer answer;
-    InaError error;
-
-    use_client(s, s->folder, s->folder);
-    assert_int_equal(http_server_listen(s->f.server, "127.0.0.3:0", &error), 0); /* not in its certificate */
-    snprintf(s->url, sizeof(s->url), "https://%s/", http_server_address(s->f.server, 1));
-    fetch(&s->f, &(InaHttpFetchOptions){.url = s->url}, &answer);
+    use_client(s, s->folder, NULL); /* nobody is trusted, not even the system's authorities */
+    ask(s, "/", &answer);
     assert_int_equal(answer.status, 0);
-    assert_int_equal(answer.error.code, EACCES);
-    snprintf(s->url, sizeof(s->url), "https://localhost:%s/", strrchr(s->f.address, ':') + 1);
-    fetch(&s->f, &(InaHttpFetchOptions){.url = s->url}, &answer);
-    assert_int_equal(answer.status, 200);
-    answer_free(&answer);
-}
-
-static void without_a_usable_authority_nobody_is_asked(void **state)
-{
-    Secure *s = *state;
-    HttpClientOptions options = {0};
-    InaHttpFetchOptions ask_it = {.url = s->url};
-    InaError error = {0};
-
-    snprintf(s->url, sizeof(s->url), "https://%s/", s->f.address);
-    use_client(s, s->folder, NULL);
-    assert_null(http_client_fetch(s->f.client, &ask_it, &error));
-    assert_int_equal(error.code, EPROTONOSUPPORT);
-    use_client(s, s->folder, "/nonexistent");
-    assert_null(http_client_fetch(s->f.client, &ask_it, &error));
-    assert_int_equal(error.code, EINVAL);
-    assert_non_null(strstr(error.message, "/nonexistent/ca.pem"));
-    options.ca_file = "/dev/null";
-    http_client_free(s->f.client);
-    assert_int_equal(http_client_new(s->f.event, &options, &s->f.client, &error), 0);
-    assert_null(http_client_fetch(s->f.client, &ask_it, &error));
-    assert_int_equal(error.code, EINVAL);
-    snprintf(s->ca, sizeof(s->ca), "%s/ca.pem", s->folder);
-    options = (HttpClientOptions){.ca_file = s->ca, .certificate_file = s->ca, .key_file = "/dev/null"};
-    http_client_free(s->f.client);
-    assert_int_equal(http_client_new(s->f.event, &options, &s->f.client, &error), 0);
-    assert_null(http_client_fetch(s->f.client, &ask_it, &error));
-    assert_int_equal(error.code, EINVAL);
-}
-
-/* As an attacker between would do who can cut, but not read. */
-static void an_answer_cut_short_is_an_error(void **state)
-{
-    Secure *s = *state;
-    Answer answer = {0};
-    InaError error;
-
-    use_client(s, s->folder, s->folder);
-    snprintf(s->url, sizeof(s->url), "https://%s/stream", s->f.address);
-    s->stream = NULL;
-    http_client_fetch(s->f.client, &(InaHttpFetchOptions){.url = s->url, .done = answer_done, .userdata = &answer},
-                      &error);
-    fixture_until(&s->f, s->stream);
-    ina_http_stream_write(s->stream, "half", 4);
-    fixture_run(&s->f, 50000);
-    s->f.server = http_server_free(s->f.server);
-    fixture_until(&s->f, answer.done);
-    assert_int_equal(answer.status, 0);
-    assert_int_equal(answer.error.code, ECONNRESET);
+    assert_int_equal(answer.error.code, EPROTONOSUPPORT);
 }
 
 static void plain_http_to_a_secure_port_is_an_error(void **state)
@@ -299,7 +235,7 @@ static void on_chunk(void *userdata, const void *data, size_t size)
     Reader *reader = userdata;
 
     reader->n++;
-    if (reader->cancels) { /* itself and another */
+    if (reader->cancels) { /* itself and another, in the middle of libcurl */
         ina_http_fetch_cancel(reader->fetch);
         ina_http_fetch_cancel(reader->other);
     }
@@ -400,9 +336,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_client_is_known_by_a_certificate_of_our_authority_only, setup, teardown),
         cmocka_unit_test_setup_teardown(a_server_of_another_authority_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_server_with_another_name_is_refused, setup, teardown),
-        cmocka_unit_test_setup_teardown(without_a_usable_authority_nobody_is_asked, setup, teardown),
-        cmocka_unit_test_setup_teardown(an_answer_cut_short_is_an_error, setup, teardown),
         cmocka_unit_test_setup_teardown(plain_http_to_a_secure_port_is_an_error, setup, teardown),
         cmocka_unit_test_setup_teardown(bodies_limits_and_the_same_connection_work_as_in_the_clear, setup, teardown),
         cmocka_unit_test_setup_teardown(a_deadline_and_a_cancel_end_the_request, setup, teardown),
