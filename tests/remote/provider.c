@@ -1,5 +1,7 @@
 #include "provider.h"
+#include "base/files.h"
 #include "base/http_server.h"
+#include "base/pki.h"
 #include "framework/call.h"
 #include "framework/internal.h"
 #include "remote/connect_server.h"
@@ -89,7 +91,29 @@ static ServiceEntry *offer(Framework *framework, const InaContract *contract, bo
     return entry;
 }
 
-static int serve(int report, int port)
+static char *read_pem(const char *folder, const char *name)
+{
+    char *path = path_join(folder, name), *text = NULL;
+    size_t size;
+    InaError error = {0};
+    if (file_read(path, 65536, &text, &size, &error) < 0)
+        fprintf(stderr, "provider: %s\n", error.message);
+    free(path);
+    return text;
+}
+
+static int open_http(const char *folder, HttpServer **ret, InaError *error)
+{
+    if (!folder)
+        return http_server_new(loop, NULL, ret, error);
+    char *certificate = read_pem(folder, "server.pem"), *key = read_pem(folder, "server-key.pem");
+    int r = http_server_new(loop, &(HttpServerOptions){.certificate = certificate, .key = key}, ret, error);
+    free(certificate);
+    free(key);
+    return r;
+}
+
+static int serve(int report, int port, const char *folder)
 {
     /* As the agent does (agent/memory.h). */
     mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
@@ -105,7 +129,7 @@ static int serve(int report, int port)
     char address[64], line[256], name[CONNECT_ENDPOINT_MAX], second_name[CONNECT_ENDPOINT_MAX];
     snprintf(address, sizeof(address), "127.0.0.1:%d", port);
     if (sd_event_default(&loop) < 0 || framework_open(loop, &framework_options, &framework, &error) < 0 ||
-        http_server_new(loop, NULL, &http, &error) < 0 || http_server_listen(http, address, &error) < 0 ||
+        open_http(folder, &http, &error) < 0 || http_server_listen(http, address, &error) < 0 ||
         connect_server_new(framework, http, &options, &server, &error) < 0) {
         fprintf(stderr, "provider: %s\n", error.message);
         return 1;
@@ -131,7 +155,7 @@ static int serve(int report, int port)
     return 0;
 }
 
-void provider_start_at(Provider *provider, int port)
+static void start(Provider *provider, int port, const char *folder)
 {
     int pipe_fds[2];
     char line[256] = "";
@@ -146,7 +170,7 @@ void provider_start_at(Provider *provider, int port)
         sigprocmask(SIG_BLOCK, &set, NULL);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         close(pipe_fds[0]);
-        exit(serve(pipe_fds[1], port));
+        exit(serve(pipe_fds[1], port, folder));
     }
     close(pipe_fds[1]);
     if (read(pipe_fds[0], line, sizeof(line) - 1) <= 0)
@@ -155,7 +179,23 @@ void provider_start_at(Provider *provider, int port)
     char *names = line;
     provider->port = (int)strtol(line, &names, 10);
     assert_int_equal(sscanf(names, "%63s %63s", provider->endpoint, provider->second), 2);
-    snprintf(provider->url, sizeof(provider->url), "http://127.0.0.1:%d", provider->port);
+    snprintf(provider->url, sizeof(provider->url), "%s://127.0.0.1:%d", folder ? "https" : "http", provider->port);
+}
+
+void provider_start_at(Provider *provider, int port)
+{
+    start(provider, port, NULL);
+}
+
+void provider_start_secure(Provider *provider, const char *folder)
+{
+    static const char *const addresses[] = {"127.0.0.1"};
+    InaError error = {0};
+    if (pki_ensure_ca(folder, "Test CA", &error) < 0 ||
+        pki_ensure_certificate(folder, "server", PKI_SERVER_AND_CLIENT, "Servers", addresses, 1, &error) < 0 ||
+        pki_ensure_certificate(folder, "client", PKI_CLIENT, "Clients", NULL, 0, &error) < 0)
+        fail_msg("%s", error.message);
+    start(provider, 0, folder);
 }
 
 void provider_start(Provider *provider)

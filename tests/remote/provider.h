@@ -19,6 +19,8 @@ typedef struct Provider {
 } Provider;
 
 void provider_start(Provider *provider);
+/* Over TLS: `folder` gets an authority, and certificates for 127.0.0.1 ("server") and clients ("client"). */
+void provider_start_secure(Provider *provider, const char *folder);
 /* As before a restart: the same port, other endpoints. */
 void provider_start_at(Provider *provider, int port);
 /* Ends it in order; fails the test when it did not end well (leaks, too). */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/files.h"
 #include "framework/internal.h"
 #include "provider.h"
 #include "remote/connect_client.h"
@@ -62,16 +63,21 @@ static void drop(World *world)
     world->proxy = connect_proxy_free(world->proxy);
 }
 
-static World *open_world(void)
+static World *open_world_with(const HttpClientOptions *tls)
 {
     World *world = calloc(1, sizeof(*world));
     InaError error = {0};
-    ConnectClientOptions options = {.agent = "consumer-1", .token = PROVIDER_TOKEN};
+    ConnectClientOptions options = {.agent = "consumer-1", .token = PROVIDER_TOKEN, .tls = tls};
     assert_true(sd_event_new(&world->event) >= 0);
     if (framework_open(world->event, &(FrameworkOptions){.agent_id = "consumer-1"}, &world->framework, &error) < 0 ||
         connect_client_new(world->event, world->framework, &options, &world->client, &error) < 0)
         fail_msg("%s", error.message);
     return world;
+}
+
+static World *open_world(void)
+{
+    return open_world_with(NULL);
 }
 
 static void close_world(World *world)
@@ -443,6 +449,30 @@ static void wires_that_would_leak_the_token_are_refused(void **state)
     close_world(world);
 }
 
+static void calls_over_tls_go_to_servers_of_our_authority_only(void **state)
+{
+    char folder[] = "/tmp/test-remote-XXXXXX", other[64], ca[96];
+    assert_non_null(mkdtemp(folder));
+    snprintf(other, sizeof(other), "%s/other", folder);
+    snprintf(ca, sizeof(ca), "%s/ca.pem", folder);
+    assert_int_equal(folder_make(other, 0700, NULL), 0);
+    World *world = open_world_with(&(HttpClientOptions){.ca_file = ca});
+    provider_start_secure(&world->provider, folder);
+    import(world, world->provider.url, world->provider.endpoint);
+    assert_echo(world);
+    World stranger = *world;
+    provider_start_secure(&stranger.provider, other);
+    import(&stranger, stranger.provider.url, stranger.provider.endpoint);
+    Result result;
+    call_echo(&stranger, "x", 0, &result);
+    assert_int_equal(result.code, INA_CODE_UNAUTHENTICATED);
+    assert_echo(world);
+    drop(&stranger);
+    provider_stop(&stranger.provider);
+    end(world);
+    folder_remove(folder, NULL);
+}
+
 static void answers_that_are_not_connect_s_are_failures(void **state)
 {
     static const struct {
@@ -507,6 +537,7 @@ int main(void)
         cmocka_unit_test(when_a_contract_goes_calls_of_it_fail),
         cmocka_unit_test(at_the_end_calls_under_way_fail),
         cmocka_unit_test(wires_that_would_leak_the_token_are_refused),
+        cmocka_unit_test(calls_over_tls_go_to_servers_of_our_authority_only),
         cmocka_unit_test(answers_that_are_not_connect_s_are_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
