@@ -369,8 +369,9 @@ static void a_mirror_goes_on_across_compaction(void **state)
         assert_ok(last);
         assert_ok(compact(last.revision));
     }
+    /* On a slow machine the watch may begin behind a compaction; then it reads again. */
     wait_until(event, strcmp(seen_value(&seen, "/compact/a"), "value 19") == 0);
-    assert_int_equal(seen.lost, 0);
+    wait_until(event, seen.connected);
     etcd_mirror_free(mirror);
     seen_clear(&seen);
 }
