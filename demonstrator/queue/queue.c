@@ -136,7 +136,9 @@ static const char *fault_of(const Demonstrator__V1__SampleBatch *batch)
     if (batch->n_value1 != count || batch->n_value2 != count) {
         return "time_us, value1 and value2 must have the same length";
     }
-    return batch->first_sequence > UINT64_MAX - count ? "first_sequence: the sequence numbers would overflow" : NULL;
+    /* The store keeps them as SQLite's integers; what it refuses must not get in here. */
+    return batch->first_sequence > (uint64_t)INT64_MAX - count ? "first_sequence: sequence numbers must stay below 2^63"
+                                                               : NULL;
 }
 
 /* Accepts what fits of a put; true when it need not wait for room any more. */

@@ -451,10 +451,13 @@ static void hostile_calls_are_refused_and_harm_nothing(void **state)
     bad.n_value2 = 1;
     call(host, DEMONSTRATOR_V1_QUEUE_PUT, &put_request.base, &answer);
     assert_failure(host, &answer, INA_CODE_INVALID_ARGUMENT, "same length");
-    bad = good;
-    bad.first_sequence = UINT64_MAX - 1;
-    call(host, DEMONSTRATOR_V1_QUEUE_PUT, &put_request.base, &answer);
-    assert_failure(host, &answer, INA_CODE_INVALID_ARGUMENT, "overflow");
+    const uint64_t beyond[] = {UINT64_MAX - 1, (uint64_t)INT64_MAX - 1, (uint64_t)INT64_MAX + 1};
+    for (size_t i = 0; i < 3; i++) {
+        bad = good;
+        bad.first_sequence = beyond[i];
+        call(host, DEMONSTRATOR_V1_QUEUE_PUT, &put_request.base, &answer);
+        assert_failure(host, &answer, INA_CODE_INVALID_ARGUMENT, "below 2^63");
+    }
 
     static const uint32_t wrong[][4] = {
         {0, 0, 0, 1000}, {5, 4, 0, 1000}, {1, 1, 4000000000u, 1000}, {1, 1, 0, 99}, {1, 1, 0, 600001}};
