@@ -145,14 +145,14 @@ int http_listener_start(HttpListener *listener, int fd, InaError *error);
 void http_listener_stop(HttpListener *listener);
 void http_listener_again(HttpListener *listener); /* runs it in the loop's next turn */
 
-/* http_intake.c */
-enum MHD_Result http_on_request(void *listener, struct MHD_Connection *mhd, const char *url, const char *method,
+/* http_intake.c: userdata is the listener */
+enum MHD_Result http_on_request(void *userdata, struct MHD_Connection *mhd, const char *url, const char *method,
                                 const char *version, const char *data, size_t *size, void **state);
-void http_on_completed(void *listener, struct MHD_Connection *mhd, void **state,
+void http_on_completed(void *userdata, struct MHD_Connection *mhd, void **state,
                        enum MHD_RequestTerminationCode reason);
-void http_on_connection(void *listener, struct MHD_Connection *mhd, void **context,
+void http_on_connection(void *userdata, struct MHD_Connection *mhd, void **context,
                         enum MHD_ConnectionNotificationCode code);
-size_t http_unescape(void *listener, struct MHD_Connection *mhd, char *text);
+size_t http_unescape(void *userdata, struct MHD_Connection *mhd, char *text);
 
 /* http_route.c */
 const HttpRoute *http_server_route(const HttpServer *server, const char *path);

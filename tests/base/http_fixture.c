@@ -87,7 +87,7 @@ int bare_connect(const char *address)
     const char *colon = strrchr(address, ':');
     assert_non_null(colon);
     snprintf(host, sizeof(host), "%.*s", (int)(colon - address), address);
-    four.sin_port = htons((uint16_t)atoi(colon + 1));
+    four.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
     assert_int_equal(inet_pton(AF_INET, host, &four.sin_addr), 1);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
@@ -131,8 +131,9 @@ int bare_answer(Fixture *fixture, int fd, char **ret_text)
     while (!is_whole(text, size, closed)) {
         assert_true(fixture_now() < limit);
         if (capacity - size < 4096) {
-            text = realloc(text, capacity *= 2);
-            assert_non_null(text);
+            char *grown = realloc(text, capacity *= 2);
+            assert_non_null(grown);
+            text = grown;
         }
         ssize_t n = recv(fd, text + size, capacity - size - 1, MSG_DONTWAIT);
         if (n < 0 && errno == EAGAIN) {
@@ -143,7 +144,7 @@ int bare_answer(Fixture *fixture, int fd, char **ret_text)
         size += n > 0 ? (size_t)n : 0;
         text[size] = '\0';
     }
-    int status = strncmp(text, "HTTP/1.", 7) == 0 ? atoi(text + 9) : 0;
+    int status = strncmp(text, "HTTP/1.", 7) == 0 ? (int)strtol(text + 9, NULL, 10) : 0;
     if (ret_text)
         *ret_text = text;
     else

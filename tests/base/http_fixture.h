@@ -41,10 +41,10 @@ uint64_t fixture_now(void); /* us */
     } while (0)
 void fixture_run(Fixture *fixture, uint64_t us); /* lets the loop run for so long */
 
-/* A handler that keeps its request in `held`; answered or not is the test's affair. */
-void hold(void *fixture, InaHttpRequest *request);
+/* Handlers; userdata is the fixture. This keeps its request in `held`; answered or not is the test's affair. */
+void hold(void *userdata, InaHttpRequest *request);
 /* Answers with the body that came. */
-void echo(void *fixture, InaHttpRequest *request);
+void echo(void *userdata, InaHttpRequest *request);
 
 /* --- bare clients ------------------------------------------------------- */
 
@@ -78,7 +78,8 @@ typedef struct Answer {
     InaError error;
 } Answer;
 
-void answer_done(void *answer, const InaHttpResponse *response);
+/* The callback for an Answer as userdata. */
+void answer_done(void *userdata, const InaHttpResponse *response);
 void answer_free(Answer *answer);
 /* Fetches and waits; `options` without done and userdata. */
 void fetch(Fixture *fixture, const InaHttpFetchOptions *options, Answer *ret);

@@ -274,11 +274,12 @@ static void an_endless_header_is_an_error(void **state)
     begin(&f, address, "/", 0, &answer);
     int peer = bare_accept(&f, fd);
     bare_send(peer, "HTTP/1.1 200 OK\r\n");
-    memset(line, 'a', sizeof(line));
-    memcpy(line, "X: ", 3);
-    memcpy(line + sizeof(line) - 3, "\r\n", 3);
+    memset(line, 'a', sizeof(line) - 1);
+    line[sizeof(line) - 1] = '\0';
     for (uint64_t limit = fixture_now() + PATIENCE; !answer.done && fixture_now() < limit;) {
+        (void)!send(peer, "X: ", 3, MSG_NOSIGNAL | MSG_DONTWAIT);
         (void)!send(peer, line, strlen(line), MSG_NOSIGNAL | MSG_DONTWAIT);
+        (void)!send(peer, "\r\n", 2, MSG_NOSIGNAL | MSG_DONTWAIT);
         sd_event_run(f.event, 0);
     }
     assert_int_equal(answer.error.code, EPROTO);

@@ -1,4 +1,5 @@
 /* Files over HTTP: types, tags, and no way out of the folder. */
+#include "base/files.h"
 #include "http_fixture.h"
 
 #include <fcntl.h>
@@ -77,11 +78,10 @@ static void start(Site *site)
 
 static void stop(Site *site)
 {
-    char command[128];
+    InaError error;
 
     fixture_stop(&site->f);
-    snprintf(command, sizeof(command), "rm -r '%s'", site->folder);
-    assert_int_equal(system(command), 0);
+    assert_int_equal(folder_remove(site->folder, &error), 0);
 }
 
 static void expect(Site *site, const char *path, int status, const char *type, const char *body)

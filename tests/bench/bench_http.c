@@ -134,7 +134,7 @@ static void bench_bare_client(const char *what, const char *address, const char 
     snprintf(host, sizeof(host), "%s", address);
     char *colon = strrchr(host, ':');
     *colon = '\0';
-    to.sin_port = htons((uint16_t)atoi(colon + 1));
+    to.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
     inet_pton(AF_INET, host, &to.sin_addr);
     int peer = socket(AF_INET, SOCK_STREAM, 0);
     if (connect(peer, (struct sockaddr *)&to, sizeof(to)) < 0)
@@ -287,7 +287,7 @@ static pid_t start_server(char *address, size_t size)
 
 int main(int argc, char **argv)
 {
-    double seconds = argc > 1 ? atof(argv[1]) : 1.0;
+    double seconds = argc > 1 ? strtod(argv[1], NULL) : 1.0;
     double *samples = calloc(SAMPLES_MAX, sizeof(*samples));
     char address[64];
 
