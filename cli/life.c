@@ -155,21 +155,26 @@ int command_password(const Arguments *arguments, Instance *instance)
     return CLI_OK;
 }
 
-/* Becomes another program of ours, with the arguments as they are. */
+/* Becomes another program of ours: the options that `inaetics` read for it, then the arguments as they are. */
 static int become(const char *name, const Arguments *arguments, const Instance *instance)
 {
     InaError error = {0};
     AUTO_FREE char *program = NULL;
+    AUTO_FREE char **items = calloc((size_t)arguments->count + 5, sizeof *items);
+    if (!items)
+        return cli_fail("out of memory");
     if (program_find(name, &program, &error) < 0)
         return cli_fail("%s", error.message);
-    char *items[] = {(char *)"inaetics-verify", NULL, NULL, NULL, NULL};
-    size_t n = 1;
+    size_t n = 0;
+    items[n++] = (char *)name;
     if (arguments->json)
         items[n++] = (char *)"--json";
     if (arguments->wait) {
         items[n++] = (char *)"--wait";
         items[n++] = (char *)arguments->wait;
     }
+    for (int i = 0; i < arguments->count; i++)
+        items[n++] = arguments->items[i];
     setenv("INAETICS_DATA", instance->data, 1);
     execv(program, items);
     return cli_fail("%s: %s", program, strerror(errno));

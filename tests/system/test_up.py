@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 
-from conftest import INAETICS, LONG, wait_for
+from conftest import BUILD, INAETICS, LONG, wait_for
 
 
 def take(address, port):
@@ -311,3 +311,19 @@ def test_the_demonstrator_runs_and_goes_on_where_it_ended(demonstrator):
     demonstrator.start()
     assert stored(demonstrator) >= before, "results are kept"
     wait_for(lambda: stored(demonstrator) > before, "new ones are stored")
+
+
+def test_bundles_are_packed_inspected_and_verified_from_the_command_line(instance, tmp_path):
+    zip_path = tmp_path / "greeter.zip"
+    library = BUILD / "examples" / "greeter" / "greeter.so"
+
+    def bundle(*arguments):
+        return subprocess.run([INAETICS, "bundle", *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+    packed = bundle("pack", zip_path, "--name", "greeter", "--version", "1.0.0", "--library", library)
+    assert packed.returncode == 0, packed.stderr
+    assert "Bundle-SymbolicName: greeter" in bundle("inspect", zip_path).stdout
+    assert f"{zip_path}: greeter 1.0.0, sound" in bundle("verify", zip_path).stdout
+    zip_path.write_bytes(zip_path.read_bytes()[:200])
+    broken = bundle("verify", zip_path)
+    assert broken.returncode != 0 and str(zip_path) in broken.stdout + broken.stderr
