@@ -1,11 +1,11 @@
 /* life.c - up, down, and what belongs to a running instance. */
 #include "cli.h"
 
+#include "base/cleanup.h"
 #include "base/files.h"
 #include "base/json.h"
-#include "cluster/cleanup.h"
-#include "cluster/link.h"
-#include "cluster/up.h"
+#include "cluster/up/link.h"
+#include "cluster/up/up.h"
 
 #include <errno.h>
 #include <poll.h>

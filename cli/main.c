@@ -1,7 +1,7 @@
 /* inaetics: the command line of a cluster on one machine. */
 #include "cli.h"
 
-#include "cluster/cleanup.h"
+#include "base/cleanup.h"
 
 #include <getopt.h>
 #include <stdarg.h>

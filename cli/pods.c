@@ -1,8 +1,8 @@
 /* pods.c - pods, logs, kill, scale: what the node's API has, for people. */
 #include "cli.h"
 
-#include "cluster/cleanup.h"
-#include "cluster/manifest.h"
+#include "base/cleanup.h"
+#include "cluster/node/manifest.h"
 
 #include <string.h>
 #include <time.h>

@@ -1,9 +1,9 @@
 /* request.c - requests to the node's API. */
 #include "cli.h"
 
+#include "base/cleanup.h"
 #include "base/http_client.h"
 #include "base/json.h"
-#include "cluster/cleanup.h"
 
 #include <errno.h>
 #include <string.h>

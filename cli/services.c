@@ -1,9 +1,9 @@
 /* services.c - what is offered where, from the records in etcd (docs/contracts.md). */
 #include "cli.h"
 
+#include "base/cleanup.h"
 #include "base/etcd.h"
 #include "base/json.h"
-#include "cluster/cleanup.h"
 
 #include <errno.h>
 #include <string.h>

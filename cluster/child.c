@@ -1,7 +1,7 @@
 #include "child.h"
 
+#include "base/cleanup.h"
 #include "child_internal.h"
-#include "cleanup.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

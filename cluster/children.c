@@ -2,8 +2,8 @@
  * behind: processes whose parent has ended become ours (PR_SET_CHILD_SUBREAPER). */
 #include "child.h"
 
+#include "base/cleanup.h"
 #include "child_internal.h"
-#include "cleanup.h"
 
 #include <ctype.h>
 #include <dirent.h>

@@ -1,7 +1,7 @@
 #include "instance.h"
 
+#include "base/cleanup.h"
 #include "base/files.h"
-#include "cleanup.h"
 
 #include <errno.h>
 #include <limits.h>

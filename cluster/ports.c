@@ -1,6 +1,6 @@
 #include "ports.h"
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>

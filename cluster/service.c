@@ -1,7 +1,7 @@
 #include "service.h"
 
-#include "cleanup.h"
-#include "environment.h"
+#include "base/cleanup.h"
+#include "cluster/node/environment.h"
 #include "life.h"
 
 #include "base/map.h"

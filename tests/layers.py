@@ -20,9 +20,10 @@ LAYERS = {
     "remote": {"include", "base", "framework", "remote"},
     "agent": {"include", "base", "framework", "remote", "agent"},
     "provisioning": {"include", "base", "provisioning"},
-    "cluster": {"include", "base", "cluster"},
-    "coordinator": {"include", "base", "framework", "coordinator"},
-    "cli": {"include", "base", "framework", "cluster", "provisioning", "cli"},
+    "kube": {"include", "base", "kube"},
+    "cluster": {"include", "base", "kube", "cluster"},
+    "coordinator": {"include", "base", "framework", "kube", "coordinator"},
+    "cli": {"include", "base", "framework", "kube", "cluster", "coordinator", "provisioning", "cli"},
     "demonstrator": {"include", "demonstrator"},
     "examples": {"include", "examples"},
 }

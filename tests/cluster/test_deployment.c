@@ -1,8 +1,8 @@
 /* Manifests that come with the programs, and pods made from templates. */
 #include "fixture.h"
 
-#include "cluster/deployment.h"
-#include "cluster/node_internal.h"
+#include "cluster/node/node_internal.h"
+#include "cluster/up/deployment.h"
 
 #include <errno.h>
 #include <sys/stat.h>

@@ -1,8 +1,8 @@
 /* The environment of a container, and $(VAR) as Kubernetes expands it. */
 #include "fixture.h"
 
-#include "cluster/container_setup.h"
-#include "cluster/environment.h"
+#include "cluster/node/container_setup.h"
+#include "cluster/node/environment.h"
 
 static void variables_are_expanded_as_kubernetes_does(void **state)
 {

@@ -1,7 +1,7 @@
 /* Pod manifests: what is understood, what is refused, and nonsense. */
 #include "fixture.h"
 
-#include "cluster/manifest.h"
+#include "cluster/node/manifest.h"
 
 static const char whole[] =
     "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\n"

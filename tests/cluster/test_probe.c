@@ -2,7 +2,7 @@
 #include "fixture.h"
 
 #include "cluster/life.h"
-#include "cluster/probe.h"
+#include "cluster/node/probe.h"
 
 #define S LIFE_SECOND
 

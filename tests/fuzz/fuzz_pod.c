@@ -1,6 +1,6 @@
 /* fuzz_pod.c - any text as a Kubernetes Pod manifest: refused with the file's
  * name and a reason, or understood. */
-#include "cluster/manifest.h"
+#include "cluster/node/manifest.h"
 
 #include <stdlib.h>
 #include <string.h>

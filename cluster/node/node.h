@@ -5,7 +5,7 @@
  * goes on, and the API shows what is wrong. */
 #pragma once
 
-#include "instance.h"
+#include "cluster/instance.h"
 
 #include <systemd/sd-event.h>
 

@@ -1,12 +1,12 @@
 #include "up.h"
 #include "link.h"
 
+#include "base/cleanup.h"
 #include "base/files.h"
-#include "child.h"
-#include "cleanup.h"
-#include "life.h"
-#include "ports.h"
-#include "service.h"
+#include "cluster/child.h"
+#include "cluster/life.h"
+#include "cluster/ports.h"
+#include "cluster/service.h"
 #include "up_etcd.h"
 #include "up_prepare.h"
 

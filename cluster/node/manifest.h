@@ -7,7 +7,7 @@
  * that nothing is silently left out. */
 #pragma once
 
-#include "life.h"
+#include "cluster/life.h"
 #include "probe.h"
 
 #include <inaetics/error.h>

@@ -2,11 +2,11 @@
  * its probes say, its log, and what is known of its runs. */
 #pragma once
 
-#include "child.h"
-#include "container_log.h"
+#include "cluster/child.h"
+#include "cluster/container_log.h"
+#include "cluster/instance.h"
+#include "cluster/life.h"
 #include "environment.h"
-#include "instance.h"
-#include "life.h"
 #include "manifest.h"
 
 #include "base/http_client.h"

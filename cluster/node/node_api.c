@@ -1,7 +1,7 @@
 /* node_api.c - the node's API on its unix socket, as Kubernetes names things. */
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "base/map.h"
-#include "cleanup.h"
 #include "node_internal.h"
 
 #include <errno.h>

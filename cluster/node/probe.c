@@ -1,6 +1,6 @@
 #include "probe.h"
 
-#include "life.h"
+#include "cluster/life.h"
 
 #include <string.h>
 

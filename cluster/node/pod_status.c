@@ -1,5 +1,5 @@
 /* pod_status.c - a pod as the Kubernetes API shows it. */
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "pod_internal.h"
 
 #include <stdint.h>

@@ -1,7 +1,7 @@
 #include "pod.h"
 
+#include "base/cleanup.h"
 #include "base/files.h"
-#include "cleanup.h"
 #include "container_setup.h"
 #include "pod_internal.h"
 

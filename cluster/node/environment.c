@@ -1,7 +1,7 @@
 #include "environment.h"
 
+#include "base/cleanup.h"
 #include "base/map.h"
-#include "cleanup.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -1,12 +1,12 @@
 #include "up_prepare.h"
 
+#include "base/cleanup.h"
 #include "base/files.h"
 #include "base/pki.h"
-#include "child.h"
-#include "cleanup.h"
+#include "cluster/child.h"
+#include "cluster/node/manifest.h"
+#include "cluster/ports.h"
 #include "deployment.h"
-#include "manifest.h"
-#include "ports.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
+#include "base/cleanup.h"
 #include "base/files.h"
 #include "base/log.h"
-#include "cleanup.h"
 #include "node_internal.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 #include "up_etcd.h"
 
-#include "cleanup.h"
-#include "life.h"
-#include "ports.h"
+#include "base/cleanup.h"
+#include "cluster/life.h"
+#include "cluster/ports.h"
 
 #include "base/json.h"
 

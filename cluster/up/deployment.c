@@ -1,9 +1,9 @@
 #include "deployment.h"
 
+#include "base/cleanup.h"
 #include "base/files.h"
 #include "base/json.h"
-#include "cleanup.h"
-#include "node_internal.h"
+#include "cluster/node/node_internal.h"
 
 #include <errno.h>
 #include <sodium.h>

@@ -1,7 +1,7 @@
 #include "container_setup.h"
 
+#include "base/cleanup.h"
 #include "base/files.h"
-#include "cleanup.h"
 
 #include <ctype.h>
 #include <errno.h>

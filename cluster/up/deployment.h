@@ -7,7 +7,7 @@
  * holds the digest of each file as it was put there. */
 #pragma once
 
-#include "instance.h"
+#include "cluster/instance.h"
 
 /* `notice` is told of files that changed in the programs but were edited by the user. */
 int deployment_install(const Instance *instance, const char *folder, void (*notice)(void *userdata, const char *text),

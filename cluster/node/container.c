@@ -1,8 +1,8 @@
 #include "container.h"
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "check.h"
-#include "cleanup.h"
 #include "container_setup.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
  * connects, at the times that probe.h says. */
 #pragma once
 
-#include "child.h"
+#include "cluster/child.h"
 #include "manifest.h"
 
 #include "base/http_client.h"

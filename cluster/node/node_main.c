@@ -1,8 +1,8 @@
 /* inaetics-node: runs the pods that a folder of Kubernetes manifests describes. */
 #include "node.h"
 
+#include "base/cleanup.h"
 #include "base/log.h"
-#include "cleanup.h"
 
 #include <errno.h>
 #include <getopt.h>

@@ -1,7 +1,7 @@
 #include "check.h"
 
-#include "cleanup.h"
-#include "instance.h"
+#include "base/cleanup.h"
+#include "cluster/instance.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* scale.c - pods made from a template: NAME-0 to NAME-(n-1). */
+#include "base/cleanup.h"
 #include "base/files.h"
-#include "cleanup.h"
 #include "node_internal.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
  * etcd, and the node; `inaetics up`. */
 #pragma once
 
-#include "instance.h"
+#include "cluster/instance.h"
 
 typedef struct UpOptions {
     const Instance *instance;

@@ -2,7 +2,7 @@
  * and care for its state. */
 #pragma once
 
-#include "instance.h"
+#include "cluster/instance.h"
 
 #include "base/http_client.h"
 
