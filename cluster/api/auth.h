@@ -1,0 +1,45 @@
+/* auth.h - who asks, and what he may.
+ *
+ * Who: a client certificate of the cluster's CA (organisation = group, as
+ * "inaetics:admin", "inaetics:node:NODE"; our certificates carry no common
+ * name), or a bearer token: of the tokens file, or of a service account (signed,
+ * HS256 with the cluster's token secret; naming namespace, account and uid; void
+ * when the account is gone).
+ * What: fixed roles. admin: all. viewer: get, list, watch of everything but
+ * secrets. coordinator: viewer, and workloads, scale, applications, events of
+ * its namespace. node: read all but secrets of others; its own node, lease and
+ * pods' status; events. Everybody who is known: discovery, /version, health. */
+#pragma once
+
+#include <inaetics/error.h>
+#include <jansson.h>
+#include <stdbool.h>
+
+typedef enum ApiRole { ROLE_NONE, ROLE_VIEWER, ROLE_COORDINATOR, ROLE_NODE, ROLE_ADMIN } ApiRole;
+
+typedef struct ApiUser {
+    ApiRole role;
+    char name[256];     /* "system:node:node-1", "system:serviceaccount:default:coordinator", "system:anonymous" */
+    char node[64];      /* ROLE_NODE: which; "" otherwise */
+    char namespace[64]; /* of a service account; "" otherwise */
+} ApiUser;
+
+typedef struct Authenticator Authenticator;
+typedef struct Store Store;
+
+/* secret: of service-account tokens. tokens_file: lines "TOKEN ROLE[:NODE] NAME"; NULL: none. */
+int authenticator_new(const char *secret, const char *tokens_file, const Store *store, Authenticator **ret,
+                      InaError *error);
+/* subject: http_request_subject() or NULL; authorization: the header or NULL. Returns 0, or -EACCES (401) when a
+ * credential is wrong; without any the user is system:anonymous with ROLE_NONE. */
+int authenticate(const Authenticator *authenticator, const char *subject, const char *authorization, ApiUser *ret);
+/* A token for a service account; malloc'ed. */
+char *authenticator_token(const Authenticator *authenticator, const char *namespace, const char *account,
+                          const char *uid);
+Authenticator *authenticator_free(Authenticator *authenticator);
+
+/* verb: "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection". The namespace and name may
+ * be
+ * "". `object`: what is there now or is about to be (a node may change only its own); may be NULL. */
+bool auth_allows(const ApiUser *user, const char *verb, const char *group, const char *resource,
+                 const char *subresource, const char *namespace, const char *name, const json_t *object);
