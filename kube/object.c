@@ -121,9 +121,8 @@ const json_t *kube_controller(const json_t *object)
 {
     size_t i;
     const json_t *reference;
-    json_array_foreach(kube_get(object, "metadata.ownerReferences"), i, reference)
-        if (kube_boolean(reference, "controller"))
-            return reference;
+    json_array_foreach(kube_get(object, "metadata.ownerReferences"), i,
+                       reference) if (kube_boolean(reference, "controller")) return reference;
     return NULL;
 }
 
@@ -132,4 +131,86 @@ json_t *kube_owner_reference(const json_t *owner)
     return json_pack("{s:s, s:s, s:s, s:s, s:b, s:b}", "apiVersion", kube_string(owner, "apiVersion"), "kind",
                      kube_string(owner, "kind"), "name", kube_name(owner), "uid", kube_uid(owner), "controller", 1,
                      "blockOwnerDeletion", 1);
+}
+
+/* --- conditions ------------------------------------------------------------------------------ */
+
+const json_t *kube_condition(const json_t *object, const char *type)
+{
+    size_t i;
+    const json_t *condition;
+    json_array_foreach(kube_get(object, "status.conditions"), i,
+                       condition) if (strcmp(kube_string(condition, "type"), type) == 0) return condition;
+    return NULL;
+}
+
+bool kube_condition_true(const json_t *object, const char *type)
+{
+    return strcmp(kube_string(kube_condition(object, type), "status"), "True") == 0;
+}
+
+/* Sets, or takes away where the text is empty: Kubernetes leaves empty texts out. */
+static bool change_text(json_t *condition, const char *name, const char *text)
+{
+    const char *old = kube_string(condition, name);
+    if (strcmp(old, text) == 0)
+        return false;
+    if (*text)
+        json_object_set_new(condition, name, json_string(text));
+    else
+        json_object_del(condition, name);
+    return true;
+}
+
+/* The conditions of an object that is the caller's to change. */
+static json_t *conditions_of(json_t *object)
+{
+    const char *last;
+    json_t *inner = holder(object, "status.conditions", true, &last);
+    if (!inner)
+        return NULL;
+    if (!json_is_array(json_object_get(inner, last)) && json_object_set_new(inner, last, json_array()) < 0)
+        return NULL;
+    return json_object_get(inner, last);
+}
+
+bool kube_set_condition(json_t *object, const char *type, const char *status, const char *reason, const char *message,
+                        time_t now)
+{
+    json_t *conditions = conditions_of(object);
+    if (!conditions)
+        return false;
+    size_t i;
+    json_t *condition, *found = NULL;
+    json_array_foreach(conditions, i, condition) if (strcmp(kube_string(condition, "type"), type) == 0) found =
+        condition;
+    if (!found) {
+        found = json_pack("{s:s}", "type", type);
+        if (!found || json_array_append_new(conditions, found) < 0)
+            return false;
+    }
+    bool changed = false;
+    if (strcmp(kube_string(found, "status"), status) != 0) {
+        char text[KUBE_TIME_SIZE];
+        kube_time(now, text);
+        json_object_set_new(found, "status", json_string(status));
+        json_object_set_new(found, "lastTransitionTime", json_string(text));
+        changed = true;
+    }
+    changed |= change_text(found, "reason", reason ? reason : "");
+    changed |= change_text(found, "message", message ? message : "");
+    return changed;
+}
+
+/* --- pods ------------------------------------------------------------------------------------ */
+
+bool kube_pod_ready(const json_t *pod)
+{
+    return kube_condition_true(pod, "Ready");
+}
+
+bool kube_pod_ended(const json_t *pod)
+{
+    const char *phase = kube_string(pod, "status.phase");
+    return strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0;
 }
