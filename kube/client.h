@@ -11,6 +11,7 @@
 
 #define KUBE_CLIENT_DEADLINE (10 * UINT64_C(1000000000)) /* ns, of a request */
 #define KUBE_CLIENT_REPLY_MAX (32u * 1024u * 1024u)
+#define KUBE_CLIENT_CONNECTIONS_MAX 256u /* of one client: each informer holds one */
 #define KUBE_INFORMER_PAGE 500u
 #define KUBE_INFORMER_SILENCE (60 * UINT64_C(1000000000)) /* a watch without event or bookmark is made anew */
 
@@ -31,6 +32,7 @@ int kube_client_from_environment(sd_event *event, KubeClient **ret, InaError *er
 /* A kubeconfig in JSON; its current context. Data fields (base64) and files. */
 int kube_client_from_file(sd_event *event, const char *path, KubeClient **ret, InaError *error);
 const char *kube_client_namespace(const KubeClient *client);
+/* Its informers must be gone. Open requests are dropped: `done` is not called. */
 KubeClient *kube_client_free(KubeClient *client);
 
 typedef struct KubeReply {
@@ -61,6 +63,7 @@ typedef struct KubeInformerOptions {
     const char *field_selector;
     /* `object` may be kept with json_incref; it is shared and not to be changed. `old` NULL when ADDED. */
     void (*changed)(void *userdata, KubeChange change, const json_t *object, const json_t *old);
+    /* Either may free the informer. */
     /* After the first complete list, and whenever contact is lost or back. */
     void (*synced)(void *userdata, bool connected);
     void *userdata;
