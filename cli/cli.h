@@ -18,6 +18,7 @@ typedef struct Arguments {
     const char *tail, *container;                     /* logs */
     bool follow, previous;                            /* logs */
     const char *wait;                                 /* verify */
+    const char *policy, *workload, *trace, *seed, *start_up, *svg; /* simulate */
     bool json;                                        /* pods, scale, services, verify */
 } Arguments;
 
@@ -48,6 +49,8 @@ int command_token(const Arguments *arguments, Instance *instance);
 int command_password(const Arguments *arguments, Instance *instance);
 int command_verify(const Arguments *arguments, Instance *instance);
 int command_bundle(const Arguments *arguments, Instance *instance);
+/* simulate.c */
+int command_simulate(const Arguments *arguments, Instance *instance);
 /* services.c */
 int command_services(const Arguments *arguments, Instance *instance);
 /* pods.c */

@@ -55,6 +55,20 @@ static const Command commands[] = {
      "  inaetics scale processor           this one\n"
      "  inaetics scale processor 4         four of them from now on\n",
      " json ", 0, 2, command_scale},
+    {"simulate", "", "compare scaling policies on simulated time",
+     "  --policy NAME       only this one (queueing, slope, hpa, keda, slope-1s, hpa-1s, keda-1s)\n"
+     "  --workload NAME     only this one (steady, step, ramp, spikes, daily, faults)\n"
+     "  --trace FILE        a workload from lines SECONDS,SAMPLES_PER_SECOND\n"
+     "  --seed N            of chance (default 1)\n"
+     "  --start-up SECONDS  until a new processor works (default 1)\n"
+     "  --svg FILE          draw it; with several workloads, one picture each: FILE-WORKLOAD.svg\n"
+     "  --json              for programs\n"
+     "\n"
+     "examples:\n"
+     "  inaetics simulate\n"
+     "  inaetics simulate --workload step --svg step.svg\n"
+     "  inaetics simulate --policy hpa --trace monday.csv --json\n",
+     " policy workload trace seed start-up svg json ", 0, 0, command_simulate},
     {"services", "", "list what is offered where",
      "  --json              with properties and endpoints\n"
      "\n"
@@ -180,6 +194,12 @@ static const struct option option_table[] = {
     {"follow", no_argument, NULL, 'f'},
     {"previous", no_argument, NULL, 'p'},
     {"wait", required_argument, NULL, 'W'},
+    {"policy", required_argument, NULL, 'P'},
+    {"workload", required_argument, NULL, 'O'},
+    {"trace", required_argument, NULL, 'T'},
+    {"seed", required_argument, NULL, 'S'},
+    {"start-up", required_argument, NULL, 'U'},
+    {"svg", required_argument, NULL, 'V'},
     {"json", no_argument, NULL, 'J'},
     {"help", no_argument, NULL, 'h'},
     {0},
@@ -234,6 +254,24 @@ static void set_option(Arguments *arguments, int option, const char *value)
         break;
     case 'W':
         arguments->wait = value;
+        break;
+    case 'P':
+        arguments->policy = value;
+        break;
+    case 'O':
+        arguments->workload = value;
+        break;
+    case 'T':
+        arguments->trace = value;
+        break;
+    case 'S':
+        arguments->seed = value;
+        break;
+    case 'U':
+        arguments->start_up = value;
+        break;
+    case 'V':
+        arguments->svg = value;
         break;
     case 'J':
         arguments->json = true;
