@@ -9,7 +9,9 @@
 int quantity_parse_milli(const char *text, int64_t *ret, InaError *error);
 /* Whole units, rounded up. */
 int quantity_parse(const char *text, int64_t *ret, InaError *error);
-#define QUANTITY_SIZE 32
-/* The canonical form: "0.1" becomes "100m", "1024Ki" "1Mi", "1000m" "1". -EINVAL. */
+#define QUANTITY_SIZE 48 /* of the canonical form of any quantity that is taken */
+/* The form in which Kubernetes stores it: "0.1" becomes "100m", "1024Ki" "1Mi", "1000m" "1"; spellings that are as
+ * short as the canonical one ("2e3", "1.500") stay. -EINVAL, -ERANGE. */
 int quantity_canonical(const char *text, char ret[QUANTITY_SIZE], InaError *error);
+/* In decimal: 100 is "100m", 2000 "2". */
 void quantity_format_milli(int64_t milli, char ret[QUANTITY_SIZE]);
