@@ -83,6 +83,7 @@ typedef struct PolicyState {
     bool measured;         /* `rate`, `deviation` */
     double rate;           /* samples/s that arrive, smoothed */
     double deviation;      /* of single measurements from it */
+    double trend;          /* of the rate, samples/s each second */
     double surprise;       /* the last measurement was far above (1) or below (-1) it; 0: near */
     double service_rate;   /* samples/s of one processor; 0: not measured yet */
     double start_up;       /* s that a processor needs until it works; 0: not measured yet */

@@ -11,6 +11,9 @@
 
 #define RATE_SMOOTHING 4.0       /* s: time constant of the smoothed arrival rate */
 #define DEVIATION_SMOOTHING 15.0 /* s */
+#define TREND_SMOOTHING 10.0     /* s */
+#define TREND_LIMIT 10.0         /* s in which the rate may double */
+#define START_UPS 5.0            /* a quiet window lasts at least so many start-up times */
 #define SURPRISE 3.0             /* standard deviations that are no noise */
 #define JUMP 0.5                 /* of the rate: believed at once, less only when it comes twice */
 #define NOISE_FLOOR 0.04         /* of the rate: deviation that is always allowed for */
@@ -42,11 +45,15 @@ static void measure_rate(PolicyCheck *check, double arrivals)
     bool surprising = fabs(error) > SURPRISE * noise;
     if (surprising && (fabs(error) > JUMP * state->rate || state->surprise * direction > 0)) {
         state->rate = arrivals;
+        state->trend = 0;
         state->surprise = 0;
         return;
     }
     state->surprise = surprising ? direction : 0;
-    state->rate += (1 - exp(-check->elapsed / RATE_SMOOTHING)) * error;
+    double step = (1 - exp(-check->elapsed / RATE_SMOOTHING)) * error;
+    state->rate += step;
+    state->trend += (1 - exp(-check->elapsed / TREND_SMOOTHING)) * (step / check->elapsed - state->trend);
+    state->trend = clamp(state->trend, -state->rate / TREND_LIMIT, state->rate / TREND_LIMIT);
     double weight = 1 - exp(-check->elapsed / DEVIATION_SMOOTHING);
     double square = (1 - weight) * state->deviation * state->deviation + weight * error * error;
     state->deviation = fmin(sqrt(square), state->rate / 4);
@@ -125,16 +132,23 @@ void policy_queueing(PolicyCheck *check)
     }
     measure_start_up(check);
     double service = state->service_rate > 0 ? state->service_rate : config->rate;
-    double load = ceil(state->rate / (config->utilization * service) - ROUNDING);
+    double start_up = state->start_up > 0 ? state->start_up : START_UP_FIRST;
+    double quiet = fmax(config->quiet, START_UPS * start_up);
+    /* What the load will be when a processor that is asked for now works; the
+     * smoothed rate lags behind a trend by its time constant. Small growth may
+     * be noise. */
+    double growth = state->trend * (start_up + RATE_SMOOTHING) - NOISE_FLOOR * state->rate;
+    double rate = state->rate + fmax(0, growth);
+    double load = ceil(rate / (config->utilization * service) - ROUNDING);
     double backlog = by_backlog(check, fmax(arrivals, state->rate), service);
     /* What is there without our doing stays for a quiet window too: at the
      * first check, and when somebody else added processors. */
     if (!state->begun || check->requested > state->wanted)
-        policy_window_add(&state->peak, check->now->time, check->requested, config->quiet);
-    double held = policy_window_add(&state->peak, check->now->time, fmax(load, backlog), config->quiet);
+        policy_window_add(&state->peak, check->now->time, check->requested, quiet);
+    double held = policy_window_add(&state->peak, check->now->time, fmax(load, backlog), quiet);
     /* Hysteresis: up when the utilization is half-way from the target to 1,
      * down when the rest would be at the target. */
-    bool busy = state->rate > check->requested * service * (1 + config->utilization) / 2;
+    bool busy = rate > check->requested * service * (1 + config->utilization) / 2;
     double up = fmax(busy ? load : 0, backlog);
     if (!state->measured)
         check->wanted = check->requested;

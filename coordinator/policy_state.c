@@ -25,6 +25,7 @@ static const Entry numbers[] = {
     {"requested", offsetof(PolicyState, requested), 0, POLICY_REPLICAS_MAX},
     {"rate", offsetof(PolicyState, rate), 0, POLICY_COUNT_MAX},
     {"deviation", offsetof(PolicyState, deviation), 0, POLICY_COUNT_MAX},
+    {"trend", offsetof(PolicyState, trend), -POLICY_COUNT_MAX, POLICY_COUNT_MAX},
     {"surprise", offsetof(PolicyState, surprise), -1, 1},
     {"serviceRate", offsetof(PolicyState, service_rate), 0, POLICY_COUNT_MAX},
     {"startUp", offsetof(PolicyState, start_up), 0, TIME_MAX},

@@ -14,7 +14,7 @@
 #define PANEL_HEIGHT 92.0
 #define GAP 44.0
 #define BOTTOM 56.0
-#define COLUMNS_MAX 480u
+#define COLUMNS_MAX 300u
 
 static const char style[] =
     "<style>\n"
