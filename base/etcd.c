@@ -164,6 +164,7 @@ static void finish(EtcdRequest *request, const EtcdMessage *message, const InaEr
         .kvs = message->kvs,
         .n_kvs = message->n_kvs,
         .succeeded = message->succeeded,
+        .more = message->more,
     };
     EtcdDone done = request->done;
     void *userdata = request->userdata;
@@ -306,6 +307,26 @@ EtcdRequest *etcd_put_if(Etcd *etcd, const char *key, const void *value, size_t 
                          EtcdDone done, void *userdata)
 {
     return put_request(etcd, ETCD_PUT_IF, key, value, size, lease, expected, done, userdata);
+}
+
+EtcdRequest *etcd_delete_if(Etcd *etcd, const char *key, int64_t expected, EtcdDone done, void *userdata)
+{
+    Buffer body = {0};
+    InaError error = {0};
+
+    if (key[0] == '\0')
+        ina_error_set(&error, EINVAL, "etcd: the key is empty");
+    etcd_print_delete_if(&body, key, expected);
+    return request_new(etcd, ETCD_DELETE_IF, &body, ETCD_DEADLINE, error.code ? &error : NULL, done, userdata);
+}
+
+EtcdRequest *etcd_get_page(Etcd *etcd, const char *prefix, const char *after, size_t limit, int64_t revision,
+                           EtcdDone done, void *userdata)
+{
+    Buffer body = {0};
+
+    etcd_print_page(&body, prefix, after, limit, revision);
+    return request_new(etcd, ETCD_GET, &body, ETCD_DEADLINE, NULL, done, userdata);
 }
 
 EtcdRequest *etcd_get(Etcd *etcd, const char *key, bool prefix, EtcdDone done, void *userdata)

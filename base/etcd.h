@@ -49,6 +49,8 @@ typedef struct EtcdReply {
     const EtcdKeyValue *kvs; /* get; etcd_put_if whose compare failed: what is there */
     size_t n_kvs;
     bool succeeded; /* transaction */
+    bool more;      /* page: there are keys behind the last one */
+    bool created;   /* watch: it has begun */
 } EtcdReply;
 
 typedef void (*EtcdDone)(void *userdata, const EtcdReply *reply);
@@ -70,7 +72,23 @@ EtcdRequest *etcd_lease_revoke(Etcd *etcd, int64_t lease, EtcdDone done, void *u
  * be refused because of the first. */
 EtcdRequest *etcd_put_if(Etcd *etcd, const char *key, const void *value, size_t size, int64_t lease, int64_t expected,
                          EtcdDone done, void *userdata);
+/* Deletes when the key's mod_revision is `expected`, as etcd_put_if. */
+EtcdRequest *etcd_delete_if(Etcd *etcd, const char *key, int64_t expected, EtcdDone done, void *userdata);
+/* Keys below a prefix in their order, at most `limit`, those behind `after` (NULL: from the first), as they were at
+ * `revision` (0: now; ESTALE: compacted). */
+EtcdRequest *etcd_get_page(Etcd *etcd, const char *prefix, const char *after, size_t limit, int64_t revision,
+                           EtcdDone done, void *userdata);
 void etcd_request_cancel(EtcdRequest *request); /* NULL is allowed; not after `done` began */
+
+/* What happens to the keys below a prefix from `revision` on, for those who keep
+ * the state themselves. `tell` gets code 0 and the changes (a value of NULL: the key is
+ * gone; a change of several keys may come in pieces), at first none and `created`;
+ * then at last, once, another code: ESTALE when the revision is compacted, or why the
+ * stream is lost. A silent etcd is not noticed. To be freed before etcd. */
+typedef struct EtcdWatch EtcdWatch;
+EtcdWatch *etcd_watch_new(Etcd *etcd, const char *prefix, int64_t revision, EtcdDone tell,
+                          void *userdata); /* NULL: out of memory */
+EtcdWatch *etcd_watch_free(EtcdWatch *watch);
 
 /* A mirror of all keys below a prefix: reads them, then watches from that
  * revision; after a lost stream or a compaction it reads again and tells the

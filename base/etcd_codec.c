@@ -22,6 +22,7 @@ const char *etcd_path(EtcdKind kind)
         [ETCD_KEEPALIVE] = "/v3/lease/keepalive",
         [ETCD_REVOKE] = "/v3/lease/revoke",
         [ETCD_PUT_IF] = "/v3/kv/txn",
+        [ETCD_DELETE_IF] = "/v3/kv/txn",
     };
     return paths[kind];
 }
@@ -44,19 +45,15 @@ static void print_key(Buffer *body, const char *key)
     buffer_print(body, "\"");
 }
 
-/* "key" and "range_end" of all keys that begin with `prefix`: the end is the
- * prefix with its last byte raised by one, where 0xff carries; a single NUL
- * means the first or the last of all keys. */
-static void print_prefix(Buffer *body, const char *prefix)
+/* The end of the range of all keys that begin with `prefix`: the prefix with its
+ * last byte raised by one, where 0xff carries; a single NUL means the first or
+ * the last of all keys. */
+static void print_end(Buffer *body, const char *prefix)
 {
-    size_t size = strlen(prefix), end = size;
+    size_t end = strlen(prefix);
 
     while (end > 0 && (unsigned char)prefix[end - 1] == 0xff)
         end--;
-    if (size == 0)
-        buffer_print(body, "\"key\":\"AA==\"");
-    else
-        print_key(body, prefix);
     buffer_print(body, ",\"range_end\":\"");
     char *copy = end > 0 ? strndup(prefix, end) : NULL;
     if (copy) {
@@ -69,6 +66,15 @@ static void print_prefix(Buffer *body, const char *prefix)
         print_base64(body, "", 1);
     }
     buffer_print(body, "\"");
+}
+
+static void print_prefix(Buffer *body, const char *prefix)
+{
+    if (prefix[0] == '\0')
+        buffer_print(body, "\"key\":\"AA==\"");
+    else
+        print_key(body, prefix);
+    print_end(body, prefix);
 }
 
 static void print_key_value(Buffer *body, const char *key, const void *value, size_t size, int64_t lease)
@@ -96,16 +102,50 @@ void etcd_print_range(Buffer *body, const char *key, bool prefix)
     buffer_print(body, "}");
 }
 
-void etcd_print_put_if(Buffer *body, const char *key, const void *value, size_t size, int64_t lease, int64_t expected)
+static void print_compare(Buffer *body, const char *key, int64_t expected)
 {
     buffer_print(body, "{\"compare\":[{");
     print_key(body, key);
     buffer_print(body, ",\"target\":\"MOD\",\"result\":\"EQUAL\",\"mod_revision\":\"%" PRId64 "\"}],", expected);
-    buffer_print(body, "\"success\":[{\"request_put\":{");
-    print_key_value(body, key, value, size, lease);
-    buffer_print(body, "}}],\"failure\":[{\"request_range\":{");
+}
+
+static void print_otherwise(Buffer *body, const char *key)
+{
+    buffer_print(body, ",\"failure\":[{\"request_range\":{");
     print_key(body, key);
     buffer_print(body, "}}]}");
+}
+
+void etcd_print_put_if(Buffer *body, const char *key, const void *value, size_t size, int64_t lease, int64_t expected)
+{
+    print_compare(body, key, expected);
+    buffer_print(body, "\"success\":[{\"request_put\":{");
+    print_key_value(body, key, value, size, lease);
+    buffer_print(body, "}}]");
+    print_otherwise(body, key);
+}
+
+void etcd_print_delete_if(Buffer *body, const char *key, int64_t expected)
+{
+    print_compare(body, key, expected);
+    buffer_print(body, "\"success\":[{\"request_delete_range\":{");
+    print_key(body, key);
+    buffer_print(body, "}}]");
+    print_otherwise(body, key);
+}
+
+void etcd_print_page(Buffer *body, const char *prefix, const char *after, size_t limit, int64_t revision)
+{
+    buffer_print(body, "{");
+    if (after) { /* the first key behind it is itself with a NUL added */
+        buffer_print(body, "\"key\":\"");
+        print_base64(body, after, strlen(after) + 1);
+        buffer_print(body, "\"");
+        print_end(body, prefix);
+    } else {
+        print_prefix(body, prefix);
+    }
+    buffer_print(body, ",\"limit\":\"%zu\",\"revision\":\"%" PRId64 "\"}", limit, revision);
 }
 
 void etcd_print_watch(Buffer *body, const char *prefix, int64_t revision)
@@ -312,14 +352,16 @@ static int get_reply(EtcdKind kind, const json_t *root, size_t size, EtcdMessage
     if (message->revision <= 0)
         return protocol(error, "the reply has no revision");
     message->succeeded = json_is_true(json_object_get(root, "succeeded"));
-    if (kind == ETCD_PUT_IF && !message->succeeded)
+    message->more = json_is_true(json_object_get(root, "more"));
+    bool refused = (kind == ETCD_PUT_IF || kind == ETCD_DELETE_IF) && !message->succeeded;
+    if (refused)
         kvs = json_object_get(json_object_get(json_array_get(json_object_get(root, "responses"), 0), "response_range"),
                               "kvs");
-    if (kind == ETCD_GET || (kind == ETCD_PUT_IF && !message->succeeded))
+    if (kind == ETCD_GET || refused)
         r = get_key_values(kvs, size, message, error);
     if (r < 0)
         return r;
-    if (kind == ETCD_PUT_IF && !message->succeeded)
+    if (refused)
         return ina_error_set(error, ECANCELED, "etcd: the key is not as expected");
     if (kind == ETCD_GRANT && (message->lease == 0 || message->ttl <= 0))
         return protocol(error, "the reply to a grant has no lease");

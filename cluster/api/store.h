@@ -21,6 +21,10 @@
 #define STORE_HISTORY 8192u
 #define STORE_OBJECT_MAX (1024u * 1024u) /* serialised */
 #define STORE_PREFIX "/registry/"
+#define STORE_REPLAY 2048u               /* revisions before the present at which a start begins to read */
+#define STORE_PAGE 500u                  /* objects read at once */
+#define STORE_STALL UINT64_C(1000000000) /* ns; a round trip that takes longer is none */
+#define STORE_KEEP_SECONDS 300u          /* what is younger is not compacted in etcd */
 
 typedef struct Store Store;
 
@@ -71,11 +75,24 @@ typedef struct StoreEvent {
     const char *resource;
     const json_t *object; /* DELETED: as it last was, with the revision of the deletion */
     const json_t *old;    /* NULL when ADDED */
+    struct StoreItem *item;
 } StoreEvent;
 typedef struct StoreWatch StoreWatch;
 
 /* Events after `revision`, oldest first, from the loop; resource NULL: of all. -ESTALE: older than the history. */
 int store_watch(Store *store, const char *resource, int64_t revision,
                 void (*event)(void *userdata, const StoreEvent *event), void *userdata, StoreWatch **ret);
-StoreWatch *store_unwatch(StoreWatch *watch);
+StoreWatch *store_unwatch(StoreWatch *watch);      /* also from within `event` */
 int64_t store_oldest_revision(const Store *store); /* a watch may begin here */
+
+/* --- as text --------------------------------------------------------------------------------- */
+/* An object as compact JSON, made when first asked for and kept with it, so that a change is written once and not for
+ * each watcher: `head` ("{"kind":...,"apiVersion":...,", or "{") and the rest, which with a "{" before it is an item
+ * of a list. Valid as long as the object. */
+typedef struct StoreText {
+    const char *text; /* NULL: out of memory */
+    size_t size, head;
+} StoreText;
+StoreText store_event_text(const StoreEvent *event);
+/* Of an object that store_get or store_each gave, while it is the newest; else text is NULL. */
+StoreText store_object_text(const Store *store, const char *resource, const json_t *object);
