@@ -50,3 +50,10 @@ Child *child_free(Child *child);
 /* Kills every process, but us and our parents, whose environment has `entry`
  * ("NAME=value") and which we may kill; returns how many there were. */
 unsigned child_sweep(const char *entry);
+/* Sends a signal to all of them (SIGSTOP, SIGCONT), again until no new ones
+ * appear; returns how many there are. */
+unsigned child_signal_marked(const char *entry, int signal);
+/* Calls `each` with the pid of every process whose environment has `entry`. */
+void child_marked(const char *entry, void (*each)(void *userdata, pid_t pid), void *userdata);
+/* The value of a variable in the environment that process `pid` was started with; malloc'ed, NULL: not there. */
+char *child_variable(pid_t pid, const char *name);

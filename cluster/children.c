@@ -20,6 +20,7 @@
 #define END_ROUNDS_MAX 1000u /* of killing what is left, which may fork meanwhile */
 #define SWEEP_WAIT_MS 1000
 #define ANCESTORS_MAX 64u
+#define SIGNAL_ROUNDS_MAX 16u
 
 static bool is_known(const Children *children, pid_t pid)
 {
@@ -113,23 +114,42 @@ Children *children_free(Children *children)
 
 /* --- by environment --------------------------------------------------------- */
 
-static bool environment_has(pid_t pid, const char *entry)
+/* What the process was started with: "NAME=value", each with a NUL behind it; malloc'ed. */
+static char *read_environment(pid_t pid, size_t *ret_size)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/environ", pid);
     AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-    AUTO_FREE char *data = fd >= 0 ? malloc(ENVIRONMENT_READ_MAX + 1) : NULL;
+    char *data = fd >= 0 ? malloc(ENVIRONMENT_READ_MAX + 1) : NULL;
     if (!data)
-        return false;
+        return NULL;
     size_t size = 0;
     ssize_t n;
     while (size < ENVIRONMENT_READ_MAX && (n = read(fd, data + size, ENVIRONMENT_READ_MAX - size)) > 0)
         size += (size_t)n;
     data[size] = '\0';
-    for (size_t at = 0; at < size; at += strlen(data + at) + 1)
+    *ret_size = size;
+    return data;
+}
+
+static bool environment_has(pid_t pid, const char *entry)
+{
+    size_t size;
+    AUTO_FREE char *data = read_environment(pid, &size);
+    for (size_t at = 0; data && at < size; at += strlen(data + at) + 1)
         if (strcmp(data + at, entry) == 0)
             return true;
     return false;
+}
+
+char *child_variable(pid_t pid, const char *name)
+{
+    size_t size, length = strlen(name);
+    AUTO_FREE char *data = read_environment(pid, &size);
+    for (size_t at = 0; data && at < size; at += strlen(data + at) + 1)
+        if (strncmp(data + at, name, length) == 0 && data[at + length] == '=')
+            return strdup(data + at + length + 1);
+    return NULL;
 }
 
 static pid_t parent_of(pid_t pid)
@@ -174,4 +194,39 @@ unsigned child_sweep(const char *entry)
         if (isdigit((unsigned char)item->d_name[0]) && sweep_one((pid_t)strtol(item->d_name, NULL, 10), entry))
             count++;
     return count;
+}
+
+void child_marked(const char *entry, void (*each)(void *userdata, pid_t pid), void *userdata)
+{
+    AUTO_FOLDER DIR *folder = opendir("/proc");
+    struct dirent *item;
+    while (folder && (item = readdir(folder))) {
+        pid_t pid = isdigit((unsigned char)item->d_name[0]) ? (pid_t)strtol(item->d_name, NULL, 10) : 0;
+        if (pid > 0 && environment_has(pid, entry) && !is_ancestor(pid))
+            each(userdata, pid);
+    }
+}
+
+typedef struct SignalRound {
+    int signal;
+    unsigned count;
+} SignalRound;
+
+static void signal_one(void *userdata, pid_t pid)
+{
+    SignalRound *round = userdata;
+    round->count += kill(pid, round->signal) == 0;
+}
+
+unsigned child_signal_marked(const char *entry, int signal)
+{
+    unsigned before = 0;
+    for (unsigned i = 0; i < SIGNAL_ROUNDS_MAX; i++) {
+        SignalRound round = {.signal = signal};
+        child_marked(entry, signal_one, &round);
+        if (round.count <= before) /* nobody forked between the two looks */
+            return round.count;
+        before = round.count;
+    }
+    return before;
 }

@@ -66,6 +66,9 @@ int instance_new(const char *number, const char *data, Instance **ret, InaError 
     snprintf(instance->controller, sizeof instance->controller, "127.%u.8.20", 17 + 20 * n);
     snprintf(instance->node, sizeof instance->node, "127.%u.8.31", 17 + 20 * n);
     snprintf(instance->pods, sizeof instance->pods, "127.%u.1.", 1 + 20 * n);
+    snprintf(instance->pod_range, sizeof instance->pod_range, "127.%u.", 1 + 20 * n);
+    snprintf(instance->services, sizeof instance->services, "127.%u.", 3 + 20 * n);
+    snprintf(instance->api_url, sizeof instance->api_url, "https://%s:%d", instance->controller, INSTANCE_API_PORT);
     snprintf(instance->etcd_url, sizeof instance->etcd_url, "https://%s:%d", instance->controller, INSTANCE_ETCD_PORT);
     if (!instance->data) {
         instance_free(instance);
@@ -78,6 +81,16 @@ int instance_new(const char *number, const char *data, Instance **ret, InaError 
 char *instance_path(const Instance *instance, const char *name)
 {
     return path_join(instance->data, name);
+}
+
+void instance_node_address(const Instance *instance, unsigned node, char ret[16])
+{
+    snprintf(ret, 16, "127.%u.8.%u", 17 + 20 * instance->number, (30 + node) % 256);
+}
+
+void instance_node_pods(const Instance *instance, unsigned node, char ret[16])
+{
+    snprintf(ret, 16, "127.%u.%u.", 1 + 20 * instance->number, node % 256);
 }
 
 unsigned instance_port(const Instance *instance, unsigned port)

@@ -150,6 +150,14 @@ static void step(Service *service, LifeEvent event)
         sd_event_add_defer(service->event, &service->ended_source, handle_ended, service);
 }
 
+/* "NAME=value" */
+static int set_entry(Environment *environment, const char *entry, InaError *error)
+{
+    const char *equals = strchr(entry, '=');
+    AUTO_FREE char *name = equals ? strndup(entry, (size_t)(equals - entry)) : NULL;
+    return name ? environment_set(environment, name, equals + 1, error) : ina_error_set(error, EINVAL, "%s", entry);
+}
+
 static int make_environment(Service *service, const Instance *instance, InaError *error)
 {
     static const char *const inherited[] = {
@@ -161,6 +169,8 @@ static int make_environment(Service *service, const Instance *instance, InaError
     int r = environment_set(service->environment, INSTANCE_MARK_PART, instance->data, error);
     for (size_t i = 0; r == 0 && i < sizeof inherited / sizeof *inherited; i++)
         r = environment_inherit(service->environment, inherited[i], error);
+    for (const char *const *item = service->options.environment; r == 0 && item && *item; item++)
+        r = set_entry(service->environment, *item, error);
 #ifdef __aarch64__ /* etcd 3.4 wants to be told that one knows */
     if (r == 0)
         r = environment_set(service->environment, "ETCD_UNSUPPORTED_ARCH", "arm64", error);
@@ -194,12 +204,26 @@ int service_new(sd_event *event, Children *children, const Instance *instance, c
 
 void service_start(Service *service)
 {
+    if (service->life.state == LIFE_ENDED)
+        life_init(&service->life, LIFE_ALWAYS, service->options.grace);
     step(service, LIFE_START);
 }
 
 void service_stop(Service *service)
 {
     step(service, LIFE_STOP);
+}
+
+void service_halt(Service *service)
+{
+    service_stop(service);
+    if (service->life.state != LIFE_ENDED)
+        service_kill(service);
+}
+
+bool service_ended(const Service *service)
+{
+    return service->life.state == LIFE_ENDED && !service->ended_source;
 }
 
 void service_kill(Service *service)

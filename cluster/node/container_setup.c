@@ -165,8 +165,8 @@ static int set_password_file(Environment *environment, const Instance *instance,
 static int set_own(Environment *environment, const ContainerOptions *options, InaError *error)
 {
     /* Tools that test programs read these; they change nothing else. */
-    static const char *const inherited[] = {"TZ",           "LANG",        "LC_ALL", "ASAN_OPTIONS", "UBSAN_OPTIONS",
-                                            "LSAN_OPTIONS", "TSAN_OPTIONS"};
+    static const char *const inherited[] = {
+        "TZ", "LANG", "LC_ALL", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", INSTANCE_MARK_NODE};
     const Instance *instance = options->host->instance;
     int r = 0;
     for (size_t i = 0; r == 0 && i < sizeof inherited / sizeof *inherited; i++)
@@ -181,6 +181,8 @@ static int set_own(Environment *environment, const ContainerOptions *options, In
         (r = set_path(environment, "INAETICS_TOKEN_FILE", instance, "token", error)) < 0 ||
         (r = set_path(environment, "INAETICS_SESSION_FILE", instance, "session", error)) < 0 ||
         (r = set_path(environment, "INAETICS_NODE", instance, "node.sock", error)) < 0 ||
+        (r = set_path(environment, "INAETICS_MACHINES", instance, "machine.sock", error)) < 0 ||
+        (r = environment_set(environment, "INAETICS_CONTAINER", options->spec->name, error)) < 0 ||
         (r = set_password_file(environment, instance, error)) < 0 ||
         (r = set_agent_id(environment, options, error)) < 0)
         return r;
