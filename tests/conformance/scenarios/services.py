@@ -1,0 +1,68 @@
+"""Services, their addresses and ports, and endpoints."""
+
+from steps import Edited, delete, get, patch, post, put, service
+
+ENDPOINTS = {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "a"},
+             "subsets": [{"addresses": [{"ip": "10.9.8.7", "nodeName": "nowhere"}], "ports": [{"port": 80, "name": "http"}]}]}
+
+SCENARIOS = {
+    "services": [
+        post("create", "v1:services", service("a")),
+        get("get", "v1:services/a"),
+        post("without an address", "v1:services", service("headless", clusterIP="None")),
+        post("a node port that is chosen", "v1:services", service("node", {"port": 80, "targetPort": 8080}, type="NodePort")),
+        post("several ports", "v1:services", service("several", {"name": "http", "port": 80, "targetPort": "web"}, {"name": "shell", "port": 2019, "protocol": "UDP"})),
+        post("without a selector", "v1:services", service("bare", selector=None)),
+        post("a name elsewhere", "v1:services", service("outside", type="ExternalName", externalName="example.org")),
+        post("with affinity", "v1:services", service("sticky", sessionAffinity="ClientIP")),
+        put("update as it was read", "v1:services/a", Edited("get", {"spec.ports.0.targetPort": 8080})),
+        put("without the address", "v1:services/a", service("a", {"port": 81})),
+        patch("another address", "merge", "v1:services/a", {"spec": {"clusterIP": "10.255.255.1"}}),
+        patch("a node port now", "merge", "v1:services/a", {"spec": {"type": "NodePort"}}),
+        patch("ports by their numbers", "strategic", "v1:services/a", {"spec": {"ports": [{"port": 82, "name": "other"}, {"port": 81, "name": "first"}]}}),
+        patch("back again", "strategic", "v1:services/a", {"spec": {"type": "ClusterIP"}}),
+        get("list", "v1:services"),
+        get("by name", "v1:services?fieldSelector=metadata.name%3Da"),
+        get("its status", "v1:services/a/status"),
+        delete("delete", "v1:services/a"),
+        get("it is gone", "v1:services/a"),
+        get("the API's own", "/api/v1/namespaces/default/services/kubernetes"),
+    ],
+    "invalid services": [
+        post("no ports", "v1:services", {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"selector": {"a": "b"}}}),
+        post("no spec", "v1:services", {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}}),
+        post("a port out of range", "v1:services", service("a", {"port": 70000})),
+        post("no port", "v1:services", service("a", {"name": "http"})),
+        post("an invalid target", "v1:services", service("a", {"port": 80, "targetPort": 0})),
+        post("an invalid target name", "v1:services", service("a", {"port": 80, "targetPort": "Not_Valid"})),
+        post("an invalid protocol", "v1:services", service("a", {"port": 80, "protocol": "HTTP"})),
+        post("two ports without names", "v1:services", service("a", {"port": 80}, {"port": 81})),
+        post("the same name twice", "v1:services", service("a", {"port": 80, "name": "http"}, {"port": 81, "name": "http"})),
+        post("the same port twice", "v1:services", service("a", {"port": 80, "name": "a"}, {"port": 80, "name": "b"})),
+        post("an unknown type", "v1:services", service("a", type="Nonsense")),
+        post("an address that is none", "v1:services", service("a", clusterIP="nonsense")),
+        post("an address that is not ours", "v1:services", service("a", clusterIP="192.168.1.1")),
+        post("a node port out of range", "v1:services", service("a", {"port": 80, "nodePort": 99999}, type="NodePort")),
+        post("a node port without its type", "v1:services", service("a", {"port": 80, "nodePort": 30999})),
+        post("an unknown affinity", "v1:services", service("a", sessionAffinity="Maybe")),
+        post("an invalid selector", "v1:services", service("a", selector={"not valid": "a"})),
+        post("no name elsewhere", "v1:services", service("a", type="ExternalName")),
+    ],
+    "ports and addresses that are taken": [
+        post("create", "v1:services", service("a", type="NodePort"), capture={"ip": "spec.clusterIP"}),
+        post("the same address", "v1:services", service("b", clusterIP="${ip}")),
+        delete("delete", "v1:services/a"),
+        post("now it is free", "v1:services", service("b", clusterIP="${ip}")),
+    ],
+    "endpoints": [
+        post("create", "v1:endpoints", ENDPOINTS),
+        get("get", "v1:endpoints/a"),
+        put("update", "v1:endpoints/a", Edited("get", {"subsets.0.addresses.0.ip": "10.9.8.6"})),
+        patch("patch", "merge", "v1:endpoints/a", {"subsets": None}),
+        post("an address that is none", "v1:endpoints", ENDPOINTS | {"metadata": {"name": "b"}, "subsets": [{"addresses": [{"ip": "nonsense"}], "ports": [{"port": 80}]}]}),
+        post("a loopback address", "v1:endpoints", ENDPOINTS | {"metadata": {"name": "b"}, "subsets": [{"addresses": [{"ip": "127.0.0.1"}], "ports": [{"port": 80}]}]}),
+        delete("delete", "v1:endpoints/a"),
+        post("those of a service without pods", "v1:services", service("empty")),
+        get("are empty", "v1:endpoints/empty", until={"metadata.name": "empty"}),
+    ],
+}
