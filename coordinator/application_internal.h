@@ -1,0 +1,56 @@
+/* application_internal.h - an Application as it was read. */
+#pragma once
+
+#include "application.h"
+
+#include "base/json.h"
+
+typedef struct Runtime {
+    char *name, *image, *workload;
+    json_t *template;
+} Runtime;
+
+typedef struct Storage {
+    char *name, *path, *claim, *size, *host_path;
+} Storage;
+
+typedef struct Component {
+    /* As decoded; the decoder owns these. */
+    char *name, *workload, *bundles;
+    JsonList runtimes; /* Runtime */
+    JsonList storage;  /* Storage */
+    int64_t replicas, maximum;
+    json_t *quality, *resources, *configuration, *template;
+    /* Made of it. */
+    bool deployment;
+    bool scaled; /* has a quality */
+    char *queue;
+    char policy_name[32];
+    PolicyConfig policy;
+    /* What is remembered; the rest as of the last plan. */
+    PolicyState state;
+    bool overloaded;            /* more would be needed than are allowed */
+    bool crowded;               /* there is no room for some */
+    unsigned wanted, announced; /* announced: in an event */
+    int64_t decided;            /* when `wanted` changed last, s since 1970 */
+    char reason[POLICY_REASON_MAX];
+    ApplicationCount count;
+} Component;
+
+struct Application {
+    json_t *object;      /* shared, not to be changed */
+    JsonList components; /* Component */
+};
+
+int application_read(const json_t *spec, JsonList *ret_components, InaError *error);
+void application_clear_components(JsonList *components);
+
+/* The workload's name of one runtime: malloc'ed. */
+char *application_workload_name(const Application *application, const Component *component, const Runtime *runtime);
+/* The whole workload with `replicas`; and a hash of its template (hex), which
+ * it carries as an annotation. NULL: out of memory. */
+#define APPLICATION_TEMPLATE "inaetics.org/template"
+json_t *application_workload(const Application *application, const Component *component, const Runtime *runtime,
+                             unsigned replicas);
+/* A claim for storage with a size; NULL: out of memory. */
+json_t *application_claim(const Application *application, const Component *component, const Storage *storage);
