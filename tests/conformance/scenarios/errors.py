@@ -21,6 +21,7 @@ SCENARIOS = {
         get("it was dropped", "v1:configmaps/a"),
         put("malformed update", "v1:configmaps/a", "{"),
         put("update by another kind", "v1:configmaps/a", {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}),
+        post("too large", "v1:configmaps", configmap("large", {"large": "x" * (3 << 20)})),
         post("kind and version may be left out", "v1:configmaps", {"metadata": {"name": "b"}, "data": {}}),
     ],
     "invalid names": [
