@@ -1,6 +1,7 @@
 """The server that is tested.
 
-  INAETICS_CONFORMANCE_SERVER   ADDRESS:PORT of one that runs (default: our own control plane is started)
+  INAETICS_BUILD                the build whose control plane is started (default: build/)
+  INAETICS_CONFORMANCE_SERVER   ADDRESS:PORT of a real Kubernetes to compare with its own answers instead
   INAETICS_CONFORMANCE_PKI      its certificates: ca.crt, ca.key, admin.crt, admin.key"""
 
 import concurrent.futures
@@ -15,6 +16,7 @@ import pytest
 import client
 import compare
 import normalise
+import plane
 import replay
 import users
 from differences import DIFFERENCES
@@ -35,11 +37,20 @@ def recorded():
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("users")
+    folder = tmp_path_factory.mktemp("conformance")
     given = os.environ.get("INAETICS_CONFORMANCE_SERVER")
-    address, port = given.rsplit(":", 1)
-    pki = pathlib.Path(os.environ["INAETICS_CONFORMANCE_PKI"])
-    yield client.Server(address, int(port), pki / "ca.crt", users.make(pki, folder))
+    if given:
+        address, port = given.rsplit(":", 1)
+        pki = pathlib.Path(os.environ["INAETICS_CONFORMANCE_PKI"])
+        yield client.Server(address, int(port), pki / "ca.crt", users.of_kubernetes(pki, folder))
+        return
+    own = plane.Plane(folder)
+    try:
+        yield own.start()
+    finally:
+        status = own.stop()
+        print(own.logs())
+    assert status == 0, f"the control plane ended with status {status}"
 
 
 class Results:
@@ -52,7 +63,7 @@ class Results:
 
     def replay(self, scenario):
         answered = replay.run(self.server, scenario, SCENARIOS[scenario])
-        return compare.scenario(scenario, normalise.scenario(recorded()[scenario]), normalise.scenario(answered))
+        return compare.scenario(scenario, normalise.scenario(recorded()[scenario]), normalise.scenario(answered, self.server.names))
 
     def of(self, scenario):
         """All differences of a scenario, meant or not."""

@@ -10,6 +10,7 @@ Applied to both sides alike. All that is replaced stands here:
   <hash>        hashes of pod templates, in labels, names and revisions
   <address>     service addresses; <port> node ports
   <token>       tokens of service accounts and of pages; <certificate> certificates
+  users are called by the names that the tables have for them
   managedFields is dropped: who set a field is not part of what is compared
   lists of discovery are compared by name, in any order"""
 
@@ -31,9 +32,9 @@ HASH_LABELS = ("pod-template-hash", "controller-revision-hash")
 AGE_COLUMNS = ("Age", "Last Seen", "First Seen")
 
 
-def scenario(answers):
-    """Answers of one scenario, by step, ready to be compared."""
-    names = {}
+def scenario(answers, users=None):
+    """Answers of one scenario, by step, ready to be compared. users: what the server calls them -> their names."""
+    names = dict(users or {})
     collect(answers, names)
     # longer names first: one may begin with another
     ordered = sorted(names.items(), key=lambda one: -len(one[0]))

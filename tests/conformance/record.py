@@ -45,7 +45,7 @@ def main():
     options = parser.parse_args()
     address, port = options.server.rsplit(":", 1)
     with tempfile.TemporaryDirectory() as folder:
-        server = client.Server(address, int(port), options.pki / "ca.crt", users.make(options.pki, pathlib.Path(folder)))
+        server = client.Server(address, int(port), options.pki / "ca.crt", users.of_kubernetes(options.pki, pathlib.Path(folder)))
         client.request(server, "admin", "POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
                        {"Content-Type": "application/json"}, json.dumps(ROLE))
         RECORDED.mkdir(exist_ok=True)
