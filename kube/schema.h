@@ -33,6 +33,13 @@ typedef enum FieldType {
 
 typedef struct Schema Schema;
 
+/* What the zero value ("", 0, false, {}) of a field means: Kubernetes decodes into structs and encodes them again. */
+typedef enum SchemaZero {
+    ZERO_DROPPED, /* the same as none: left out */
+    ZERO_KEPT,    /* not the same as none */
+    ZERO_FILLED,  /* always there: filled in (times: null) */
+} SchemaZero;
+
 typedef struct SchemaField {
     const char *name;
     FieldType type;
@@ -44,6 +51,9 @@ typedef struct SchemaField {
     const char *fallback;      /* default as JSON text ("\"Always\"", "1"); NULL: none */
     const char *const *values; /* allowed strings, NULL-terminated; NULL: any */
     const char *why;           /* IGNORED, REFUSED: ends the message */
+    SchemaZero zero;
+    bool required; /* OpenAPI says so */
+    bool wide;     /* INTEGER: of 64 bits; TIME: with microseconds */
 } SchemaField;
 
 struct Schema {
