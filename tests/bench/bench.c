@@ -1,6 +1,7 @@
 /* bench.c - see bench.h. */
 #include "bench.h"
 #include "base/files.h"
+#include "load.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -10,7 +11,9 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -189,6 +192,43 @@ double bench_floor_copy(void)
     return rate;
 }
 
+/* --- children --------------------------------------------------------------------- */
+
+pid_t bench_child_begin(void)
+{
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    }
+    return pid;
+}
+
+void bench_child_end(pid_t pid)
+{
+    int status;
+    if (waitpid(pid, &status, 0) != pid || status != 0) {
+        bench_die("a client failed");
+    }
+}
+
+double bench_children_cpu(void)
+{
+    struct rusage used;
+    getrusage(RUSAGE_CHILDREN, &used);
+    return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
+           (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
+}
+
+LoadShared *load_shared_new(void)
+{
+    LoadShared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) {
+        bench_die("out of memory");
+    }
+    return shared;
+}
+
 /* --- agents ---------------------------------------------------------------------- */
 
 static void copy_file(const char *from, const char *to)
@@ -248,8 +288,8 @@ void bench_agent_start(BenchAgent *agent, const char *program, const char *id, c
         for (size_t i = 0; settings && settings[i]; i++) {
             putenv((char *)settings[i]);
         }
-        execl(program, program, "--id", id, "--address", "127.0.0.1", "--port", "0", "--shell-port", "-1", "--token-file",
-              agent->token_file, "--bundles", bundles, "--cache", cache, (char *)NULL);
+        execl(program, program, "--id", id, "--address", "127.0.0.1", "--port", "0", "--shell-port", "-1",
+              "--token-file", agent->token_file, "--bundles", bundles, "--cache", cache, (char *)NULL);
         _exit(127);
     }
     for (double end = bench_now() + 30; !*agent->address; usleep(2000)) {

@@ -24,9 +24,15 @@ void bench_clear(BenchTimes *times);
 void bench_line(const char *name, double value, const char *unit, double ratio, const char *floor);
 
 /* Floors, measured for about `seconds`; microseconds at the median. */
-double bench_floor_loopback(double seconds);                      /* 64-byte round trip between two processes, TCP */
-double bench_floor_sync(const char *folder, size_t bytes, double seconds); /* pwrite of so many bytes and fdatasync, preallocated file */
-double bench_floor_copy(void);                                    /* memory copied, bytes per second */
+double bench_floor_loopback(double seconds); /* 64-byte round trip between two processes, TCP */
+double bench_floor_sync(const char *folder, size_t bytes,
+                        double seconds); /* pwrite of so many bytes and fdatasync, preallocated file */
+double bench_floor_copy(void);           /* memory copied, bytes per second */
+
+/* A process of its own; 0 in it. It ends with its parent. */
+pid_t bench_child_begin(void);
+void bench_child_end(pid_t pid); /* waits for it; ends with a message if it failed */
+double bench_children_cpu(void); /* seconds used by those that have ended */
 
 typedef struct BenchAgent {
     pid_t pid;
