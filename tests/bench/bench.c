@@ -220,6 +220,19 @@ double bench_children_cpu(void)
            (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
+unsigned bench_free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, length) < 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &length) < 0) {
+        bench_die("no free port: %s", strerror(errno));
+    }
+    close(fd);
+    return ntohs(address.sin_port);
+}
+
 LoadShared *load_shared_new(void)
 {
     LoadShared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

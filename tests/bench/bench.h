@@ -32,6 +32,7 @@ double bench_floor_copy(void);           /* memory copied, bytes per second */
 /* A process of its own; 0 in it. It ends with its parent. */
 pid_t bench_child_begin(void);
 void bench_child_end(pid_t pid); /* waits for it; ends with a message if it failed */
+unsigned bench_free_port(void);  /* of 127.0.0.1; somebody else may take it meanwhile */
 double bench_children_cpu(void); /* seconds used by those that have ended */
 
 typedef struct BenchAgent {

@@ -22,6 +22,7 @@ static const Load load_all[] = {
 
 typedef struct LoadResult {
     uint64_t put, acknowledged;     /* samples; they differ if something was lost */
+    bool wrong;                     /* what came out was not what was put, though as many */
     double seconds;                 /* that `put` took, or putting, taking and acknowledging them */
     double server_cpu, clients_cpu; /* seconds */
     double p50, p99;                /* microseconds from a put to its answer, of latency loads */
@@ -31,7 +32,7 @@ typedef struct LoadResult {
 typedef struct LoadShared {
     volatile double begun;               /* producing */
     volatile uint64_t put, acknowledged; /* samples */
-    volatile bool all_put;
+    volatile bool all_put, wrong;
     volatile double put_ended, acknowledged_ended;
     volatile double p50, p99;
 } LoadShared;

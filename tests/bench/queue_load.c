@@ -202,6 +202,16 @@ static void run_taker(QueueLoad *load)
 
 /* --- the loads --------------------------------------------------------------------- */
 
+static void empty(QueueLoad *load)
+{
+    pid_t pid = bench_child_begin();
+    if (pid == 0) {
+        run_taker(load);
+        _exit(0);
+    }
+    bench_child_end(pid);
+}
+
 /* Puts alone, as much as fits; then it is emptied. */
 LoadResult queue_load_put(QueueLoad *load, size_t batch, uint64_t window, double seconds)
 {
@@ -219,11 +229,7 @@ LoadResult queue_load_put(QueueLoad *load, size_t batch, uint64_t window, double
         result.server_cpu += bench_agent_cpu(&load->agent) - used;
         result.clients_cpu += bench_children_cpu() - used_clients;
         result.put += load->shared->put;
-        if ((pid = bench_child_begin()) == 0) {
-            run_taker(load);
-            _exit(0);
-        }
-        bench_child_end(pid);
+        empty(load);
         result.acknowledged += load->shared->acknowledged;
     }
     return result;
@@ -260,18 +266,22 @@ static void run_latency(QueueLoad *load, unsigned n_producers, double seconds)
     BenchTimes times = {0};
     BenchHost host;
     InaClient *queue = connect_to_queue(load, &host);
-    double begun = bench_now(), end = begun + seconds;
+    uint64_t put = 0;
     for (unsigned i = 0; i < n_producers; i++) {
         producer_make(&producers[i], queue, 1, 1, i, seconds, LOAD_CAPACITY);
         producers[i].times = &times;
         produce(&producers[i]);
     }
-    while (bench_now() < end) {
-        sd_event_run(host.event, 100000);
+    for (unsigned i = 0; i < n_producers; i++) {
+        while (bench_now() < producers[i].end || producers[i].accepted < producers[i].produced) {
+            sd_event_run(host.event, 100000);
+        }
+        put += producers[i].accepted;
     }
     load->shared->p50 = bench_percentile(&times, 50);
     load->shared->p99 = bench_percentile(&times, 99);
-    load->shared->put = times.count;
+    load->shared->put = put;
+    load->shared->all_put = true;
 }
 
 LoadResult queue_load_latency(QueueLoad *load, unsigned n_producers, double seconds)
@@ -283,8 +293,14 @@ LoadResult queue_load_latency(QueueLoad *load, unsigned n_producers, double seco
         _exit(0);
     }
     bench_child_end(pid);
+    empty(load);
     return (LoadResult){
-        .put = load->shared->put, .seconds = seconds, .p50 = load->shared->p50, .p99 = load->shared->p99};
+        .put = load->shared->put,
+        .acknowledged = load->shared->acknowledged,
+        .seconds = seconds,
+        .p50 = load->shared->p50,
+        .p99 = load->shared->p99,
+    };
 }
 
 void queue_load_start(QueueLoad *load, const char *agent, const char *queue_zip, const char *folder)

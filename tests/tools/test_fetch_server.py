@@ -111,6 +111,24 @@ def test_libraries_come_from_the_packages_it_depends_on(archive, tmp_path):
     assert str(tmp_path / "moved/servers/novel-server/root/usr/lib/deep") in run(moved)
 
 
+def test_a_program_may_be_a_link_into_another_package(archive, tmp_path):
+    make_package(archive, "novel-server", {"usr/share/novel/settings": "", "etc/init.d/noveld": "#!/bin/sh\necho script\n"})
+    link = archive.parent / "make" / "novel-server" / "usr" / "bin" / "noveld"
+    link.parent.mkdir(parents=True)
+    link.symlink_to("novel-tool")
+    subprocess.run(["dpkg-deb", "--build", "--root-owner-group", archive.parent / "make" / "novel-server",
+                    archive / "novel-server_1_all.deb"], check=True, stdout=subprocess.DEVNULL)
+    alone = fetch(archive, "novel-server", "noveld", tmp_path / "build")
+    assert alone.returncode == 1
+    assert "package novel-server has no program noveld" in alone.stderr
+    make_package(archive, "novel-tools", {"usr/bin/novel-tool": "#!/bin/sh\necho $0\n"})
+    result = fetch(archive, "novel-server,novel-tools", "noveld", tmp_path / "build")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == str(tmp_path / "build/servers/novel-server/root/usr/bin/noveld")
+    assert run(result.stdout.strip()) == result.stdout  # it sees by which name it was called
+    assert (tmp_path / "build/servers/novel-server/root/usr/share/novel/settings").exists()
+
+
 def test_a_library_that_nobody_has_is_named(archive, tmp_path):
     make_package(archive, "novel-server", {"usr/bin/noveld": "#!/bin/sh\n", "usr/bin/noveld.needs": "libnone.so.9"})
     result = fetch(archive, "novel-server", "noveld", tmp_path / "build")
@@ -141,7 +159,8 @@ def test_a_package_without_the_program_says_what_it_has(archive, tmp_path):
 
 
 @pytest.mark.parametrize("package, program", [("../x", "y"), ("x y", "z"), ("-x", "y"), ("", "y"), ("package", "../y"),
-                                              ("package", "a/b"), ("package", "-y"), ("package", "")])
+                                              ("package", "a/b"), ("package", "-y"), ("package", ""),
+                                              ("package,", "y"), (",package", "y"), ("package,-x", "y")])
 def test_names_that_are_none_are_refused(archive, tmp_path, package, program):
     result = fetch(archive, package, program, tmp_path / "build")
     assert result.returncode == 1
