@@ -56,6 +56,7 @@ typedef struct Resource {
     bool namespaced;
     ResourceVerbs verbs;
     bool has_status;      /* subresource: updates of the object keep the status, updates of the status keep the rest */
+    bool keeps_status;    /* a create may bring a status: nodes */
     bool has_scale;       /* spec.replicas, status.replicas, selector */
     bool graceful;        /* deletion marks first; the node, or finalizers, end it: pods */
     bool generation;      /* metadata.generation rises when the spec changes */
@@ -74,6 +75,10 @@ typedef struct Resource {
     /* Once it is valid: what is handed out (services: clusterIP and nodePort from the cluster's ranges). */
     void (*allocate)(const ResourceContext *context, json_t *object, const json_t *old, KubeCauses *causes);
 } Resource;
+
+/* The default storage class: local folders. */
+#define RESOURCE_STORAGE_CLASS "local-folder"
+#define RESOURCE_PROVISIONER "inaetics.org/local-folder"
 
 const Resource *const *resources(size_t *ret_count); /* all, in the order of discovery */
 const Resource *resource_find(const char *group, const char *version, const char *plural);
