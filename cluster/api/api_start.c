@@ -56,7 +56,7 @@ typedef struct Start {
 
 static int on_start(sd_event_source *source, uint64_t us, void *userdata);
 
-static void wait(Api *api, uint64_t pause)
+static void pause_start(Api *api, uint64_t pause)
 {
     sd_event_source_set_time_relative(api->start, pause);
     sd_event_source_set_enabled(api->start, SD_EVENT_ONESHOT);
@@ -73,7 +73,7 @@ static void on_made(void *userdata, const ApiAnswer *answer)
 {
     Start *start = userdata;
     if (answer->status >= 300 && answer->status != 409) {
-        wait(start->api, AGAIN_PAUSE);
+        pause_start(start->api, AGAIN_PAUSE);
         return;
     }
     start->step++;
@@ -102,7 +102,7 @@ static int on_start(sd_event_source *source, uint64_t us, void *userdata)
     if (store_ready(start->api->store))
         next_step(start);
     else
-        wait(start->api, READY_PAUSE);
+        pause_start(start->api, READY_PAUSE);
     return 0;
 }
 

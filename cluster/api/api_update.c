@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define PATCH_BYTES "the server rejected our request due to an error in our request"
-
 /* --- preconditions --------------------------------------------------------------------------------------- */
 
 static json_t *conflict(const ApiCall *call, const char *why)
@@ -51,47 +49,19 @@ static json_t *check_path(const ApiCall *call, const json_t *object)
 
 /* --- patches ----------------------------------------------------------------------------------------------- */
 
-/* Kubernetes tells a patch that is no patch (400) from one that does not apply (422). */
-static bool malformed(const ApiCall *call)
-{
-    if (call->patch != API_PATCH_JSON)
-        return true;
-    size_t i;
-    const json_t *operation;
-    json_array_foreach(call->body, i, operation) if (!json_is_string(json_object_get(operation, "op")) ||
-                                                     !json_is_string(json_object_get(operation, "path"))) return true;
-    return !json_is_array(call->body);
-}
-
 json_t *api_apply_patch(const ApiCall *call, const json_t *current, const Schema *schema, json_t **ret)
 {
     InaError error = {0};
     int code;
-    if (call->patch == API_PATCH_JSON && json_array_size(call->body) > PATCH_OPERATIONS_MAX) {
-        AUTO_FREE char *message = NULL;
-        if (asprintf(&message, "The allowed maximum operations in a JSON patch is %u, got %zu", PATCH_OPERATIONS_MAX,
-                     json_array_size(call->body)) < 0)
-            return kube_status_internal("out of memory");
-        return kube_status_too_large(message);
-    }
-    if (!call->body || (call->patch != API_PATCH_JSON && !json_is_object(call->body)))
-        return kube_status_bad_request("error decoding patch: a JSON object is expected");
+    if (!call->body)
+        return kube_status_bad_request("error decoding patch: it is missing");
     if (call->patch == API_PATCH_JSON)
         code = patch_json(current, call->body, ret, &error);
     else if (call->patch == API_PATCH_MERGE)
         code = patch_merge(current, call->body, ret, &error);
     else
         code = patch_strategic(current, call->body, schema, ret, &error);
-    if (code == 0)
-        return NULL;
-    if (code == -EFBIG)
-        return kube_status_too_large(error.message);
-    if (malformed(call))
-        return kube_status_bad_request("%s", error.message);
-    json_t *status = kube_status_failure(422, "Invalid", error.message);
-    kube_set(status, "message", json_string(PATCH_BYTES));
-    kube_set(status, "details", json_pack("{s:[{s:s}]}", "causes", "message", error.message));
-    return status;
+    return code == 0 ? NULL : patch_status(&error);
 }
 
 /* --- the new object ------------------------------------------------------------------------------------------ */
