@@ -82,6 +82,7 @@ void schema_default(const Schema *schema, json_t *object);
 void schema_validate(const Schema *schema, const json_t *object, const json_t *old, KubeCauses *causes);
 
 /* OpenAPI v2 (swagger 2.0) of all kinds, as JSON; and as the protobuf message openapi.v2.Document (gnostic) that
- * kubectl asks for. malloc'ed; NULL: out of memory. */
+ * kubectl asks for; kubectl cannot read the media type that it asks for, so it goes out as application/octet-stream,
+ * as from Kubernetes itself. malloc'ed; NULL: out of memory. */
 char *schema_openapi(size_t *ret_size);
 void *schema_openapi_protobuf(size_t *ret_size);

@@ -7,6 +7,8 @@
 typedef struct SchemaKind {
     const char *group, *version, *kind;
     const Schema *schema;
+    const char *plural; /* in paths; NULL: not an object of its own */
+    bool of_cluster;    /* in no namespace */
     /* NULL: nothing beyond the tables. Of the whole object, before and after the tables' defaults were filled in. */
     void (*prepare)(json_t *object);
     void (*finish)(json_t *object);

@@ -218,6 +218,78 @@ static void nothing_is_known_of_unknown_kinds(void **state)
     assert_null(schema_field(schema_find("", "v1", "Pod"), "Spec"));
 }
 
+/* Every reference leads to a definition. */
+static void check_references(const json_t *definitions, const json_t *value)
+{
+    const char *key;
+    size_t i;
+    json_t *item;
+    json_object_foreach((json_t *)value, key, item)
+    {
+        if (strcmp(key, "$ref") == 0 &&
+            !json_object_get(definitions, json_string_value(item) + strlen("#/definitions/")))
+            fail_msg("%s is not defined", json_string_value(item));
+        check_references(definitions, item);
+    }
+    json_array_foreach(value, i, item) check_references(definitions, item);
+}
+
+static void openapi_defines_all_that_it_refers_to(void **state)
+{
+    size_t size = 0;
+    AUTO_FREE char *text = schema_openapi(&size);
+    assert_int_equal(size, strlen(text));
+    AUTO_JSON json_t *document = parse(text);
+    const json_t *definitions = kube_get(document, "definitions");
+    check_references(definitions, document);
+    const json_t *pod_spec = json_object_get(definitions, "io.k8s.api.core.v1.PodSpec");
+    assert_string_equal(kube_string(pod_spec, "properties.containers.x-kubernetes-patch-merge-key"), "name");
+    assert_json(pod_spec, "required", "[\"containers\"]");
+    assert_json(json_object_get(definitions, "io.k8s.api.apps.v1.Deployment"), "x-kubernetes-group-version-kind",
+                "[{\"group\":\"apps\",\"kind\":\"Deployment\",\"version\":\"v1\"}]");
+}
+
+static uint64_t read_varint(const unsigned char **at, const unsigned char *end)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; *at < end; shift += 7) {
+        unsigned char byte = *(*at)++;
+        value |= (uint64_t)(byte & 127) << shift;
+        if (byte < 128)
+            return value;
+    }
+    fail_msg("the message ends in the middle");
+    return 0;
+}
+
+/* Of definitions (field 9 of the document, entries field 1): how many, each with a name. */
+static void openapi_in_protobuf_has_the_same_definitions(void **state)
+{
+    size_t size = 0, text_size = 0, count = 0;
+    AUTO_FREE unsigned char *data = schema_openapi_protobuf(&size);
+    AUTO_FREE char *text = schema_openapi(&text_size);
+    AUTO_JSON json_t *document = parse(text);
+    const unsigned char *at = data, *end = data + size;
+    while (at < end) {
+        uint64_t tag = read_varint(&at, end), length = read_varint(&at, end);
+        assert_true(length <= (uint64_t)(end - at));
+        const unsigned char *inner = at, *inner_end = at + length;
+        while (tag == (9 << 3 | 2) && inner < inner_end) {
+            assert_int_equal(read_varint(&inner, inner_end), 1 << 3 | 2);
+            uint64_t entry = read_varint(&inner, inner_end);
+            char name[256] = "";
+            assert_int_equal(inner[0], 1 << 3 | 2);
+            memcpy(name, inner + 2, inner[1]);
+            if (!json_object_get(kube_get(document, "definitions"), name))
+                fail_msg("%s is in the protobuf only", name);
+            inner += entry;
+            count++;
+        }
+        at += length;
+    }
+    assert_int_equal(count, json_object_size(kube_get(document, "definitions")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -231,6 +303,8 @@ int main(void)
         cmocka_unit_test(wrong_types_are_told_in_the_words_of_the_decoder),
         cmocka_unit_test(what_is_not_honoured_is_refused_or_warned_of),
         cmocka_unit_test(nothing_is_known_of_unknown_kinds),
+        cmocka_unit_test(openapi_defines_all_that_it_refers_to),
+        cmocka_unit_test(openapi_in_protobuf_has_the_same_definitions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
