@@ -26,6 +26,8 @@ typedef struct Control Control;
 typedef struct ControlOptions {
     Api *api;
     const char *volumes;             /* folder for the default storage class */
+    const char *pod_prefix;          /* "127.1.": node n without a range gets PREFIXn.0/24; NULL: none is given */
+    const char *ca_file;             /* for the config maps kube-root-ca.crt; NULL: not made */
     unsigned node_silence_ms;        /* 0: 3000; without a renewed lease: NotReady, pods replaced */
     uint64_t (*now)(void *userdata); /* CLOCK_MONOTONIC ns; NULL: the clock (a seam for tests) */
     void *userdata;
@@ -33,4 +35,5 @@ typedef struct ControlOptions {
 
 /* Begins at once; the store must be ready. */
 int control_new(const ControlOptions *options, Control **ret, InaError *error);
+/* After api_free (which ends the calls under way), before store_free. */
 Control *control_free(Control *control);

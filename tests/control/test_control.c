@@ -1,0 +1,390 @@
+/* The controllers together, on a stepped clock, against an API in memory whose
+ * writes, answers and events come in random order and fail at random. */
+#include "cluster/control/control_internal.h"
+#include "fake_api.h"
+#include "objects.h"
+
+#include "base/cleanup.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MS UINT64_C(1000000)
+#define NODES 5
+#define T0 "2026-01-01T00:00:00Z"
+
+typedef struct World {
+    sd_event *event;
+    Api *api;
+    Control *control;
+    uint64_t now, renewed[NODES];
+    bool silent[NODES];
+    unsigned renewals;
+    size_t most; /* pods of "rc" that counted at once */
+} World;
+
+static uint64_t world_now(void *userdata)
+{
+    return ((World *)userdata)->now;
+}
+
+static void start_control(World *world)
+{
+    ControlOptions options = {.api = world->api, .pod_prefix = "127.1.", .now = world_now, .userdata = world};
+    assert_int_equal(control_new(&options, &world->control, NULL), 0);
+}
+
+static int set_up(void **state)
+{
+    World *world = calloc(1, sizeof *world);
+    assert_true(sd_event_new(&world->event) >= 0);
+    world->now = 1000 * MS;
+    world->api = fake_api_new(world->event, 0);
+    for (unsigned i = 0; i < NODES; i++) {
+        fake_api_put(world->api, "nodes",
+                     object_of("{'apiVersion': 'v1', 'kind': 'Node', 'metadata': {'name': 'node-%u'}, 'spec': {}, "
+                               "'status': {'allocatable': {'cpu': '8', 'memory': '8Gi', 'pods': '110'}, 'conditions': "
+                               "[{'type': 'Ready', 'status': 'True'}]}}",
+                               i));
+        fake_api_put(world->api, "coordination.k8s.io/leases",
+                     object_of("{'metadata': {'name': 'node-%u', 'namespace': 'kube-node-lease'}, 'spec': {}}", i));
+    }
+    start_control(world);
+    *state = world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    World *world = *state;
+    fake_api_free(world->api);
+    sd_event_unref(world->event);
+    free(world);
+    return 0;
+}
+
+/* Calls under way die with the process; what was sent may still be written. */
+static void end_control(World *world)
+{
+    fake_api_forget(world->api);
+    world->control = control_free(world->control);
+}
+
+static void put_rc(World *world, const char *name, unsigned replicas)
+{
+    fake_api_put(world->api, RESOURCE_RCS,
+                 object_of("{'apiVersion': 'v1', 'kind': 'ReplicationController', 'metadata': {'name': '%s', "
+                           "'namespace': 'default', 'uid': 'uid-%s'}, 'spec': {'replicas': %u, 'selector': {'app': "
+                           "'%s'}, 'template': {'metadata': {'labels': {'app': '%s'}}, 'spec': {'containers': "
+                           "[{'name': 'c', 'resources': {'requests': {'cpu': '10m'}}}]}}}}",
+                           name, name, replicas, name, name));
+}
+
+/* --- nodes ---------------------------------------------------------------------------------- */
+
+typedef struct Pods {
+    json_t *list[256];
+    size_t count;
+} Pods;
+
+static bool collect(void *userdata, const json_t *pod)
+{
+    Pods *pods = userdata;
+    if (pods->count < 256)
+        pods->list[pods->count++] = json_incref((json_t *)pod);
+    return true;
+}
+
+/* What living nodes do: begin pods, end those that are being deleted. */
+static void run_nodes(World *world)
+{
+    Pods pods = {0};
+    char name[16];
+
+    store_each(api_store(world->api), RESOURCE_PODS, NULL, collect, &pods);
+    for (size_t i = 0; i < pods.count; i++) {
+        json_t *pod = pods.list[i];
+        const char *node = kube_string(pod, "spec.nodeName");
+        if (*node && !world->silent[node[5] - '0']) {
+            if (kube_deleting(pod)) {
+                fake_api_remove(world->api, RESOURCE_PODS, kube_namespace(pod), kube_name(pod));
+            } else if (strcmp(kube_string(pod, "status.phase"), "Pending") == 0) {
+                json_t *copy = json_deep_copy(pod);
+                kube_set(copy, "status",
+                         object_of("{'phase': 'Running', 'conditions': [{'type': 'Ready', 'status': 'True', "
+                                   "'lastTransitionTime': '" T0 "'}]}"));
+                fake_api_put(world->api, RESOURCE_PODS, copy);
+            }
+        }
+        json_decref(pod);
+    }
+    for (unsigned i = 0; i < NODES; i++)
+        if (!world->silent[i] && world->now - world->renewed[i] >= 1000 * MS) {
+            snprintf(name, sizeof name, "node-%u", i);
+            fake_api_put(world->api, "coordination.k8s.io/leases",
+                         object_of("{'metadata': {'name': '%s', 'namespace': 'kube-node-lease'}, 'spec': "
+                                   "{'renewTime': '%u'}}",
+                                   name, world->renewals++));
+            world->renewed[i] = world->now;
+        }
+}
+
+/* --- time ----------------------------------------------------------------------------------- */
+
+static bool count_active(void *userdata, const json_t *pod)
+{
+    if (strcmp(kube_string(kube_controller(pod), "name"), "rc") == 0 && !kube_deleting(pod) && !kube_pod_ended(pod))
+        ++*(size_t *)userdata;
+    return true;
+}
+
+static size_t active(World *world)
+{
+    size_t count = 0;
+    store_each(api_store(world->api), RESOURCE_PODS, NULL, count_active, &count);
+    return count;
+}
+
+/* Everything that is pending now and within `milliseconds`; nodes run at random moments. */
+static void pass(World *world, unsigned milliseconds)
+{
+    for (unsigned i = 0; i < milliseconds; i += 10) {
+        world->now += 10 * MS;
+        for (unsigned k = 0; k < 40; k++) {
+            fake_api_step(world->api);
+            if (random() % 4 == 0)
+                control_step(world->control, world->now);
+            size_t count = active(world);
+            world->most = count > world->most ? count : world->most;
+        }
+        run_nodes(world);
+    }
+}
+
+static unsigned on_node(World *world, const char *name)
+{
+    size_t count;
+    index_group(world->control->index, &count, "node/%s", name);
+    return (unsigned)count;
+}
+
+static const json_t *get(World *world, const char *resource, const char *namespace, const char *name)
+{
+    return store_get(api_store(world->api), resource, namespace, name);
+}
+
+/* --- tests ---------------------------------------------------------------------------------- */
+
+static void test_replicas_are_made_placed_counted_and_scaled(void **state)
+{
+    World *world = *state;
+    put_rc(world, "rc", 10);
+    pass(world, 3000);
+    for (unsigned i = 0; i < NODES; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "node-%u", i);
+        assert_int_equal(on_node(world, name), 2);
+    }
+    const json_t *rc = get(world, RESOURCE_RCS, "default", "rc");
+    assert_int_equal(kube_integer(rc, "status.readyReplicas", -1), 10);
+    assert_int_equal(world->most, 10);
+    assert_int_equal(fake_api_events(world->api, "SuccessfulCreate"), 10);
+    assert_int_equal(fake_api_events(world->api, "Scheduled"), 10);
+    put_rc(world, "rc", 3);
+    pass(world, 3000);
+    assert_int_equal(active(world), 3);
+    assert_int_equal(fake_api_events(world->api, "SuccessfulDelete"), 7);
+    fake_api_remove(world->api, RESOURCE_RCS, "default", "rc");
+    end_control(world);
+}
+
+static void test_every_node_gets_a_range_of_its_own(void **state)
+{
+    World *world = *state;
+    pass(world, 2000);
+    for (unsigned i = 0; i < NODES; i++)
+        for (unsigned k = 0; k < i; k++) {
+            char one[16], other[16];
+            snprintf(one, sizeof one, "node-%u", i);
+            snprintf(other, sizeof other, "node-%u", k);
+            const char *range = kube_string(get(world, RESOURCE_NODES, "", one), "spec.podCIDR");
+            assert_int_equal(strncmp(range, "127.1.", 6), 0);
+            assert_string_not_equal(range, kube_string(get(world, RESOURCE_NODES, "", other), "spec.podCIDR"));
+        }
+    end_control(world);
+}
+
+static void test_pods_of_a_silent_node_are_replaced_and_the_node_returns(void **state)
+{
+    World *world = *state;
+    put_rc(world, "rc", 5);
+    pass(world, 5000);
+    assert_int_equal(on_node(world, "node-2"), 1);
+    world->silent[2] = true;
+    pass(world, 4500);
+    assert_int_equal(on_node(world, "node-2"), 0);
+    assert_int_equal(active(world), 5);
+    const json_t *rc = get(world, RESOURCE_RCS, "default", "rc");
+    assert_int_equal(kube_integer(rc, "status.readyReplicas", -1), 5);
+    const json_t *node = get(world, RESOURCE_NODES, "", "node-2");
+    assert_string_equal(kube_string(kube_condition(node, "Ready"), "status"), "Unknown");
+    assert_int_equal(json_array_size(kube_get(node, "spec.taints")), 2);
+    assert_int_equal(fake_api_events(world->api, "NodeNotReady"), 1);
+    world->silent[2] = false;
+    pass(world, 3000);
+    node = get(world, RESOURCE_NODES, "", "node-2");
+    assert_true(kube_condition_true(node, "Ready"));
+    assert_null(kube_get(node, "spec.taints"));
+    put_rc(world, "rc", 6);
+    pass(world, 2000);
+    assert_int_equal(on_node(world, "node-2"), 1);
+    end_control(world);
+}
+
+static void test_nothing_is_replaced_when_etcd_stalls_or_most_nodes_fall_silent(void **state)
+{
+    World *world = *state;
+    put_rc(world, "rc", 10);
+    pass(world, 5000);
+    fake_api_connected(world->api, false, 0);
+    for (unsigned i = 0; i < NODES; i++)
+        world->silent[i] = true;
+    pass(world, 20000);
+    fake_api_connected(world->api, true, world->now);
+    for (unsigned i = 0; i < NODES; i++)
+        world->silent[i] = false;
+    pass(world, 10000);
+    assert_int_equal(fake_api_events(world->api, "SuccessfulCreate"), 10);
+    assert_int_equal(fake_api_events(world->api, "NodeNotReady"), 0);
+    for (unsigned i = 0; i < 3; i++)
+        world->silent[i] = true;
+    pass(world, 20000);
+    assert_int_equal(fake_api_events(world->api, "SuccessfulCreate"), 10);
+    assert_int_equal(fake_api_events(world->api, "PartialDisruption"), 3);
+    for (unsigned i = 0; i < 3; i++)
+        world->silent[i] = false;
+    pass(world, 10000);
+    assert_int_equal(fake_api_events(world->api, "SuccessfulCreate"), 10);
+    assert_int_equal(fake_api_events(world->api, "NodeReady"), 3);
+    end_control(world);
+}
+
+static void test_a_restart_of_the_controllers_replaces_nothing(void **state)
+{
+    World *world = *state;
+    put_rc(world, "rc", 10);
+    pass(world, 5000);
+    for (unsigned i = 0; i < 5; i++) {
+        end_control(world);
+        world->now += 30000 * MS;
+        start_control(world);
+        pass(world, 6000);
+    }
+    assert_int_equal(fake_api_events(world->api, "SuccessfulCreate"), 10);
+    assert_int_equal(active(world), 10);
+    end_control(world);
+}
+
+static void test_pods_of_a_removed_node_go_at_once(void **state)
+{
+    World *world = *state;
+    put_rc(world, "rc", 5);
+    pass(world, 5000);
+    fake_api_remove(world->api, RESOURCE_NODES, "", "node-1");
+    world->silent[1] = true;
+    pass(world, 1000);
+    assert_int_equal(on_node(world, "node-1"), 0);
+    assert_int_equal(active(world), 5);
+    end_control(world);
+}
+
+static void test_a_pod_without_room_is_placed_when_there_is_some(void **state)
+{
+    World *world = *state;
+    fake_api_put(world->api, RESOURCE_PODS,
+                 object_of("{'metadata': {'name': 'picky', 'namespace': 'default'}, 'spec': {'nodeSelector': {'disk': "
+                           "'fast'}}, 'status': {'phase': 'Pending'}}"));
+    pass(world, 2000);
+    const json_t *pod = get(world, RESOURCE_PODS, "default", "picky");
+    assert_string_equal(kube_string(kube_condition(pod, "PodScheduled"), "message"),
+                        "0/5 nodes are available: 5 node(s) didn't match Pod's node affinity.");
+    assert_int_equal(fake_api_events(world->api, "FailedScheduling"), 1);
+    json_t *node = json_deep_copy(get(world, RESOURCE_NODES, "", "node-3"));
+    kube_set(node, "metadata.labels", object_of("{'disk': 'fast'}"));
+    fake_api_put(world->api, RESOURCE_NODES, node);
+    pass(world, 200);
+    assert_string_equal(kube_string(get(world, RESOURCE_PODS, "default", "picky"), "spec.nodeName"), "node-3");
+    end_control(world);
+}
+
+static void test_random_deaths_conflicts_and_silences_end_in_the_wanted_state(void **state)
+{
+    (void)state;
+    unsigned seed = (unsigned)time(NULL);
+    const char *fixed = getenv("INAETICS_TEST_SEED");
+    if (fixed)
+        seed = (unsigned)strtoul(fixed, NULL, 10);
+    print_message("seed %u (INAETICS_TEST_SEED)\n", seed);
+    srandom(seed);
+    for (unsigned round = 0; round < 8; round++) {
+        void *inner;
+        set_up(&inner);
+        World *world = inner;
+        bool faults = round % 2;
+        unsigned replicas = 0, largest = 0;
+        fake_api_failures(world->api, faults ? 200 : 0);
+        for (unsigned step = 0; step < 120; step++) {
+            unsigned what = (unsigned)random() % 10;
+            if (what == 0 || replicas == 0) {
+                replicas = 1 + (unsigned)random() % 12;
+                largest = replicas > largest ? replicas : largest;
+                put_rc(world, "rc", replicas);
+            } else if (what < 5) {
+                Pods pods = {0};
+                store_each(api_store(world->api), RESOURCE_PODS, NULL, collect, &pods);
+                if (pods.count > 0) {
+                    const json_t *pod = pods.list[(size_t)random() % pods.count];
+                    fake_api_remove(world->api, RESOURCE_PODS, "default", kube_name(pod));
+                }
+                for (size_t i = 0; i < pods.count; i++)
+                    json_decref(pods.list[i]);
+            } else if (what == 5) {
+                world->silent[random() % NODES] ^= true;
+            } else if (what == 6 && faults) {
+                end_control(world);
+                start_control(world);
+            }
+            pass(world, 10 * (1 + (unsigned)random() % 60));
+            /* Without failures, nobody ever sees more than was asked for. */
+            if (!faults && world->most > largest)
+                fail_msg("round %u: %zu pods of at most %u", round, world->most, largest);
+        }
+        fake_api_failures(world->api, 0);
+        memset(world->silent, 0, sizeof world->silent);
+        pass(world, 40000);
+        const json_t *rc = get(world, RESOURCE_RCS, "default", "rc");
+        if (active(world) != replicas || kube_integer(rc, "status.readyReplicas", 0) != replicas)
+            fail_msg("round %u: %zu pods, %lld ready, of %u", round, active(world),
+                     (long long)kube_integer(rc, "status.readyReplicas", 0), replicas);
+        end_control(world);
+        tear_down(&inner);
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(replicas_are_made_placed_counted_and_scaled),
+        TEST(every_node_gets_a_range_of_its_own),
+        TEST(pods_of_a_silent_node_are_replaced_and_the_node_returns),
+        TEST(nothing_is_replaced_when_etcd_stalls_or_most_nodes_fall_silent),
+        TEST(a_restart_of_the_controllers_replaces_nothing),
+        TEST(pods_of_a_removed_node_go_at_once),
+        TEST(a_pod_without_room_is_placed_when_there_is_some),
+        cmocka_unit_test(test_random_deaths_conflicts_and_silences_end_in_the_wanted_state),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
