@@ -33,6 +33,13 @@ bool fit_tolerates(const json_t *pod, const char *key, const char *value, const 
     return false;
 }
 
+static bool is_default(const json_t *toleration)
+{
+    const char *key = kube_string(toleration, "key");
+    return kube_integer(toleration, "tolerationSeconds", -1) == FIT_TOLERATION_DEFAULT &&
+           (strcmp(key, TAINT_UNREACHABLE) == 0 || strcmp(key, TAINT_NOT_READY) == 0);
+}
+
 int64_t fit_toleration_seconds(const json_t *pod, const json_t *taint)
 {
     const json_t *toleration;
@@ -41,7 +48,8 @@ int64_t fit_toleration_seconds(const json_t *pod, const json_t *taint)
 
     json_array_foreach(kube_get(pod, "spec.tolerations"), i, toleration)
     {
-        if (!covers(toleration, kube_string(taint, "key"), kube_string(taint, "value"), kube_string(taint, "effect")))
+        if (is_default(toleration) ||
+            !covers(toleration, kube_string(taint, "key"), kube_string(taint, "value"), kube_string(taint, "effect")))
             continue;
         int64_t seconds = kube_integer(toleration, "tolerationSeconds", -1);
         if (seconds < 0)

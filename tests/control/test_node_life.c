@@ -292,6 +292,20 @@ static void test_pods_leave_as_their_tolerations_say(void **state)
     assert_int_equal(node_pod_leaves(node, some, 130), 0);
 }
 
+static void test_the_tolerations_that_every_pod_is_given_do_not_delay_its_replacement(void **state)
+{
+    (void)state;
+    AUTO_JSON json_t *node = object_of("{'metadata': {'name': 'n1'}, 'spec': {'taints': [{'key': "
+                                       "'node.kubernetes.io/unreachable', 'effect': 'NoExecute', 'timeAdded': "
+                                       "'1970-01-01T00:01:40Z'}]}}");
+    const char *format = "{'spec': {'tolerations': [{'key': 'node.kubernetes.io/unreachable', 'operator': 'Exists', "
+                         "'effect': 'NoExecute', 'tolerationSeconds': %d}]}}";
+    AUTO_JSON json_t *given = object_of(format, 300), *own = object_of(format, 60);
+
+    assert_int_equal(node_pod_leaves(node, given, 110), 0);
+    assert_int_equal(node_pod_leaves(node, own, 110), 50);
+}
+
 static void test_a_new_node_gets_its_range_and_a_cordoned_one_its_taint(void **state)
 {
     (void)state;
@@ -321,6 +335,7 @@ int main(void)
         TEST(conditions_come_before_taints_and_go_before_them),
         TEST(a_held_node_keeps_its_pods),
         TEST(pods_leave_as_their_tolerations_say),
+        TEST(the_tolerations_that_every_pod_is_given_do_not_delay_its_replacement),
         TEST(a_new_node_gets_its_range_and_a_cordoned_one_its_taint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
