@@ -13,7 +13,6 @@ SCENARIOS = {
         post("a node port that is chosen", "v1:services", service("node", {"port": 80, "targetPort": 8080}, type="NodePort")),
         post("several ports", "v1:services", service("several", {"name": "http", "port": 80, "targetPort": "web"}, {"name": "shell", "port": 2019, "protocol": "UDP"})),
         post("without a selector", "v1:services", service("bare", selector=None)),
-        post("a name elsewhere", "v1:services", service("outside", type="ExternalName", externalName="example.org")),
         post("with affinity", "v1:services", service("sticky", sessionAffinity="ClientIP")),
         put("update as it was read", "v1:services/a", Edited("get", {"spec.ports.0.targetPort": 8080})),
         put("without the address", "v1:services/a", service("a", {"port": 81})),
@@ -26,6 +25,7 @@ SCENARIOS = {
         get("its status", "v1:services/a/status"),
         delete("delete", "v1:services/a"),
         get("it is gone", "v1:services/a"),
+        post("a name elsewhere", "v1:services", service("outside", type="ExternalName", externalName="example.org")),
         get("the API's own", "/api/v1/namespaces/default/services/kubernetes"),
     ],
     "invalid services": [
