@@ -66,6 +66,8 @@ static void finish(Check *check, bool success)
         check->error = (InaError){0};
     ProbeVerdict verdict = probe_result(&check->core, success, now_ns());
     schedule(check);
+    if (!success && check->core.counted && check->options.failed)
+        check->options.failed(check->options.userdata);
     if (verdict != PROBE_UNCHANGED)
         check->options.verdict(check->options.userdata, verdict);
 }
@@ -212,7 +214,9 @@ int check_new(const ProbeSpec *spec, const CheckOptions *options, Check **ret, I
         return ina_error_set(error, ENOMEM, "out of memory");
     check->spec = spec;
     check->options = *options;
-    probe_init(&check->core, &spec->timing);
+    ProbeTiming timing = spec->timing;
+    timing.eager = options->eager;
+    probe_init(&check->core, &timing);
     probe_begin(&check->core, now_ns());
     schedule(check);
     *ret = check;

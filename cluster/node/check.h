@@ -17,7 +17,9 @@ typedef struct CheckOptions {
     unsigned port_offset;     /* of the ports that it declares */
     char *const *environment; /* for commands */
     const char *directory;
+    uint64_t eager; /* see probe.h */
     void (*verdict)(void *userdata, ProbeVerdict verdict);
+    void (*failed)(void *userdata); /* each failure that counts, before its verdict; must not free the check. NULL */
     void *userdata;
 } CheckOptions;
 

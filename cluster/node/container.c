@@ -1,5 +1,6 @@
 #include "container.h"
 
+#include "attachment.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "check.h"
@@ -10,6 +11,9 @@
 #include <string.h>
 #include <time.h>
 
+#define EAGER_CHECK (LIFE_SECOND / 50)        /* of a page or a port */
+#define EAGER_COMMAND_CHECK (LIFE_SECOND / 5) /* of a command, which costs a process each time */
+
 struct Container {
     ContainerOptions options;
     Life life;
@@ -17,10 +21,11 @@ struct Container {
     Child *child;
     pid_t pid;            /* of the present run, or the last */
     ContainerSetup setup; /* of the present run */
-    Check *liveness, *readiness;
+    Check *liveness, *readiness, *startup;
     ContainerLog *log;
     ContainerRun runs[2]; /* present or last, and the one before */
-    bool ran_before;
+    unsigned n_runs;      /* processes that were started */
+    char waiting[32], waiting_message[256];
 };
 
 static void step(Container *container, LifeEvent event, bool success);
@@ -48,6 +53,27 @@ static void say(Container *container, const char *text)
     container_log_write(container->log, line, (size_t)length < sizeof line ? (size_t)length : sizeof line - 1);
 }
 
+static void tell_changed(Container *container)
+{
+    if (container->options.changed)
+        container->options.changed(container->options.userdata);
+}
+
+static void tell_event(Container *container, const char *type, const char *reason, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static void tell_event(Container *container, const char *type, const char *reason, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    if (!container->options.event)
+        return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    container->options.event(container->options.userdata, container->options.spec, type, reason, text);
+}
+
 /* --- the process -------------------------------------------------------------- */
 
 static void handle_output(void *userdata, const void *data, size_t size)
@@ -56,10 +82,16 @@ static void handle_output(void *userdata, const void *data, size_t size)
     container_log_write(container->log, data, size);
 }
 
-static void end_run(Container *container)
+static void end_checks(Container *container)
 {
     container->liveness = check_free(container->liveness);
     container->readiness = check_free(container->readiness);
+    container->startup = check_free(container->startup);
+}
+
+static void end_run(Container *container)
+{
+    end_checks(container);
     container->child = child_free(container->child);
     const char *id =
         container->setup.environment ? environment_get(container->setup.environment, "INAETICS_AGENT_ID") : NULL;
@@ -89,46 +121,103 @@ static void handle_exit(void *userdata, int status)
     step(container, LIFE_EXITED, status == 0);
 }
 
+/* --- probes -------------------------------------------------------------------- */
+
+static void fail_check(Container *container, const char *which, const Check *check)
+{
+    ContainerRun *run = &container->runs[0];
+    snprintf(run->message, sizeof run->message, "%s probe failed: %.120s", which, check_message(check));
+    log_event(container, INA_LOG_WARNING, "probe failed", run->message);
+    say(container, run->message);
+    tell_event(container, "Normal", "Killing", "Container %s failed %s probe, will be restarted",
+               container->options.spec->name, which);
+    step(container, LIFE_UNHEALTHY, false);
+}
+
 static void handle_liveness(void *userdata, ProbeVerdict verdict)
 {
     Container *container = userdata;
-    if (verdict != PROBE_UNHEALTHY)
-        return;
-    ContainerRun *run = &container->runs[0];
-    snprintf(run->message, sizeof run->message, "liveness probe failed: %.120s", check_message(container->liveness));
-    log_event(container, INA_LOG_WARNING, "liveness probe failed", check_message(container->liveness));
-    say(container, run->message);
-    step(container, LIFE_UNHEALTHY, false);
+    if (verdict == PROBE_UNHEALTHY)
+        fail_check(container, "liveness", container->liveness);
 }
 
 static void handle_readiness(void *userdata, ProbeVerdict verdict)
 {
+    tell_changed(userdata);
 }
 
-static int start_check(Container *container, const ProbeSpec *spec, void (*verdict)(void *, ProbeVerdict), Check **ret,
-                       InaError *error)
+static void handle_liveness_failed(void *userdata)
 {
+    Container *container = userdata;
+    tell_event(container, "Warning", "Unhealthy", "Liveness probe failed: %s", check_message(container->liveness));
+}
+
+static void handle_readiness_failed(void *userdata)
+{
+    Container *container = userdata;
+    tell_event(container, "Warning", "Unhealthy", "Readiness probe failed: %s", check_message(container->readiness));
+}
+
+static void handle_startup_failed(void *userdata)
+{
+    Container *container = userdata;
+    tell_event(container, "Warning", "Unhealthy", "Startup probe failed: %s", check_message(container->startup));
+}
+
+static int start_check(Container *container, const ProbeSpec *spec, bool eager, void (*verdict)(void *, ProbeVerdict),
+                       void (*failed)(void *), Check **ret, InaError *error)
+{
+    const ContainerHost *host = container->options.host;
     if (spec->kind == PROBE_NONE)
         return 0;
     CheckOptions options = {
-        .event = container->options.host->event,
-        .children = container->options.host->children,
-        .http = container->options.host->http,
+        .event = host->event,
+        .children = host->children,
+        .http = host->http,
         .address = container->options.address,
-        .port_offset = container->options.host->instance->number,
+        .port_offset = host->node ? 0 : host->instance->number,
         .environment = environment_list(container->setup.environment),
         .directory = container->setup.directory,
+        .eager = !eager                     ? 0
+                 : spec->kind == PROBE_EXEC ? EAGER_COMMAND_CHECK
+                                            : EAGER_CHECK,
         .verdict = verdict,
+        .failed = failed,
         .userdata = container,
     };
     return check_new(spec, &options, ret, error);
 }
 
+static int start_checks(Container *container, InaError *error)
+{
+    const ContainerSpec *spec = container->options.spec;
+    int r = start_check(container, &spec->liveness, false, handle_liveness, handle_liveness_failed,
+                        &container->liveness, error);
+    return r < 0 ? r
+                 : start_check(container, &spec->readiness, true, handle_readiness, handle_readiness_failed,
+                               &container->readiness, error);
+}
+
+static void handle_startup(void *userdata, ProbeVerdict verdict)
+{
+    Container *container = userdata;
+    InaError error = {0};
+    if (verdict == PROBE_UNHEALTHY) {
+        fail_check(container, "startup", container->startup);
+        return;
+    }
+    if (container->liveness || container->readiness)
+        return;
+    if (start_checks(container, &error) < 0)
+        log_event(container, INA_LOG_ERROR, "probe cannot be started", error.message);
+    tell_changed(container);
+}
+
+/* --- a run --------------------------------------------------------------------- */
+
 static int spawn(Container *container, InaError *error)
 {
-    int r = container_setup(&container->options, &container->setup, error);
-    if (r < 0)
-        return r;
+    const ContainerSpec *spec = container->options.spec;
     ChildOptions options = {
         .program = container->setup.program,
         .arguments = container->setup.arguments,
@@ -139,32 +228,75 @@ static int spawn(Container *container, InaError *error)
         .exited = handle_exit,
         .userdata = container,
     };
-    if ((r = child_start(container->options.host->children, &options, &container->child, error)) < 0 ||
-        (r = start_check(container, &container->options.spec->liveness, handle_liveness, &container->liveness, error)) <
-            0)
-        return r;
-    return start_check(container, &container->options.spec->readiness, handle_readiness, &container->readiness, error);
+    int r = child_start(container->options.host->children, &options, &container->child, error);
+    if (r == 0)
+        r = container_setup_attached(&container->options, child_pid(container->child), error);
+    if (r == 0)
+        r = spec->startup.kind == PROBE_NONE ? start_checks(container, error)
+                                             : start_check(container, &spec->startup, true, handle_startup,
+                                                           handle_startup_failed, &container->startup, error);
+    return r;
+}
+
+/* It could not be made: no run, but told as what it waits for. */
+static void fail_setup(Container *container, const char *reason, const char *message)
+{
+    bool image = strcmp(reason, "ErrImagePull") == 0;
+    bool again = container->waiting[0] != '\0';
+    snprintf(container->waiting, sizeof container->waiting, "%s", image && again ? "ImagePullBackOff" : reason);
+    snprintf(container->waiting_message, sizeof container->waiting_message, "%.255s", message);
+    log_event(container, INA_LOG_ERROR, "container cannot be started", message);
+    say(container, message);
+    if (image)
+        tell_event(container, "Warning", "Failed", "Failed to pull image \"%s\": %s", container->options.spec->image,
+                   message);
+    else
+        tell_event(container, "Warning", "Failed", "Error: %s", message);
+    if (image && again)
+        tell_event(container, "Normal", "BackOff", "Back-off pulling image \"%s\"", container->options.spec->image);
+    if (!container->options.host->node) { /* told as a run that ended at once */
+        container->runs[0] = (ContainerRun){.started = clock_now(CLOCK_REALTIME, 1000), .exit_code = 128};
+        snprintf(container->runs[0].message, sizeof container->runs[0].message, "%.159s", message);
+        end_run(container);
+    }
+    container_setup_clear(&container->setup);
+    step(container, LIFE_EXITED, false);
 }
 
 static void begin_run(Container *container)
 {
     InaError error = {0};
-    if (container->life.starts > 1) {
-        container->runs[1] = container->runs[0];
-        container->ran_before = true;
+    const char *reason = "CreateContainerConfigError", *image = container->options.spec->image;
+    if (container->options.fenced && container_setup_fenced(&container->options, &error)) {
+        container->options.fenced(container->options.userdata);
+        fail_setup(container, "CreateContainerError", error.message);
+        return;
     }
+    if (container_setup(&container->options, &container->setup, &reason, &error) < 0) {
+        fail_setup(container, reason, error.message);
+        return;
+    }
+    if (container->n_runs > 0)
+        container->runs[1] = container->runs[0];
     container->runs[0] = (ContainerRun){.started = clock_now(CLOCK_REALTIME, 1000)};
+    container->n_runs++;
+    container->waiting[0] = '\0';
     container_log_begin(container->log);
+    tell_event(container, "Normal", "Pulled", "Container image \"%s\" already present on machine", image);
+    tell_event(container, "Normal", "Created", "Created container %s", container->options.spec->name);
     if (spawn(container, &error) == 0) {
         container->pid = child_pid(container->child);
         log_event(container, INA_LOG_INFO, "container started", container->setup.program);
+        tell_event(container, "Normal", "Started", "Started container %s", container->options.spec->name);
         return;
     }
     ContainerRun *run = &container->runs[0];
     run->exit_code = 128;
+    snprintf(run->reason, sizeof run->reason, "StartError");
     snprintf(run->message, sizeof run->message, "%.159s", error.message);
     log_event(container, INA_LOG_ERROR, "container cannot be started", error.message);
     say(container, error.message);
+    tell_event(container, "Warning", "Failed", "Error: %s", error.message);
     end_run(container);
     step(container, LIFE_EXITED, false);
 }
@@ -187,34 +319,60 @@ static void schedule(Container *container)
 
 static void step(Container *container, LifeEvent event, bool success)
 {
-    LifeActions actions = life_step(&container->life, event, success, clock_now(CLOCK_MONOTONIC, 1));
+    LifeState before = container->life.state;
+    uint64_t now = clock_now(CLOCK_MONOTONIC, 1);
+    LifeActions actions = life_step(&container->life, event, success, now);
     schedule(container);
     if (actions & LIFE_TERMINATE) {
-        container->liveness = check_free(container->liveness);
+        end_checks(container);
         child_signal(container->child, SIGTERM);
     }
     if (actions & LIFE_SIGKILL)
         child_signal(container->child, SIGKILL);
+    if (container->life.state == LIFE_BACKOFF && before != LIFE_BACKOFF && !container->waiting[0] &&
+        container->life.deadline > now + LIFE_BACKOFF_MINIMUM)
+        tell_event(container, "Warning", "BackOff", "Back-off restarting failed container");
+    if (event == LIFE_STOP && (actions & LIFE_TERMINATE))
+        tell_event(container, "Normal", "Killing", "Stopping container %s", container->options.spec->name);
+    if (container->life.state != before)
+        tell_changed(container);
     if (actions & LIFE_SPAWN)
         begin_run(container);
-    else if (container->life.state == LIFE_ENDED)
+    else if (container->life.state == LIFE_ENDED && before != LIFE_ENDED)
         container->options.ended(container->options.userdata);
+}
+
+/* "FOLDER/logs/NAMESPACE_POD_UID" of a node; DATA/logs/POD of a file. */
+static char *log_folder(const ContainerOptions *options)
+{
+    const PodSpec *pod = options->pod;
+    char *folder = NULL;
+    int r = options->host->folder
+                ? asprintf(&folder, "%s/logs/%s_%s_%s", options->host->folder, pod->namespace, pod->name, pod->uid)
+                : asprintf(&folder, "%s/logs/%s", options->host->instance->data, pod->name);
+    return r < 0 ? NULL : folder;
+}
+
+static LifePolicy policy_of(const ContainerOptions *options)
+{
+    LifePolicy policy = options->pod->policy;
+    return options->init && policy == LIFE_ALWAYS ? LIFE_ON_FAILURE : policy;
 }
 
 int container_new(const ContainerOptions *options, Container **ret, InaError *error)
 {
     Container *container = calloc(1, sizeof *container);
-    AUTO_FREE char *name = NULL;
-    if (!container || asprintf(&name, "logs/%s", options->pod->name) < 0) {
-        name = NULL;
+    AUTO_FREE char *folder = log_folder(options);
+    if (!container || !folder) {
         free(container);
         return ina_error_set(error, ENOMEM, "out of memory");
     }
     container->options = *options;
-    life_init(&container->life, options->pod->policy, (uint64_t)options->pod->grace * LIFE_SECOND);
-    AUTO_FREE char *folder = instance_path(options->host->instance, name);
-    int r = folder ? container_log_open(folder, options->spec->name, options->host->log_size, &container->log, error)
-                   : ina_error_set(error, ENOMEM, "out of memory");
+    container->n_runs = options->runs;
+    if (options->last)
+        container->runs[0] = *options->last;
+    life_init(&container->life, policy_of(options), (uint64_t)options->pod->grace * LIFE_SECOND);
+    int r = container_log_open(folder, options->spec->name, options->host->log_size, &container->log, error);
     if (r < 0) {
         free(container);
         return r;
@@ -234,10 +392,29 @@ void container_stop(Container *container)
         step(container, LIFE_STOP, false);
 }
 
+void container_stop_within(Container *container, uint64_t grace_ns)
+{
+    Life *life = &container->life;
+    uint64_t deadline = clock_now(CLOCK_MONOTONIC, 1) + grace_ns;
+    life->grace = grace_ns;
+    if (life->state == LIFE_ENDING && deadline < life->deadline) {
+        life->deadline = deadline;
+        schedule(container);
+    }
+    container_stop(container);
+}
+
 void container_kill(Container *container)
 {
     if (container->life.state != LIFE_ENDED)
         step(container, LIFE_KILL, false);
+}
+
+void container_kill_for(Container *container, const char *reason)
+{
+    snprintf(container->runs[0].reason, sizeof container->runs[0].reason, "%s", reason);
+    if (container->child)
+        child_signal(container->child, SIGKILL);
 }
 
 const ContainerSpec *container_spec(const Container *container)
@@ -247,22 +424,35 @@ const ContainerSpec *container_spec(const Container *container)
 
 void container_status(const Container *container, ContainerStatus *ret)
 {
-    bool running = container->life.state == LIFE_RUNNING;
+    const ContainerSpec *spec = container->options.spec;
+    bool running = container->life.state == LIFE_RUNNING && container->child;
+    bool started =
+        running && (spec->startup.kind == PROBE_NONE || (container->startup && check_healthy(container->startup)));
     uint64_t now = clock_now(CLOCK_MONOTONIC, 1), deadline = container->life.deadline;
     *ret = (ContainerStatus){
         .state = container->life.state,
         .starts = container->life.starts,
+        .restarts = container->n_runs > 0 ? container->n_runs - 1 : 0,
         .pid = container->child ? child_pid(container->child) : 0,
-        .ready = running && (!container->readiness || check_healthy(container->readiness)),
+        .started = started,
+        .ready = started &&
+                 (spec->readiness.kind == PROBE_NONE || (container->readiness && check_healthy(container->readiness))),
         .run = &container->runs[0],
-        .before = container->ran_before ? &container->runs[1] : NULL,
+        .before = container->n_runs > 1 ? &container->runs[1] : NULL,
         .backoff_ns = container->life.state == LIFE_BACKOFF && deadline > now ? deadline - now : 0,
+        .waiting = container->waiting[0] ? container->waiting : NULL,
+        .message = container->waiting_message,
     };
 }
 
 ContainerLog *container_log(Container *container)
 {
     return container->log;
+}
+
+const ContainerSetup *container_present(const Container *container)
+{
+    return container->child ? &container->setup : NULL;
 }
 
 Container *container_free(Container *container)

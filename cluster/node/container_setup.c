@@ -1,7 +1,9 @@
 #include "container_setup.h"
 
+#include "attachment.h"
 #include "base/cleanup.h"
 #include "base/files.h"
+#include "kube/quantity.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -36,17 +38,16 @@ char *volume_folder(const Instance *instance, const char *pod, const VolumeSpec 
 
 /* --- environment ------------------------------------------------------------- */
 
-static const char *field_value(const ContainerOptions *options, const char *path)
+static int set_field(Environment *environment, const ContainerOptions *options, const char *name, const char *path,
+                     InaError *error)
 {
-    if (strcmp(path, "metadata.name") == 0)
-        return options->pod->name;
-    if (strcmp(path, "metadata.namespace") == 0)
-        return "default";
-    if (strcmp(path, "status.podIP") == 0)
-        return options->address;
-    if (strcmp(path, "status.hostIP") == 0)
-        return options->host->instance->node;
-    return "node-1";
+    const char *node = options->host->node ? options->host->node : "node-1";
+    AUTO_FREE char *value = NULL;
+    if (!options->host->node && strcmp(path, "metadata.namespace") == 0)
+        return environment_set(environment, name, "default", error);
+    int r =
+        pod_field(options->pod->manifest, path, node, options->address, options->host->instance->node, &value, error);
+    return r < 0 ? r : environment_set(environment, name, value, error);
 }
 
 static int set_path(Environment *environment, const char *name, const Instance *instance, const char *path,
@@ -99,8 +100,9 @@ static int set_ports(Environment *environment, const ContainerOptions *options, 
         if (!port->name)
             continue;
         variable_name("PORT", port->name, name, sizeof name);
+        unsigned number = (unsigned)port->container_port;
         r = environment_format(environment, name, error, "%u",
-                               instance_port(options->host->instance, (unsigned)port->container_port));
+                               options->host->node ? number : instance_port(options->host->instance, number));
     }
     return r;
 }
@@ -121,7 +123,9 @@ static int set_cache(Environment *environment, const ContainerOptions *options, 
     if (asprintf(&name, "cache/%s%s%s", options->pod->name, options->first ? "" : ".",
                  options->first ? "" : options->spec->name) < 0)
         name = NULL;
-    AUTO_FREE char *cache = name ? instance_path(options->host->instance, name) : NULL;
+    AUTO_FREE char *cache = !name             ? NULL
+                            : options->folder ? path_join(options->folder, name)
+                                              : instance_path(options->host->instance, name);
     if (!cache)
         return ina_error_set(error, ENOMEM, "out of memory");
     int r = folder_make(cache, 0700, error);
@@ -131,12 +135,9 @@ static int set_cache(Environment *environment, const ContainerOptions *options, 
     return 0;
 }
 
-static int set_volume(Environment *environment, const ContainerOptions *options, const MountSpec *mount,
-                      InaError *error)
+static int make_file_volume(const ContainerOptions *options, const VolumeSpec *volume, char **ret, InaError *error)
 {
-    const VolumeSpec *volume = manifest_volume(options->pod, mount->name);
     AUTO_FREE char *folder = volume_folder(options->host->instance, options->pod->name, volume);
-    char name[VARIABLE_NAME_MAX];
     if (!folder)
         return ina_error_set(error, ENOMEM, "out of memory");
     if (volume->kind == VOLUME_EMPTY || volume->create) {
@@ -146,8 +147,34 @@ static int set_volume(Environment *environment, const ContainerOptions *options,
     } else if (access(folder, F_OK) < 0) {
         return ina_error_errno(error, errno, "volume %s: %s", volume->name, folder);
     }
+    *ret = TAKE_PTR(folder);
+    return 0;
+}
+
+static int set_volume(Environment *environment, const ContainerOptions *options, const MountSpec *mount,
+                      InaError *error)
+{
+    const VolumeSpec *volume = manifest_volume(options->pod, mount->name);
+    AUTO_FREE char *path = NULL;
+    char name[VARIABLE_NAME_MAX];
+    uint64_t epoch = 0;
+    int r = 0;
+    if (options->resources) {
+        const char *folder = pod_resources_volume(options->resources, volume->name, &epoch);
+        if (!folder)
+            return ina_error_set(error, ENOENT, "volume %s is not there", volume->name);
+        path = mount->sub_path ? path_join(folder, mount->sub_path) : strdup(folder);
+        if (!path)
+            return ina_error_set(error, ENOMEM, "out of memory");
+    } else if ((r = make_file_volume(options, volume, &path, error)) < 0) {
+        return r;
+    }
     variable_name("VOLUME", volume->name, name, sizeof name);
-    return environment_set(environment, name, folder, error);
+    r = environment_set(environment, name, path, error);
+    if (r < 0 || epoch == 0)
+        return r;
+    variable_name("EPOCH", volume->name, name, sizeof name);
+    return environment_format(environment, name, error, "%ju", (uintmax_t)epoch);
 }
 
 /* $INAETICS_PASSWORD_FILE as `inaetics up` was given it, else what `inaetics password` made. */
@@ -162,6 +189,24 @@ static int set_password_file(Environment *environment, const Instance *instance,
     return access(path, R_OK) == 0 ? environment_set(environment, "INAETICS_PASSWORD_FILE", path, error) : 0;
 }
 
+/* What a pod of a cluster has beside: marks by which its processes are found, and its service account. */
+static int set_cluster(Environment *environment, const ContainerOptions *options, InaError *error)
+{
+    const ContainerHost *host = options->host;
+    const char *account = options->resources ? pod_resources_account(options->resources) : NULL;
+    int r;
+    if (!host->node)
+        return 0;
+    if ((r = environment_format(environment, INSTANCE_MARK_NODE, error, "%s/%s", host->instance->data, host->node)) <
+            0 ||
+        (r = environment_set(environment, "INAETICS_POD_UID", options->pod->uid, error)) < 0 ||
+        (r = environment_set(environment, "INAETICS_NAMESPACE", options->pod->namespace, error)) < 0 ||
+        (r = environment_set(environment, "HOSTNAME", options->pod->name, error)) < 0 ||
+        (account && (r = environment_set(environment, "INAETICS_SERVICE_ACCOUNT", account, error)) < 0))
+        return r;
+    return host->services ? host->services(host->userdata, options->pod->namespace, environment, error) : 0;
+}
+
 static int set_own(Environment *environment, const ContainerOptions *options, InaError *error)
 {
     /* Tools that test programs read these; they change nothing else. */
@@ -174,22 +219,124 @@ static int set_own(Environment *environment, const ContainerOptions *options, In
     if (r < 0 || (r = environment_set(environment, "PATH", "/usr/local/bin:/usr/bin:/bin", error)) < 0 ||
         (r = environment_set(environment, INSTANCE_MARK_POD, instance->data, error)) < 0 ||
         (r = environment_set(environment, "INAETICS_POD", options->pod->name, error)) < 0 ||
+        (r = environment_set(environment, "INAETICS_CONTAINER", options->spec->name, error)) < 0 ||
+        (r = set_cluster(environment, options, error)) < 0 ||
         (r = environment_set(environment, "INAETICS_ADDRESS", options->address, error)) < 0 ||
         (r = environment_set(environment, "INAETICS_ETCD", instance->etcd_url, error)) < 0 ||
         (r = environment_set(environment, "INAETICS_ZONE", "zone1", error)) < 0 ||
         (r = set_path(environment, "INAETICS_PKI", instance, "pki", error)) < 0 ||
         (r = set_path(environment, "INAETICS_TOKEN_FILE", instance, "token", error)) < 0 ||
         (r = set_path(environment, "INAETICS_SESSION_FILE", instance, "session", error)) < 0 ||
-        (r = set_path(environment, "INAETICS_NODE", instance, "node.sock", error)) < 0 ||
+        (!options->host->node && (r = set_path(environment, "INAETICS_NODE", instance, "node.sock", error)) < 0) ||
         (r = set_path(environment, "INAETICS_MACHINES", instance, "machine.sock", error)) < 0 ||
-        (r = environment_set(environment, "INAETICS_CONTAINER", options->spec->name, error)) < 0 ||
         (r = set_password_file(environment, instance, error)) < 0 ||
         (r = set_agent_id(environment, options, error)) < 0)
         return r;
     return set_listen(environment, options, error);
 }
 
-static int set_environment(const ContainerOptions *options, ContainerSetup *setup, InaError *error)
+/* --- variables whose values are elsewhere ---------------------------------------- */
+
+/* limits.cpu and the like, in units of `divisor`, rounded up. */
+static int set_resource(Environment *environment, const ContainerOptions *options, const char *name,
+                        const json_t *reference, InaError *error)
+{
+    const char *which = kube_string(reference, "resource"), *divisor_text = kube_string(reference, "divisor");
+    const char *text = kube_string(options->spec->resources, which);
+    int64_t value = 0, divisor = 1000;
+    if (text[0] && quantity_parse_milli(text, &value, error) < 0)
+        return -EINVAL;
+    if (divisor_text[0] && strcmp(divisor_text, "0") != 0 && quantity_parse_milli(divisor_text, &divisor, error) < 0)
+        return -EINVAL;
+    divisor = divisor > 0 ? divisor : 1000;
+    return environment_format(environment, name, error, "%jd", (intmax_t)(value / divisor + (value % divisor > 0)));
+}
+
+static int set_key(Environment *environment, const ContainerOptions *options, const char *name, const char *kind,
+                   const json_t *reference, InaError *error)
+{
+    const char *object_name = kube_string(reference, "name"), *key = kube_string(reference, "key");
+    const char *what = kind[0] == 's' ? "secret" : "configmap";
+    const json_t *object = options->resources ? pod_resources_find(options->resources, kind, object_name) : NULL;
+    size_t size;
+    if (!object && kube_boolean(reference, "optional"))
+        return 0;
+    if (!object)
+        return ina_error_set(error, ENOENT, "%s \"%s\" not found", what, object_name);
+    AUTO_FREE char *value = pod_resource_value(object, key, &size);
+    if (!value)
+        return kube_boolean(reference, "optional")
+                   ? 0
+                   : ina_error_set(error, ENOENT, "couldn't find key %s in %s %s/%s", key,
+                                   kind[0] == 's' ? "Secret" : "ConfigMap", options->pod->namespace, object_name);
+    return environment_set(environment, name, value, error);
+}
+
+static int set_from(Environment *environment, const ContainerOptions *options, const char *name, const json_t *from,
+                    InaError *error)
+{
+    const json_t *reference;
+    if ((reference = json_object_get(from, "configMapKeyRef")))
+        return set_key(environment, options, name, "configmaps", reference, error);
+    if ((reference = json_object_get(from, "secretKeyRef")))
+        return set_key(environment, options, name, "secrets", reference, error);
+    if ((reference = json_object_get(from, "resourceFieldRef")))
+        return set_resource(environment, options, name, reference, error);
+    return ina_error_set(error, EINVAL, "valueFrom names nothing that is known");
+}
+
+/* All keys of an object that are names of variables. */
+static int set_all_of(Environment *environment, const ContainerOptions *options, const json_t *from, InaError *error)
+{
+    const json_t *map = json_object_get(from, "configMapRef");
+    const json_t *reference = map ? map : json_object_get(from, "secretRef");
+    const char *kind = map ? "configmaps" : "secrets", *prefix = kube_string(from, "prefix"), *key;
+    const json_t *object =
+        options->resources ? pod_resources_find(options->resources, kind, kube_string(reference, "name")) : NULL;
+    json_t *value;
+    if (!object)
+        return kube_boolean(reference, "optional")
+                   ? 0
+                   : ina_error_set(error, ENOENT, "%s \"%s\" not found", map ? "configmap" : "secret",
+                                   kube_string(reference, "name"));
+    json_object_foreach(json_object_get(object, "data"), key, value)
+    {
+        size_t size;
+        AUTO_FREE char *name = NULL, *text = pod_resource_value(object, key, &size);
+        if (asprintf(&name, "%s%s", prefix, key) < 0 || !text)
+            return ina_error_set(error, ENOMEM, "out of memory");
+        if (strcspn(name, "= \t\n") != strlen(name))
+            continue;
+        int r = environment_set(environment, name, text, error);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int set_declared(Environment *environment, const ContainerOptions *options, InaError *error)
+{
+    size_t i;
+    const json_t *from;
+    int r = 0;
+    json_array_foreach(options->spec->environment_from, i, from) if (r == 0) r =
+        set_all_of(environment, options, from, error);
+    for (i = 0; r == 0 && i < options->spec->n_environment; i++) {
+        const EnvironmentSpec *item = &options->spec->environment[i];
+        AUTO_FREE char *value = NULL;
+        if (item->field_path)
+            r = set_field(environment, options, item->name, item->field_path, error);
+        else if (item->from)
+            r = set_from(environment, options, item->name, item->from, error);
+        else if ((r = environment_expand(environment, item->value ? item->value : "", &value, error)) == 0)
+            r = environment_set(environment, item->name, value, error);
+        if (r < 0 && !options->host->node)
+            ina_error_wrap(error, "environment %s", item->name);
+    }
+    return r;
+}
+
+static int set_environment(const ContainerOptions *options, const Image *image, ContainerSetup *setup, InaError *error)
 {
     Environment *environment = setup->environment;
     int r = set_own(environment, options, error);
@@ -197,39 +344,31 @@ static int set_environment(const ContainerOptions *options, ContainerSetup *setu
         r = set_cache(environment, options, &setup->directory, error);
     if (r == 0)
         r = environment_set(environment, "HOME", setup->directory, error);
+    for (size_t i = 0; r == 0 && i < image->environment.count; i++) {
+        char *entry = ((char **)image->environment.items)[i], *equals = strchr(entry, '=');
+        *equals = '\0';
+        r = environment_set(environment, entry, equals + 1, error);
+        *equals = '=';
+    }
     if (r == 0)
         r = set_ports(environment, options, error);
     for (size_t i = 0; r == 0 && i < options->spec->n_mounts; i++)
         r = set_volume(environment, options, &options->spec->mounts[i], error);
-    for (size_t i = 0; r == 0 && i < options->spec->n_environment; i++) {
-        const EnvironmentSpec *item = &options->spec->environment[i];
-        AUTO_FREE char *value = NULL;
-        if (item->field_path)
-            r = environment_set(environment, item->name, field_value(options, item->field_path), error);
-        else if ((r = environment_expand(environment, item->value ? item->value : "", &value, error)) == 0)
-            r = environment_set(environment, item->name, value, error);
-        if (r < 0)
-            ina_error_wrap(error, "environment %s", item->name);
-    }
-    return r;
+    return r < 0 ? r : set_declared(environment, options, error);
 }
 
 /* --- program and arguments ------------------------------------------------------ */
 
-static int expand_arguments(const ContainerSpec *spec, ContainerSetup *setup, InaError *error)
+/* As Kubernetes: command replaces the entrypoint (and the image's cmd), args the cmd. */
+static int expand_arguments(const ContainerSpec *spec, const Image *image, ContainerSetup *setup, InaError *error)
 {
+    const JsonList *first = spec->command.count > 0 ? &spec->command : &image->entrypoint;
+    const JsonList *rest = spec->arguments.count > 0 || spec->command.count > 0 ? &spec->arguments : &image->command;
+    const JsonList *lists[] = {first, rest};
     size_t count = 0;
-    setup->arguments = calloc(1 + spec->command.count + spec->arguments.count + 1, sizeof *setup->arguments);
+    setup->arguments = calloc(first->count + rest->count + 1, sizeof *setup->arguments);
     if (!setup->arguments)
         return ina_error_set(error, ENOMEM, "out of memory");
-    if (spec->command.count == 0) {
-        char name[PROGRAM_NAME_MAX];
-        if (image_program(spec->image, name, sizeof name) < 0)
-            return ina_error_set(error, ENAMETOOLONG, "image %s: too long", spec->image);
-        if (!(setup->arguments[count++] = strdup(name)))
-            return ina_error_set(error, ENOMEM, "out of memory");
-    }
-    const JsonList *lists[] = {&spec->command, &spec->arguments};
     for (size_t l = 0; l < 2; l++) {
         char **items = lists[l]->items;
         for (size_t i = 0; i < lists[l]->count; i++) {
@@ -238,46 +377,97 @@ static int expand_arguments(const ContainerSpec *spec, ContainerSetup *setup, In
                 return ina_error_wrap(error, "argument %zu", count - 1);
         }
     }
+    return count > 0 ? 0 : ina_error_set(error, EINVAL, "no command specified");
+}
+
+/* Of manifests from a folder: "inaetics/agent" is the program inaetics-agent. */
+static int image_of_name(const ContainerSpec *spec, Image *ret, InaError *error)
+{
+    char name[PROGRAM_NAME_MAX];
+    if (image_program(spec->image, name, sizeof name) < 0)
+        return ina_error_set(error, ENAMETOOLONG, "image %s: too long", spec->image);
+    char **items = calloc(2, sizeof *items);
+    *ret = (Image){.folder = strdup("/nonexistent"), .entrypoint = {.items = items, .count = 1}};
+    if (items)
+        items[0] = strdup(name);
+    if (!items || !items[0] || !ret->folder) {
+        image_clear(ret);
+        return ina_error_set(error, ENOMEM, "out of memory");
+    }
     return 0;
 }
 
-static int find_program(const ContainerSpec *spec, ContainerSetup *setup, InaError *error)
+static int set_directory(const ContainerSpec *spec, const Image *image, ContainerSetup *setup, InaError *error)
 {
-    const char *name = setup->arguments[0];
-    if (strchr(name, '/')) {
-        setup->program = strdup(name);
-        return setup->program ? 0 : ina_error_set(error, ENOMEM, "out of memory");
-    }
-    int r = program_find(name, &setup->program, error);
-    if (r < 0 && spec->command.count == 0)
-        return ina_error_wrap(error, "image %s", spec->image);
-    return r;
+    char *directory = NULL;
+    if (!spec->working_directory && !image->working_directory)
+        return 0;
+    int r = environment_expand(setup->environment,
+                               spec->working_directory ? spec->working_directory : image->working_directory, &directory,
+                               error);
+    if (r < 0)
+        return r;
+    free(setup->directory);
+    setup->directory = directory;
+    return 0;
 }
 
-int container_setup(const ContainerOptions *options, ContainerSetup *ret, InaError *error)
+int container_setup(const ContainerOptions *options, ContainerSetup *ret, const char **ret_reason, InaError *error)
 {
     ContainerSetup setup = {.environment = environment_new()};
+    Image image = {0};
     int r = setup.environment ? 0 : ina_error_set(error, ENOMEM, "out of memory");
     if (r == 0)
-        r = set_environment(options, &setup, error);
+        r = options->host->images ? images_find(options->host->images, options->spec->image, &image, error)
+                                  : image_of_name(options->spec, &image, error);
+    if (r == -EINVAL)
+        *ret_reason = "InvalidImageName";
+    else if (r < 0)
+        *ret_reason = "ErrImagePull";
     if (r == 0)
-        r = expand_arguments(options->spec, &setup, error);
+        r = set_environment(options, &image, &setup, error);
     if (r == 0)
-        r = find_program(options->spec, &setup, error);
-    if (r == 0 && options->spec->working_directory) {
-        char *directory = NULL;
-        r = environment_expand(setup.environment, options->spec->working_directory, &directory, error);
-        if (r == 0) {
-            free(setup.directory);
-            setup.directory = directory;
-        }
-    }
+        r = expand_arguments(options->spec, &image, &setup, error);
+    if (r == 0)
+        r = set_directory(options->spec, &image, &setup, error);
+    if (r == 0 && (r = image_find_program(&image, setup.arguments[0], &setup.program, error)) < 0)
+        *ret_reason = "RunContainerError";
+    if (r < 0 && !options->host->node && options->spec->command.count == 0)
+        ina_error_wrap(error, "image %s", options->spec->image);
+    image_clear(&image);
     if (r < 0) {
         container_setup_clear(&setup);
         return r;
     }
     *ret = setup;
     return 0;
+}
+
+/* --- volumes that one pod has at a time --------------------------------------------- */
+
+bool container_setup_fenced(const ContainerOptions *options, InaError *error)
+{
+    for (size_t i = 0; options->resources && i < options->pod->n_volumes; i++) {
+        const VolumeSpec *volume = &options->pod->volumes[i];
+        uint64_t epoch;
+        const char *folder = pod_resources_volume(options->resources, volume->name, &epoch);
+        if (volume->kind == VOLUME_CLAIM && folder && attachment_check(folder, options->pod->uid, &epoch, error) < 0)
+            return true;
+    }
+    return false;
+}
+
+int container_setup_attached(const ContainerOptions *options, pid_t pid, InaError *error)
+{
+    int r = 0;
+    for (size_t i = 0; r == 0 && options->resources && i < options->spec->n_mounts; i++) {
+        const VolumeSpec *volume = manifest_volume(options->pod, options->spec->mounts[i].name);
+        uint64_t epoch;
+        const char *folder = pod_resources_volume(options->resources, volume->name, &epoch);
+        if (volume->kind == VOLUME_CLAIM && folder)
+            r = attachment_note(folder, options->pod->uid, pid, error);
+    }
+    return r;
 }
 
 void container_setup_clear(ContainerSetup *setup)

@@ -4,14 +4,19 @@
 
 #include "container.h"
 
-typedef struct ContainerSetup {
+struct ContainerSetup {
     char *program;
     char **arguments; /* NULL behind the last */
     char *directory;
     Environment *environment;
-} ContainerSetup;
+};
 
-int container_setup(const ContainerOptions *options, ContainerSetup *ret, InaError *error);
+/* On failure *ret_reason may become Kubernetes' word for it ("ErrImagePull"). */
+int container_setup(const ContainerOptions *options, ContainerSetup *ret, const char **ret_reason, InaError *error);
+/* Whether a claimed volume of the pod has been given to another; error says which. */
+bool container_setup_fenced(const ContainerOptions *options, InaError *error);
+/* Notes a process with the claimed volumes that it has mounted. */
+int container_setup_attached(const ContainerOptions *options, pid_t pid, InaError *error);
 void container_setup_clear(ContainerSetup *setup);
 /* "inaetics/agent", "registry:5000/inaetics/agent:1.2" -> "inaetics-agent". -ENAMETOOLONG. */
 int image_program(const char *image, char *ret, size_t size);

@@ -640,6 +640,7 @@ static void free_container(ContainerSpec *container)
     for (size_t i = 0; i < container->n_mounts; i++) {
         free(container->mounts[i].name);
         free(container->mounts[i].path);
+        free(container->mounts[i].sub_path);
     }
     for (size_t i = 0; i < container->n_ports; i++) {
         free(container->ports[i].name);
@@ -652,6 +653,7 @@ static void free_container(ContainerSpec *container)
     free_strings(&container->arguments);
     free_probe(&container->liveness);
     free_probe(&container->readiness);
+    free_probe(&container->startup);
     free(container->name);
     free(container->image);
     free(container->working_directory);
@@ -663,13 +665,19 @@ PodSpec *manifest_free(PodSpec *pod)
         return NULL;
     for (size_t i = 0; i < pod->n_containers; i++)
         free_container(&pod->containers[i]);
+    for (size_t i = 0; i < pod->n_init; i++)
+        free_container(&pod->init[i]);
     for (size_t i = 0; i < pod->n_volumes; i++) {
         free(pod->volumes[i].name);
         free(pod->volumes[i].path);
+        free(pod->volumes[i].claim);
     }
     free(pod->containers);
+    free(pod->init);
     free(pod->volumes);
     free(pod->name);
+    free(pod->namespace);
+    free(pod->uid);
     json_decref(pod->manifest);
     free(pod);
     return NULL;

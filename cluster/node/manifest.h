@@ -24,6 +24,8 @@
 #define MANIFEST_VOLUMES_MAX 32u
 #define MANIFEST_GRACE_DEFAULT 30 /* s, as Kubernetes */
 #define MANIFEST_GRACE_MAX 3600
+#define POD_CONTAINERS_MAX 32u
+#define POD_VOLUMES_MAX 64u
 
 /* Annotations that mean something here. */
 #define ANNOTATION_REPLICAS "inaetics.org/replicas"        /* of a template: how many at first */
@@ -32,12 +34,14 @@
 
 typedef struct EnvironmentSpec {
     char *name;
-    char *value;      /* $(VAR) is expanded; NULL: see field */
-    char *field_path; /* valueFrom.fieldRef.fieldPath */
+    char *value;        /* $(VAR) is expanded; NULL: see field */
+    char *field_path;   /* valueFrom.fieldRef.fieldPath */
+    const json_t *from; /* valueFrom, of the manifest; NULL: none, or a fieldRef */
 } EnvironmentSpec;
 
 typedef struct MountSpec {
     char *name, *path;
+    char *sub_path; /* NULL: none */
 } MountSpec;
 
 typedef struct PortSpec {
@@ -67,29 +71,43 @@ typedef struct ContainerSpec {
     size_t n_mounts;
     PortSpec *ports;
     size_t n_ports;
-    ProbeSpec liveness, readiness;
+    ProbeSpec liveness, readiness, startup;
+    int64_t memory_limit;           /* bytes; 0: none */
+    const json_t *environment_from; /* envFrom, of the manifest; NULL: none */
+    const json_t *resources;        /* of the manifest; NULL: none */
 } ContainerSpec;
 
-typedef enum VolumeKind { VOLUME_HOST_PATH, VOLUME_EMPTY } VolumeKind;
+typedef enum VolumeKind {
+    VOLUME_HOST_PATH,
+    VOLUME_EMPTY,
+    VOLUME_FILES, /* configMap, secret, downwardAPI, projected: written from what the API has */
+    VOLUME_CLAIM,
+} VolumeKind;
 
 typedef struct VolumeSpec {
     char *name;
     VolumeKind kind;
-    char *path;  /* HOST_PATH; a relative one is below the data folder */
-    bool create; /* DirectoryOrCreate */
+    char *path;         /* HOST_PATH; a relative one is below the data folder */
+    bool create;        /* DirectoryOrCreate */
+    bool is_file;       /* File, FileOrCreate */
+    char *claim;        /* CLAIM: its name */
+    const json_t *json; /* of the manifest */
 } VolumeSpec;
 
 typedef struct PodSpec {
     char *name;
+    char *namespace, *uid; /* NULL: of a file */
     LifePolicy policy;
     int64_t grace; /* s */
-    ContainerSpec *containers;
-    size_t n_containers;
+    ContainerSpec *containers, *init;
+    size_t n_containers, n_init;
     VolumeSpec *volumes;
     size_t n_volumes;
     json_t *manifest; /* as it was read */
 } PodSpec;
 
+/* A pod as the API has it, which has checked it: what is not honoured is not looked at. Keeps a reference. */
+int pod_spec_read(const json_t *pod, PodSpec **ret, InaError *error);
 /* `file` is only for messages. */
 int manifest_parse(const char *text, size_t size, const char *file, PodSpec **ret, InaError *error);
 const VolumeSpec *manifest_volume(const PodSpec *pod, const char *name); /* NULL: none */

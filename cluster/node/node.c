@@ -94,7 +94,8 @@ static int add_pod(Node *node, PodSpec *spec, const char *file, InaError *error)
         manifest_free(spec);
         return ina_error_set(error, ENOSPC, "%s: a node runs %d pods at most", file, INSTANCE_PODS_MAX);
     }
-    int r = pod_new(&node->host, spec, number, handle_gone, node, &item->pod, error);
+    PodOptions options = {.host = &node->host, .address_number = number, .gone = handle_gone, .userdata = node};
+    int r = pod_new(&options, spec, &item->pod, error);
     item->file = strdup(file);
     if (r < 0 || !item->file) {
         pod_free(item->pod);
@@ -259,7 +260,8 @@ static bool replace(Node *node, NodePod *item)
     if (!item->next || node->stopping)
         return false;
     item->pod = pod_free(item->pod);
-    if (pod_new(&node->host, TAKE_PTR(item->next), number, handle_gone, node, &item->pod, &error) < 0) {
+    PodOptions options = {.host = &node->host, .address_number = number, .gone = handle_gone, .userdata = node};
+    if (pod_new(&options, TAKE_PTR(item->next), &item->pod, &error) < 0) {
         note_problem(node, item->file, error.message, true);
         return false;
     }

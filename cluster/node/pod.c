@@ -2,36 +2,28 @@
 
 #include "base/cleanup.h"
 #include "base/files.h"
+#include "base/soon.h"
 #include "container_setup.h"
 #include "pod_internal.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
 
-static void make_uid(char *ret, size_t size)
-{
-    unsigned char r[16] = {0};
-    if (getrandom(r, sizeof r, 0) < 0)
-        memset(r, 0, sizeof r);
-    snprintf(ret, size, "%02x%02x%02x%02x-%02x%02x-4%x%02x-8%x%02x-%02x%02x%02x%02x%02x%02x", r[0], r[1], r[2], r[3],
-             r[4], r[5], r[6] & 15, r[7], r[8] & 15, r[9], r[10], r[11], r[12], r[13], r[14], r[15]);
-}
+/* --- what its containers tell ----------------------------------------------------- */
 
 static int handle_gone(sd_event_source *source, void *userdata)
 {
     Pod *pod = userdata;
     pod->gone_source = sd_event_source_disable_unref(pod->gone_source);
-    pod->gone(pod->userdata, pod);
+    pod->options.gone(pod->options.userdata, pod);
     return 0;
 }
 
 /* From the loop, since a container must not be freed from within its own call. */
 static void check_gone(Pod *pod)
 {
-    if (pod->stopping && pod->ended == pod->n_containers && !pod->gone_source)
-        sd_event_add_defer(pod->host->event, &pod->gone_source, handle_gone, pod);
+    if (pod->stopping && pod->ended == pod->n_containers + pod->n_init)
+        soon(pod->host->event, &pod->gone_source, handle_gone, pod);
 }
 
 static void handle_ended(void *userdata)
@@ -41,39 +33,197 @@ static void handle_ended(void *userdata)
     check_gone(pod);
 }
 
-static int add_container(Pod *pod, size_t index, InaError *error)
+static void handle_changed(void *userdata)
 {
+    Pod *pod = userdata;
+    if (pod->options.changed)
+        pod->options.changed(pod->options.userdata, pod);
+}
+
+static void handle_event(void *userdata, const ContainerSpec *spec, const char *type, const char *reason,
+                         const char *message)
+{
+    Pod *pod = userdata;
+    if (pod->options.event)
+        pod->options.event(pod->options.userdata, pod, spec, type, reason, message);
+}
+
+static void handle_fenced(void *userdata)
+{
+    Pod *pod = userdata;
+    if (pod->resources && !pod->stopping)
+        pod_resources_attach_again(pod->resources);
+}
+
+/* --- init containers -------------------------------------------------------------- */
+
+static int handle_init_step(sd_event_source *source, void *userdata)
+{
+    Pod *pod = userdata;
+    pod->init_source = sd_event_source_disable_unref(pod->init_source);
+    if (pod->stopping)
+        return 0;
+    if (pod->next_init < pod->n_init) {
+        container_start(pod->init[pod->next_init]);
+        return 0;
+    }
+    pod->initialized = true;
+    for (size_t i = 0; i < pod->n_containers; i++)
+        container_start(pod->containers[i]);
+    handle_changed(pod);
+    return 0;
+}
+
+static void handle_init_ended(void *userdata)
+{
+    Pod *pod = userdata;
+    ContainerStatus status;
+    pod->ended++;
+    if (!pod->stopping) {
+        container_status(pod->init[pod->next_init], &status);
+        if (status.run->exit_code == 0) {
+            pod->next_init++;
+            soon(pod->host->event, &pod->init_source, handle_init_step, pod);
+        } else {
+            pod->init_failed = true;
+        }
+    }
+    check_gone(pod);
+}
+
+/* --- making it ------------------------------------------------------------------------ */
+
+static const json_t *status_of(const json_t *status, const char *list, const char *name)
+{
+    size_t i;
+    const json_t *item;
+    json_array_foreach(json_object_get(status, list), i,
+                       item) if (strcmp(kube_string(item, "name"), name) == 0) return item;
+    return NULL;
+}
+
+/* How it ended in an earlier life, as far as the API knows. Returns the number of its runs. */
+static unsigned read_last(const json_t *status, ContainerRun *ret)
+{
+    const json_t *terminated = kube_get(status, "state.terminated");
+    bool ran = terminated || kube_get(status, "state.running");
+    int64_t restarts = kube_integer(status, "restartCount", 0);
+    if (!ran && !kube_get(status, "lastState.terminated"))
+        return 0;
+    if (!terminated && !kube_get(status, "state.running"))
+        terminated = kube_get(status, "lastState.terminated");
+    *ret = (ContainerRun){.exit_code = (int)kube_integer(terminated, "exitCode", 137)};
+    kube_time_parse(kube_string(terminated, "startedAt"), &ret->started);
+    kube_time_parse(kube_string(terminated, "finishedAt"), &ret->finished);
+    snprintf(ret->reason, sizeof ret->reason, "%.31s", kube_string(terminated, "reason"));
+    if (!terminated) { /* it ran when the node ended */
+        kube_time_parse(kube_string(status, "state.running.startedAt"), &ret->started);
+        ret->finished = (uint64_t)time(NULL) * 1000000;
+        snprintf(ret->message, sizeof ret->message, "the node ended");
+    }
+    return (unsigned)(restarts > 0 && restarts < INT32_MAX ? restarts : 0) + 1;
+}
+
+static int add_container(Pod *pod, bool init, size_t index, InaError *error)
+{
+    const ContainerSpec *spec = init ? &pod->spec->init[index] : &pod->spec->containers[index];
+    ContainerRun *last = &pod->last[init ? pod->spec->n_containers + index : index];
+    const json_t *old =
+        status_of(pod->options.status, init ? "initContainerStatuses" : "containerStatuses", spec->name);
+    unsigned runs = read_last(old, last);
     ContainerOptions options = {
         .host = pod->host,
         .pod = pod->spec,
-        .spec = &pod->spec->containers[index],
+        .spec = spec,
         .address = pod->address,
-        .first = index == 0,
-        .ended = handle_ended,
+        .first = index == 0 && !init,
+        .init = init,
+        .folder = pod->folder,
+        .resources = pod->resources,
+        .runs = runs,
+        .last = runs > 0 ? last : NULL,
+        .changed = handle_changed,
+        .event = handle_event,
+        .fenced = pod->resources ? handle_fenced : NULL,
+        .ended = init ? handle_init_ended : handle_ended,
         .userdata = pod,
     };
-    int r = container_new(&options, &pod->containers[index], error);
+    int r = container_new(&options, init ? &pod->init[index] : &pod->containers[index], error);
     if (r == 0)
-        pod->n_containers++;
+        *(init ? &pod->n_init : &pod->n_containers) += 1;
     return r;
 }
 
-int pod_new(const ContainerHost *host, PodSpec *spec, unsigned address_number, void (*gone)(void *userdata, Pod *pod),
-            void *userdata, Pod **ret, InaError *error)
+static void handle_ready(void *userdata)
+{
+    Pod *pod = userdata;
+    soon(pod->host->event, &pod->init_source, handle_init_step, pod);
+}
+
+static void handle_problem(void *userdata, const char *reason, const char *message)
+{
+    Pod *pod = userdata;
+    if (pod->options.event)
+        pod->options.event(pod->options.userdata, pod, NULL, "Warning", reason, message);
+}
+
+static int make_resources(Pod *pod, InaError *error)
+{
+    PodResourcesOptions options = {
+        .client = pod->options.client,
+        .event = pod->host->event,
+        .pod = pod->spec,
+        .folder = pod->folder,
+        .node = pod->host->node,
+        .address = pod->address,
+        .host_address = pod->host->instance->node,
+        .ca_file = pod->options.ca_file,
+        .data = pod->host->instance->data,
+        .ready = handle_ready,
+        .problem = handle_problem,
+        .userdata = pod,
+    };
+    return pod_resources_new(&options, &pod->resources, error);
+}
+
+static int make_parts(Pod *pod, InaError *error)
+{
+    const PodSpec *spec = pod->spec;
+    int r = 0;
+    pod->containers = calloc(spec->n_containers + 1, sizeof(Container *));
+    pod->init = calloc(spec->n_init + 1, sizeof(Container *));
+    pod->last = calloc(spec->n_containers + spec->n_init + 1, sizeof *pod->last);
+    if (pod->host->folder && asprintf(&pod->folder, "%s/pods/%s", pod->host->folder, spec->uid) < 0)
+        pod->folder = NULL;
+    if (!pod->containers || !pod->init || !pod->last || (pod->host->folder && !pod->folder))
+        return ina_error_set(error, ENOMEM, "out of memory");
+    if (pod->folder && (r = folder_make(pod->folder, 0700, error)) < 0)
+        return r;
+    if (pod->options.client && (r = make_resources(pod, error)) < 0)
+        return r;
+    for (size_t i = 0; r == 0 && i < spec->n_init; i++)
+        r = add_container(pod, true, i, error);
+    for (size_t i = 0; r == 0 && i < spec->n_containers; i++)
+        r = add_container(pod, false, i, error);
+    return r;
+}
+
+int pod_new(const PodOptions *options, PodSpec *spec, Pod **ret, InaError *error)
 {
     Pod *pod = calloc(1, sizeof *pod);
     if (!pod) {
         manifest_free(spec);
         return ina_error_set(error, ENOMEM, "out of memory");
     }
-    *pod = (Pod){.host = host, .spec = spec, .address_number = address_number, .gone = gone, .userdata = userdata};
-    snprintf(pod->address, sizeof pod->address, "%s%u", host->instance->pods, address_number);
-    make_uid(pod->uid, sizeof pod->uid);
+    *pod = (Pod){.options = *options, .host = options->host, .spec = spec, .address_number = options->address_number};
+    snprintf(pod->address, sizeof pod->address, "%s%u", pod->host->instance->pods, pod->address_number);
+    if (spec->uid)
+        snprintf(pod->uid, sizeof pod->uid, "%s", spec->uid);
+    else
+        kube_make_uid(pod->uid);
     pod->created = time(NULL);
-    pod->containers = calloc(spec->n_containers, sizeof(Container *));
-    int r = pod->containers ? 0 : ina_error_set(error, ENOMEM, "out of memory");
-    for (size_t i = 0; r == 0 && i < spec->n_containers; i++)
-        r = add_container(pod, i, error);
+    int r = make_parts(pod, error);
+    pod->options.status = NULL;
     if (r < 0) {
         pod_free(pod);
         return r;
@@ -82,10 +232,20 @@ int pod_new(const ContainerHost *host, PodSpec *spec, unsigned address_number, v
     return 0;
 }
 
+/* --- its life ------------------------------------------------------------------------- */
+
 void pod_start(Pod *pod)
 {
+    if (!pod->resources) /* else it starts itself, when they are there */
+        handle_ready(pod);
+}
+
+static void each_container(Pod *pod, void (*call)(Container *container))
+{
+    for (size_t i = 0; i < pod->n_init; i++)
+        call(pod->init[i]);
     for (size_t i = 0; i < pod->n_containers; i++)
-        container_start(pod->containers[i]);
+        call(pod->containers[i]);
 }
 
 void pod_stop(Pod *pod)
@@ -93,15 +253,30 @@ void pod_stop(Pod *pod)
     if (pod->stopping)
         return;
     pod->stopping = true;
-    for (size_t i = 0; i < pod->n_containers; i++)
-        container_stop(pod->containers[i]);
+    each_container(pod, container_stop);
     check_gone(pod); /* they may all have ended long ago */
+}
+
+void pod_stop_within(Pod *pod, int64_t grace)
+{
+    uint64_t ns = (uint64_t)(grace < 0 ? 0 : grace > 86400 ? 86400 : grace) * LIFE_SECOND;
+    pod->stopping = true;
+    for (size_t i = 0; i < pod->n_init; i++)
+        container_stop_within(pod->init[i], ns);
+    for (size_t i = 0; i < pod->n_containers; i++)
+        container_stop_within(pod->containers[i], ns);
+    check_gone(pod);
+}
+
+void pod_end(Pod *pod)
+{
+    pod_stop(pod);
+    pod_kill(pod);
 }
 
 void pod_kill(Pod *pod)
 {
-    for (size_t i = 0; i < pod->n_containers; i++)
-        container_kill(pod->containers[i]);
+    each_container(pod, container_kill);
 }
 
 bool pod_stopping(const Pod *pod)
@@ -135,11 +310,22 @@ bool pod_running(const Pod *pod)
     return true;
 }
 
+void pod_each(const Pod *pod, void (*each)(void *userdata, const Container *container), void *userdata)
+{
+    for (size_t i = 0; i < pod->n_init; i++)
+        each(userdata, pod->init[i]);
+    for (size_t i = 0; i < pod->n_containers; i++)
+        each(userdata, pod->containers[i]);
+}
+
 Container *pod_container(const Pod *pod, const char *name)
 {
     for (size_t i = 0; i < pod->n_containers; i++)
         if (!name || strcmp(container_spec(pod->containers[i])->name, name) == 0)
             return pod->containers[i];
+    for (size_t i = 0; i < pod->n_init; i++)
+        if (strcmp(container_spec(pod->init[i])->name, name) == 0)
+            return pod->init[i];
     return NULL;
 }
 
@@ -147,6 +333,10 @@ Container *pod_container(const Pod *pod, const char *name)
 static void remove_scratch(const Pod *pod)
 {
     AUTO_FREE char *name = NULL;
+    if (pod->folder) {
+        folder_remove(pod->folder, NULL);
+        return;
+    }
     if (asprintf(&name, "pods/%s", pod->spec->name) < 0)
         name = NULL;
     AUTO_FREE char *folder = name ? instance_path(pod->host->instance, name) : NULL;
@@ -159,10 +349,17 @@ Pod *pod_free(Pod *pod)
     if (!pod)
         return NULL;
     sd_event_source_disable_unref(pod->gone_source);
+    sd_event_source_disable_unref(pod->init_source);
     for (size_t i = 0; pod->containers && i < pod->n_containers; i++)
         container_free(pod->containers[i]);
+    for (size_t i = 0; pod->init && i < pod->n_init; i++)
+        container_free(pod->init[i]);
     free(pod->containers);
+    free(pod->init);
+    free(pod->last);
+    pod_resources_free(pod->resources);
     remove_scratch(pod);
+    free(pod->folder);
     manifest_free(pod->spec);
     free(pod);
     return NULL;

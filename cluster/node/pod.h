@@ -5,12 +5,29 @@
 
 typedef struct Pod Pod;
 
-/* Takes the spec (also on failure). `gone` is called from the loop, never from
- * within these functions, after pod_stop when all has ended. */
-int pod_new(const ContainerHost *host, PodSpec *spec, unsigned address_number, void (*gone)(void *userdata, Pod *pod),
-            void *userdata, Pod **ret, InaError *error);
+typedef struct PodOptions {
+    const ContainerHost *host;
+    unsigned address_number;
+    /* Of a cluster; NULL: of a file. */
+    KubeClient *client;                        /* for what it refers to */
+    const char *ca_file;                       /* for its service account */
+    const json_t *status;                      /* as the API has it: restarts of an earlier life of the node count on */
+    void (*changed)(void *userdata, Pod *pod); /* its status; may be NULL */
+    /* container NULL: of the pod. */
+    void (*event)(void *userdata, Pod *pod, const ContainerSpec *container, const char *type, const char *reason,
+                  const char *message);
+    /* From the loop, never from within these functions, after pod_stop when all has ended. */
+    void (*gone)(void *userdata, Pod *pod);
+    void *userdata;
+} PodOptions;
+
+/* Takes the spec (also on failure). */
+int pod_new(const PodOptions *options, PodSpec *spec, Pod **ret, InaError *error);
+/* Its volumes are made, then its init containers run one after the other, then all containers. */
 void pod_start(Pod *pod);
 void pod_stop(Pod *pod);
+void pod_stop_within(Pod *pod, int64_t grace); /* s; also when it is stopping already, if that makes it shorter */
+void pod_end(Pod *pod);                        /* SIGKILL, for good */
 void pod_kill(Pod *pod);
 bool pod_stopping(const Pod *pod);
 const PodSpec *pod_spec(const Pod *pod);
@@ -19,6 +36,10 @@ unsigned pod_address_number(const Pod *pod);
 bool pod_running(const Pod *pod); /* all its containers are */
 /* NULL name: the first. NULL: there is none of this name. */
 Container *pod_container(const Pod *pod, const char *name);
+/* The status for the API: `old` as it has it, whose other conditions stay. NULL: out of memory. */
+json_t *pod_status(const Pod *pod, const json_t *old, time_t now);
+/* Every process of a container of it; for measurements. */
+void pod_each(const Pod *pod, void (*each)(void *userdata, const Container *container), void *userdata);
 /* Kubernetes' Pod with status; `problem`: what is wrong with its manifest, or NULL. NULL: out of memory. */
 json_t *pod_json(const Pod *pod, const char *problem);
 /* For a manifest from which no pod could be made. */

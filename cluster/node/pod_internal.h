@@ -6,15 +6,20 @@
 #include <time.h>
 
 struct Pod {
+    PodOptions options;
     const ContainerHost *host;
     PodSpec *spec;
     unsigned address_number;
     char address[28], uid[37];
+    char *folder; /* NULL: of a file */
     time_t created;
-    Container **containers;
-    size_t n_containers, ended;
+    PodResources *resources;
+    Container **containers, **init;
+    size_t n_containers, n_init, ended;
+    size_t next_init; /* runs, or is to */
     bool stopping;
-    sd_event_source *gone_source;
-    void (*gone)(void *userdata, Pod *pod);
-    void *userdata;
+    bool init_failed;   /* for good */
+    bool initialized;   /* all init containers have succeeded */
+    ContainerRun *last; /* of earlier lives; of the containers, then of the init containers */
+    sd_event_source *gone_source, *init_source;
 };

@@ -21,6 +21,7 @@ void probe_begin(ProbeCore *probe, uint64_t now)
     probe_init(probe, &timing);
     probe->active = true;
     probe->next = now + nanoseconds(timing.initial_delay);
+    probe->begun = probe->last_counted = probe->next;
 }
 
 void probe_end(ProbeCore *probe)
@@ -38,6 +39,20 @@ bool probe_due(ProbeCore *probe, uint64_t now)
     return true;
 }
 
+/* When to ask again after a failure, and whether this one counts. */
+static uint64_t pause_after_failure(ProbeCore *probe, uint64_t now)
+{
+    uint64_t period = nanoseconds(probe->timing.period), pause = (now - probe->begun) / 8;
+    probe->counted = true;
+    if (probe->timing.eager == 0 || probe->was_healthy)
+        return period;
+    probe->counted = now - probe->last_counted >= period;
+    if (probe->counted)
+        probe->last_counted = now;
+    pause = pause > probe->timing.eager ? pause : probe->timing.eager;
+    return pause < period ? pause : period;
+}
+
 ProbeVerdict probe_result(ProbeCore *probe, bool success, uint64_t now)
 {
     if (!probe->active || !probe->checking)
@@ -45,13 +60,17 @@ ProbeVerdict probe_result(ProbeCore *probe, bool success, uint64_t now)
     probe->checking = false;
     probe->next = now + nanoseconds(probe->timing.period);
     if (success) {
+        probe->counted = true;
         probe->failures = 0;
         if (++probe->successes < probe->timing.success_threshold || (probe->known && probe->healthy))
             return PROBE_UNCHANGED;
-        probe->known = probe->healthy = true;
+        probe->known = probe->healthy = probe->was_healthy = true;
         return PROBE_HEALTHY;
     }
     probe->successes = 0;
+    probe->next = now + pause_after_failure(probe, now);
+    if (!probe->counted)
+        return PROBE_UNCHANGED;
     if (++probe->failures < probe->timing.failure_threshold)
         return PROBE_UNCHANGED;
     probe->failures = 0;

@@ -15,6 +15,10 @@ typedef struct ProbeTiming {
     int64_t timeout;
     int64_t success_threshold; /* results in a row */
     int64_t failure_threshold;
+    /* ns; not 0: until it is healthy for the first time it is asked so often
+     * (later less), so that it counts as ready as soon as it is; failures count
+     * once per period nevertheless. */
+    uint64_t eager;
 } ProbeTiming;
 
 typedef enum ProbeVerdict { PROBE_UNCHANGED, PROBE_HEALTHY, PROBE_UNHEALTHY } ProbeVerdict;
@@ -24,6 +28,9 @@ typedef struct ProbeCore {
     uint64_t next; /* of the next check; 0: none (not begun, or one is under way) */
     bool active, checking;
     bool known, healthy; /* verdict so far */
+    bool was_healthy;    /* once, since the beginning */
+    bool counted;        /* the last result counted */
+    uint64_t begun, last_counted;
     int64_t successes, failures;
 } ProbeCore;
 

@@ -8,7 +8,7 @@
 
 static ProbeCore make(int64_t delay, int64_t period, int64_t successes, int64_t failures)
 {
-    ProbeTiming timing = {delay, period, 1, successes, failures};
+    ProbeTiming timing = {delay, period, 1, successes, failures, 0};
     ProbeCore probe;
     probe_init(&probe, &timing);
     return probe;
@@ -81,9 +81,34 @@ static void a_result_after_the_end_says_nothing(void **state)
     assert_int_equal(probe.next, 0);
 }
 
+static void an_eager_probe_asks_often_until_it_is_healthy_and_counts_once_per_period(void **state)
+{
+    ProbeCore probe = make(0, 10, 1, 2);
+    probe.timing.eager = S / 50;
+    probe_begin(&probe, 0);
+    uint64_t now = 0;
+    unsigned checks = 0, unhealthy = 0;
+    for (; now < 25 * S; now += S / 50) {
+        if (!probe_due(&probe, now))
+            continue;
+        checks++;
+        unhealthy += probe_result(&probe, false, now) == PROBE_UNHEALTHY;
+    }
+    assert_in_range(checks, 30, 200); /* often at first, less often with time */
+    assert_int_equal(unhealthy, 1);   /* after two periods */
+    while (!probe_due(&probe, now))
+        now += S / 50;
+    assert_int_equal(probe_result(&probe, true, now), PROBE_HEALTHY);
+    assert_false(probe_due(&probe, now + 9 * S));
+    assert_true(probe_due(&probe, now + 10 * S));
+    assert_int_equal(probe_result(&probe, false, now + 10 * S), PROBE_UNCHANGED);
+    assert_false(probe_due(&probe, now + 19 * S)); /* once healthy it is asked in its period only */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_eager_probe_asks_often_until_it_is_healthy_and_counts_once_per_period),
         cmocka_unit_test(the_first_check_waits_for_the_initial_delay),
         cmocka_unit_test(one_check_at_a_time_and_the_period_counts_from_its_end),
         cmocka_unit_test(only_failures_in_a_row_make_it_unhealthy),

@@ -1,0 +1,258 @@
+#include "base/cleanup.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "kube_node_internal.h"
+#include "service_environment.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* --- the API --------------------------------------------------------------------------- */
+
+static void check_ready(KubeNode *node)
+{
+    if (!node->registered || !node->synced || node->told_ready)
+        return;
+    node->told_ready = true;
+    if (node->options.ready)
+        node->options.ready(node->options.userdata);
+}
+
+static void handle_pod(void *userdata, KubeChange change, const json_t *object, const json_t *old)
+{
+    member_look(userdata, object, change == KUBE_DELETED);
+}
+
+static void handle_pods_synced(void *userdata, bool connected)
+{
+    KubeNode *node = userdata;
+    if (connected)
+        log_record(INA_LOG_INFO, "in contact with the API", NULL);
+    else
+        log_record(INA_LOG_WARNING, "contact with the API is lost, everything goes on", "detail",
+                   kube_informer_error(node->pods), NULL);
+    node->synced = node->synced || connected;
+    check_ready(node);
+}
+
+static int watch_pods(KubeNode *node, InaError *error)
+{
+    char selector[128];
+    snprintf(selector, sizeof selector, "spec.nodeName=%s", node->name);
+    KubeInformerOptions options = {
+        .path = "/api/v1/pods",
+        .field_selector = selector,
+        .changed = handle_pod,
+        .synced = handle_pods_synced,
+        .userdata = node,
+    };
+    node->pods = kube_informer_new(node->client, &options, error);
+    return node->pods ? 0 : -EIO;
+}
+
+/* A container's environment tells of the services that are there when it starts: pods are begun after these are known.
+ */
+static void handle_services_synced(void *userdata, bool connected)
+{
+    KubeNode *node = userdata;
+    InaError error = {0};
+    if (!connected || node->pods)
+        return;
+    if (watch_pods(node, &error) < 0)
+        log_record(INA_LOG_ERROR, "cannot watch pods", "detail", error.message, NULL);
+}
+
+static void handle_self(void *userdata, KubeChange change, const json_t *object, const json_t *old)
+{
+    KubeNode *node = userdata;
+    registration_look(node->registration, change == KUBE_DELETED ? NULL : object);
+}
+
+static void handle_registered(void *userdata, const json_t *object)
+{
+    KubeNode *node = userdata;
+    char selector[128];
+    InaError error = {0};
+    snprintf(selector, sizeof selector, "metadata.name=%s", node->name);
+    KubeInformerOptions options = {
+        .path = "/api/v1/nodes", .field_selector = selector, .changed = handle_self, .userdata = node};
+    event_record(node->recorder, object, NULL, "Normal", "Starting", "Starting inaetics-node.");
+    node->registered = true;
+    node->self = kube_informer_new(node->client, &options, &error);
+    if (!node->self)
+        log_record(INA_LOG_ERROR, "cannot watch the node", "detail", error.message, NULL);
+    check_ready(node);
+}
+
+static int make_client(KubeNode *node, InaError *error)
+{
+    AUTO_FREE char *certificate = NULL, *key = NULL;
+    if (asprintf(&certificate, "%s/%s.pem", node->options.pki, node->name) < 0)
+        certificate = NULL;
+    if (asprintf(&key, "%s/%s-key.pem", node->options.pki, node->name) < 0)
+        key = NULL;
+    if (!certificate || !key)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    KubeClientOptions options = {
+        .url = node->server, .ca_file = node->ca_file, .certificate_file = certificate, .key_file = key};
+    return kube_client_new(node->event, &options, &node->client, error);
+}
+
+static int join(KubeNode *node, InaError *error)
+{
+    KubeInformerOptions services = {.path = "/api/v1/services", .synced = handle_services_synced, .userdata = node};
+    RegistrationOptions registration = {
+        .event = node->event,
+        .name = node->name,
+        .address = node->host.instance->node,
+        .pods = node->host.instance->pods,
+        .pods_max = NODE_PODS_MAX,
+        .port = NODE_PORT,
+        .registered = handle_registered,
+        .userdata = node,
+    };
+    int r = make_client(node, error);
+    if (r < 0 ||
+        (r = event_recorder_new(node->event, node->client, "inaetics-node", node->name, &node->recorder, error)) < 0)
+        return r;
+    registration.client = node->client;
+    if ((r = registration_new(&registration, &node->registration, error)) < 0)
+        return r;
+    node->services = kube_informer_new(node->client, &services, error);
+    return node->services ? 0 : -EIO;
+}
+
+/* --- the node --------------------------------------------------------------------------- */
+
+static int set_services(void *userdata, const char *namespace, Environment *environment, InaError *error)
+{
+    KubeNode *node = userdata;
+    return service_environment(node->services, namespace, node->server, environment, error);
+}
+
+static void end_leftovers(const KubeNode *node)
+{
+    AUTO_FREE char *mark = NULL, *pods = path_join(node->folder, "pods");
+    if (asprintf(&mark, INSTANCE_MARK_NODE "=%s/%s", node->host.instance->data, node->name) < 0)
+        mark = NULL;
+    unsigned count = mark ? child_sweep(mark) : 0;
+    if (pods)
+        folder_remove(pods, NULL);
+    if (count > 0) {
+        char text[16];
+        snprintf(text, sizeof text, "%u", count);
+        log_record(INA_LOG_WARNING, "ended processes that an earlier node left behind", "count", text, NULL);
+    }
+}
+
+static int make_folder(KubeNode *node, InaError *error)
+{
+    AUTO_FREE char *name = NULL;
+    if (asprintf(&name, "nodes/%s", node->name) < 0)
+        name = NULL;
+    node->folder = name ? instance_path(node->host.instance, name) : NULL;
+    node->ca_file = path_join(node->options.pki, "ca.pem");
+    if (!node->folder || !node->ca_file)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    node->host.folder = node->folder;
+    return folder_make(node->folder, 0700, error);
+}
+
+static int start(KubeNode *node, InaError *error)
+{
+    int r;
+    if ((r = children_new(node->event, &node->children, error)) < 0 ||
+        (r = http_client_new(node->event, NULL, &node->http, error)) < 0 || (r = make_folder(node, error)) < 0)
+        return r;
+    node->host.children = node->children;
+    node->host.http = node->http;
+    end_leftovers(node);
+    return join(node, error);
+}
+
+int kube_node_new(sd_event *event, const KubeNodeOptions *options, KubeNode **ret, InaError *error)
+{
+    KubeNode *node = calloc(1, sizeof *node);
+    if (!node)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    node->options = *options;
+    node->event = sd_event_ref(event);
+    node->name = strdup(options->name);
+    node->server = strdup(options->server);
+    node->members = map_new();
+    node->host = (ContainerHost){
+        .event = event,
+        .instance = options->instance,
+        .listen = options->listen,
+        .log_size = options->log_size,
+        .node = node->name,
+        .images = options->images,
+        .services = set_services,
+        .userdata = node,
+    };
+    int r = node->name && node->server && node->members ? start(node, error)
+                                                        : ina_error_set(error, ENOMEM, "out of memory");
+    if (r < 0) {
+        kube_node_free(node);
+        return r;
+    }
+    *ret = node;
+    return 0;
+}
+
+void node_check_stopped(KubeNode *node)
+{
+    if (!node->stopping || !node->stopped || map_count(node->members) > 0)
+        return;
+    void (*stopped)(void *userdata) = TAKE_PTR(node->stopped);
+    stopped(node->stopped_userdata);
+}
+
+void kube_node_stop(KubeNode *node, void (*stopped)(void *userdata), void *userdata)
+{
+    size_t position = 0;
+    const char *key;
+    void *value;
+    node->stopping = true;
+    node->stopped = stopped;
+    node->stopped_userdata = userdata;
+    while (map_next(node->members, &position, &key, &value)) {
+        Member *member = value;
+        if (member->pod) {
+            pod_stop(member->pod);
+        } else {
+            map_remove(node->members, key);
+            member_free(member);
+        }
+    }
+    node_check_stopped(node);
+}
+
+KubeNode *kube_node_free(KubeNode *node)
+{
+    if (!node)
+        return NULL;
+    size_t position = 0;
+    const char *key;
+    void *value;
+    node->stopping = true;
+    node->stopped = NULL;
+    while (node->members && map_next(node->members, &position, &key, &value))
+        member_free(value);
+    map_free(node->members);
+    kube_informer_free(node->pods);
+    kube_informer_free(node->services);
+    kube_informer_free(node->self);
+    registration_free(node->registration);
+    event_recorder_free(node->recorder);
+    kube_client_free(node->client);
+    http_client_free(node->http);
+    children_free(node->children);
+    free(node->name);
+    free(node->server);
+    free(node->folder);
+    free(node->ca_file);
+    sd_event_unref(node->event);
+    free(node);
+    return NULL;
+}
