@@ -124,8 +124,6 @@ static enum MHD_Result request_begin(HttpConnection *connection, const char *url
         http_refuse(request, 400, "malformed path: it must begin with a slash and have no . or .. in it");
     } else if (server->statistics.connections > server->limits.connections_max) {
         http_refuse(request, 503, "more than %u connections", server->limits.connections_max);
-    } else if (check.length > server->limits.body_max) {
-        http_refuse(request, 413, "the body is larger than %zu bytes", server->limits.body_max);
     } else if (check.length > 0 || check.encodings > 0) {
         request->expected = check.encodings ? UINT64_MAX : check.length;
         if (server->guard && server->guard(server->guard_userdata, request)) {
@@ -136,6 +134,10 @@ static enum MHD_Result request_begin(HttpConnection *connection, const char *url
                 http_suspend(connection);
             }
             return MHD_YES;
+        }
+        if (check.length > server->limits.body_max) {
+            http_refuse(request, 413, "the body is larger than %zu bytes", server->limits.body_max);
+            return connection->left ? MHD_NO : MHD_YES;
         }
         size_t first = check.length < HTTP_BODY_FIRST ? (size_t)check.length : HTTP_BODY_FIRST;
         int status = http_request_reserve(request, first);

@@ -127,6 +127,38 @@ const char *ina_http_query(const InaHttpRequest *request, const char *name)
     return search.value;
 }
 
+typedef struct EachArgument {
+    const char *name;
+    bool (*each)(void *userdata, const char *name, const char *value);
+    void *userdata;
+} EachArgument;
+
+static enum MHD_Result each_argument(void *userdata, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    const EachArgument *work = userdata;
+
+    if (!name || (work->name && strcmp(name, work->name) != 0))
+        return MHD_YES;
+    return work->each(work->userdata, name, value ? value : "") ? MHD_YES : MHD_NO;
+}
+
+void http_request_each(const InaHttpRequest *request, const char *name,
+                       bool (*each)(void *userdata, const char *name, const char *value), void *userdata)
+{
+    EachArgument work = {name, each, userdata};
+
+    if (request->copy) {
+        for (size_t i = 0; i < request->copy->n_pairs; i++) {
+            const HttpPair *pair = &request->copy->pairs[i];
+            if (pair->kind == MHD_GET_ARGUMENT_KIND &&
+                each_argument(&work, pair->kind, pair->name, pair->value) == MHD_NO)
+                return;
+        }
+    } else if (request->connection) {
+        MHD_get_connection_values(request->connection->mhd, MHD_GET_ARGUMENT_KIND, each_argument, &work);
+    }
+}
+
 const char *ina_http_header(const InaHttpRequest *request, const char *name)
 {
     return lookup(request, MHD_HEADER_KIND, name);

@@ -42,12 +42,17 @@ void http_server_unhandle(HttpServer *server, const char *prefix);
 /* Serves the files of a folder under `prefix` (ina_http_respond_below). */
 int http_server_files(HttpServer *server, const char *prefix, const char *root, InaError *error);
 /* Called before any handler, for a request with a body before the body is
- * read; returns true when it answered (refused) the request, or will. */
+ * read and its size judged; returns true when it answered (refused) the request, or will. */
 void http_server_set_guard(HttpServer *server, bool (*guard)(void *userdata, InaHttpRequest *request), void *userdata);
 
 /* Distinguished name (RFC 4514) in the client's certificate, when the server's
  * `ca` signed it for clients; NULL: none, or none that counts. */
 const char *http_request_subject(const InaHttpRequest *request);
+
+/* Every argument of the query called `name` ("command=ls&command=-l"), or all (NULL); without a value: "". Ends when
+ * `each` returns false. */
+void http_request_each(const InaHttpRequest *request, const char *name,
+                       bool (*each)(void *userdata, const char *name, const char *value), void *userdata);
 
 typedef struct HttpServerStatistics {
     uint64_t requests, refused, cancelled, bytes_in, bytes_out;

@@ -6,14 +6,23 @@
  * HS256 with the cluster's token secret; naming namespace, account and uid; void
  * when the account is gone).
  * What: fixed roles. admin: all. viewer: get, list, watch of everything but
- * secrets. coordinator: viewer, and workloads, scale, applications, events of
- * its namespace. node: read all but secrets of others; its own node, lease and
- * pods' status; events. Everybody who is known: discovery, /version, health. */
+ * secrets. coordinator: viewer, and workloads, scale, applications, events,
+ * and what they need (services, configuration, claims, leases), of its namespace.
+ * node: read all but secrets of others; its own node, lease, and pods' status
+ * and end; tokens for its pods; events. Everybody who is known: discovery.
+ * Everybody: health, /version.
+ *
+ * A service account has the role that its annotation AUTH_ROLE_ANNOTATION
+ * names (viewer, coordinator, admin); those called "viewer" or "coordinator"
+ * have it without; others none. */
 #pragma once
 
 #include <inaetics/error.h>
 #include <jansson.h>
 #include <stdbool.h>
+
+#define AUTH_ROLE_ANNOTATION "inaetics.org/role"
+#define AUTH_ANONYMOUS "system:anonymous"
 
 typedef enum ApiRole { ROLE_NONE, ROLE_VIEWER, ROLE_COORDINATOR, ROLE_NODE, ROLE_ADMIN } ApiRole;
 
@@ -38,8 +47,10 @@ char *authenticator_token(const Authenticator *authenticator, const char *namesp
                           const char *uid);
 Authenticator *authenticator_free(Authenticator *authenticator);
 
-/* verb: "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection". The namespace and name may
- * be
- * "". `object`: what is there now or is about to be (a node may change only its own); may be NULL. */
+/* verb: "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection" (exec is a "create" of
+ * pods/exec, whatever the method). The namespace and name may be "". `object`: what is there now or is about to be (a
+ * node may change only its own); NULL: not known yet, to be asked again with it. */
 bool auth_allows(const ApiUser *user, const char *verb, const char *group, const char *resource,
                  const char *subresource, const char *namespace, const char *name, const json_t *object);
+/* Whether a pod on the node of `user` names this secret: nodes read no others. */
+bool auth_node_uses_secret(const Store *store, const ApiUser *user, const char *namespace, const char *name);

@@ -36,6 +36,7 @@ bool store_connected(const Store *store);
 /* CLOCK_MONOTONIC ns since when reads and writes of etcd go through without a stall of a second; 0: they do not. */
 uint64_t store_healthy_since(const Store *store);
 int64_t store_revision(const Store *store); /* of the cache */
+/* What is under way is answered now, with ECANCELED. */
 Store *store_free(Store *store);
 
 /* --- reading: from the cache --------------------------------------------------------------- */

@@ -77,7 +77,7 @@ static void answer(StoreWrite *write)
 
     if (error.code == 0 && !object)
         ina_error_set(&error, ETIMEDOUT, "%s was written, and is gone again", write->key);
-    if (write->error.code == 0)
+    if (error.code == 0)
         store_good(write->store, write->begun);
     json_t *kept = json_incref((json_t *)object);
     write_free(write);
@@ -109,8 +109,11 @@ void store_writes_check(Store *store, uint64_t now)
 
 void store_writes_clear(Store *store)
 {
-    while (store->writes)
-        write_free(store->writes);
+    while (store->writes) {
+        StoreWrite *write = store->writes;
+        ina_error_set(&write->error, ECANCELED, "the store is closed");
+        answer(write);
+    }
 }
 
 /* --- beginning ----------------------------------------------------------------------------------- */
