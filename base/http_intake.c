@@ -285,6 +285,8 @@ void http_on_connection(void *userdata, struct MHD_Connection *mhd, void **conte
     *context = NULL;
     if (!connection->asked)
         listener->unasked--;
+    if (connection->upgrade)
+        http_upgrade_gone(connection->upgrade);
     http_watch_forget(connection);
     if (!server->dead)
         http_linger(connection);

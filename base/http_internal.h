@@ -9,6 +9,7 @@
  *   http_respond.c  answers
  *   http_stream.c   answers that go on
  *   http_files.c    answers from files
+ *   http_upgrade.c  connections that stop being HTTP
  *   http_watch.c    noticing clients that leave, and letting refused ones read
  *                   why before their connection closes
  *
@@ -36,6 +37,7 @@
 
 typedef struct HttpConnection HttpConnection;
 typedef struct HttpLingering HttpLingering;
+typedef struct HttpUpgrade HttpUpgrade;
 
 typedef struct HttpRoute {
     char *prefix; /* without a slash at its end; "" for all */
@@ -72,6 +74,7 @@ struct HttpConnection {
     int fd;
     InaHttpRequest *request; /* not answered yet */
     InaHttpStream *stream;
+    HttpUpgrade *upgrade; /* it is no HTTP any more, or about to be */
     bool suspended;
     bool left;      /* the client is gone, or it is to be cut: close it at the next turn */
     bool lingering; /* what it still sends is read before it closes */
@@ -184,6 +187,12 @@ const char *http_reason(int status);
 void http_stream_gone(InaHttpStream *stream);
 /* Cuts it if it is that handler's: `closed` is called now. */
 void http_stream_abandon(InaHttpStream *stream, HttpHandler handler, const void *handler_userdata);
+
+/* http_upgrade.c */
+void http_upgrade_gone(HttpUpgrade *upgrade); /* with its connection */
+/* Closes the socket; tells its user, who still has the tunnel. */
+void http_upgrade_cut(HttpUpgrade *upgrade);
+bool http_upgrade_is_of(const HttpUpgrade *upgrade, HttpHandler handler, const void *handler_userdata);
 
 /* http_watch.c */
 int http_watch_open(HttpServer *server, InaError *error);

@@ -89,6 +89,8 @@ static void abandon(HttpServer *server, const HttpRoute *route)
     for (HttpConnection *connection = server->connections, *next; connection; connection = next) {
         InaHttpRequest *request = connection->request;
         next = connection->next;
+        if (connection->upgrade && http_upgrade_is_of(connection->upgrade, route->handler, route->userdata))
+            http_upgrade_cut(connection->upgrade);
         if (connection->stream)
             http_stream_abandon(connection->stream, route->handler, route->userdata);
         if (!request || !request->dispatched || request->handler != route->handler ||

@@ -167,7 +167,7 @@ static int on_again(sd_event_source *source, void *userdata)
 int http_listener_start(HttpListener *listener, int fd, InaError *error)
 {
     HttpServer *server = listener->server;
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE;
     struct MHD_OptionItem tls[6];
     unsigned n = 0;
 
@@ -231,6 +231,8 @@ static void server_end(HttpServer *server)
         connection->left = true;
         if (connection->suspended)
             http_resume(connection);
+        if (connection->upgrade)
+            http_upgrade_cut(connection->upgrade);
     }
     for (size_t i = 0; i < server->n_listeners; i++) {
         http_listener_stop(&server->listeners[i]);

@@ -22,4 +22,5 @@ typedef struct ApiHttpOptions {
 } ApiHttpOptions;
 
 int api_http_new(const ApiHttpOptions *options, ApiHttp **ret, InaError *error);
+/* Behind the Api, which does not answer any more then, and before the server and the store. */
 ApiHttp *api_http_free(ApiHttp *http);

@@ -71,6 +71,11 @@ int64_t store_revision(const Store *store)
     return store->revision;
 }
 
+int64_t store_settled(const Store *store)
+{
+    return store->pump || !store->whole ? 0 : store->revision;
+}
+
 int64_t store_oldest_revision(const Store *store)
 {
     return store->oldest;

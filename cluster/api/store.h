@@ -83,7 +83,9 @@ typedef struct StoreWatch StoreWatch;
 /* Events after `revision`, oldest first, from the loop; resource NULL: of all. -ESTALE: older than the history. */
 int store_watch(Store *store, const char *resource, int64_t revision,
                 void (*event)(void *userdata, const StoreEvent *event), void *userdata, StoreWatch **ret);
-StoreWatch *store_unwatch(StoreWatch *watch);      /* also from within `event` */
+StoreWatch *store_unwatch(StoreWatch *watch); /* also from within `event` */
+/* The revision up to which every watch was told all; 0: there is something to tell yet. */
+int64_t store_settled(const Store *store);
 int64_t store_oldest_revision(const Store *store); /* a watch may begin here */
 
 /* --- as text --------------------------------------------------------------------------------- */
