@@ -374,7 +374,8 @@ static void on_request(void *userdata, InaHttpRequest *request)
     if (api_health(http, request) || !admit(http, request, &user) || api_review(http, request, &user))
         return;
     if (!store_ready(http->store)) {
-        api_respond_status(request, kube_status_too_many("the control plane starts: etcd has not been read yet", 1));
+        ina_http_set_header(request, "Retry-After", "1");
+        api_respond_status(request, kube_status_unavailable("the control plane starts: etcd has not been read yet"));
         return;
     }
     switch (api_path_parse(ina_http_path(request), &target)) {

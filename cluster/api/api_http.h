@@ -4,8 +4,7 @@
 
 #include "api.h"
 
-#include "base/http_client.h"
-#include "base/http_server.h"
+#include "base/http_tunnel.h"
 
 #define API_BODY_MAX (3u * 1024u * 1024u) /* as kube-apiserver; 413 above */
 #define API_WATCHES_MAX 4096u
@@ -17,7 +16,7 @@ typedef struct ApiHttpOptions {
     Api *api;
     Authenticator *authenticator;
     HttpServer *server;  /* with TLS; its "/" is ours */
-    HttpClient *nodes;   /* for logs and exec, with the control plane's certificate */
+    HttpDialer *nodes;   /* for logs and exec, with the control plane's certificate */
     const char *address; /* "127.17.8.20:10260", told to clients */
 } ApiHttpOptions;
 

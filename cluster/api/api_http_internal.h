@@ -61,7 +61,7 @@ struct ApiHttp {
     sd_event *event;
     const Authenticator *authenticator;
     HttpServer *server;
-    HttpClient *nodes;
+    HttpDialer *nodes;
     char *address;
     ApiHttpCall *calls;
     ApiHttpWatch *watches;
@@ -69,6 +69,7 @@ struct ApiHttp {
     size_t pending; /* bytes of all watches */
     sd_event_source *timer;
     ApiHttpPass *passes;
+    unsigned n_passes;
     /* The last event as a line, since all its watchers are told one after the other. */
     Buffer line;
     int64_t line_revision;
