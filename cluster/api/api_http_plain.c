@@ -95,6 +95,10 @@ static json_t *discovery(const ApiHttp *http, const char *path)
         return discovery_versions(http->address);
     if (length == 5 && strncmp(path, "/apis", 5) == 0)
         return discovery_groups();
+    if (length > 5 && length < sizeof group && strncmp(path, "/api/", 5) == 0) {
+        snprintf(group, sizeof group, "%.*s", (int)(length - 5), path + 5);
+        return discovery_resources("", group);
+    }
     if (length <= 6 || length >= sizeof group || strncmp(path, "/apis/", 6) != 0)
         return NULL;
     snprintf(group, sizeof group, "%.*s", (int)(length - 6), path + 6);
@@ -114,13 +118,12 @@ static void respond_openapi(ApiHttp *http, InaHttpRequest *request)
     const char *accept = ina_http_header(request, "Accept");
 
     if (accept && strstr(accept, OPENAPI_PROTOBUF)) {
-        bool older = strstr(accept, OPENAPI_PROTOBUF "@v1.0+protobuf");
         if (!http->openapi_protobuf)
             http->openapi_protobuf = schema_openapi_protobuf(&http->openapi_protobuf_size);
+        /* The type that is asked for is none that newer clients can read in an answer. */
         if (http->openapi_protobuf)
-            ina_http_respond(request, 200,
-                             older ? OPENAPI_PROTOBUF "@v1.0+protobuf" : OPENAPI_PROTOBUF ".v1.0+protobuf",
-                             http->openapi_protobuf, http->openapi_protobuf_size);
+            ina_http_respond(request, 200, "application/octet-stream", http->openapi_protobuf,
+                             http->openapi_protobuf_size);
         else
             api_respond_status(request, kube_status_internal("out of memory"));
         return;
