@@ -269,6 +269,10 @@ static void dispatch(ApiCall *call)
         api_subresource(call);
         return;
     }
+    if (strcmp(call->resource->key, "bindings") == 0) {
+        api_bind(call);
+        return;
+    }
     switch (call->verb) {
     case API_GET:
         api_get(call);

@@ -30,8 +30,15 @@ static json_t *read_options(ApiCall *call)
     if (body && !json_is_object(body) && !json_is_null(body))
         return kube_status_bad_request("the object provided is unrecognized (must be of type DeleteOptions)");
     const char *kind = kube_string(body, "kind");
-    if (*kind && strcmp(kind, "DeleteOptions") != 0)
-        return kube_status_bad_request("decoded object cannot be converted to DeleteOptions");
+    if (*kind && strcmp(kind, "DeleteOptions") != 0) {
+        AUTO_FREE char *message = NULL;
+        if (asprintf(&message,
+                     "no kind \"%s\" is registered for version \"%s\" in scheme "
+                     "\"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27\"",
+                     kind, kube_string(body, "apiVersion")) < 0)
+            return kube_status_internal("out of memory");
+        return kube_status_failure(500, NULL, message);
+    }
     if (grace && !json_is_integer(grace) && !json_is_null(grace))
         return kube_status_bad_request("v1.DeleteOptions.GracePeriodSeconds: must be a number of seconds");
     if (call->grace < 0 && json_is_integer(grace))
@@ -141,7 +148,7 @@ static void answer(ApiCall *call, const json_t *object, bool gone)
     const Resource *resource = call->resource;
     /* Kubernetes says 202 only to the old form of asking for a cascade. */
     int code = !gone && json_is_false(json_object_get(call->body, "orphanDependents")) ? 202 : 200;
-    if (resource->answers_deleted)
+    if (resource->answers_deleted || !gone)
         api_answer(call, code, json_incref((json_t *)object));
     else
         api_answer(call, code,
@@ -221,27 +228,27 @@ static void delete_gracefully(ApiCall *call, const json_t *current)
 
 /* --- namespaces: emptied first --------------------------------------------------------------------------------- */
 
-static json_t *check_namespace_deletion(const ApiCall *call, const json_t *current)
+static json_t *check_namespace_deletion(const ApiCall *call)
 {
     static const char *const kept[] = {"default", "kube-system", "kube-public"};
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         if (strcmp(call->name, kept[i]) == 0)
             return kube_status_forbidden("", "namespaces", call->name, "this namespace may not be deleted");
-    if (kube_deleting(current) && call->outside)
-        return kube_status_conflict("", "namespaces", call->name,
-                                    "The system is ensuring all content is removed from this namespace.  Upon "
-                                    "completion, this namespace will automatically be purged by the system.");
     return NULL;
 }
 
 static void delete_namespace(ApiCall *call, const json_t *current)
 {
-    json_t *status = check_namespace_deletion(call, current);
+    json_t *status = check_namespace_deletion(call);
     if (status) {
         api_fail(call, status);
         return;
     }
-    if (kube_deleting(current)) { /* its contents are gone, says the control plane */
+    if (kube_deleting(current) && call->outside) { /* its contents go first */
+        answer(call, current, false);
+        return;
+    }
+    if (kube_deleting(current)) { /* they are gone, says the control plane */
         remove_now(call, current);
         return;
     }

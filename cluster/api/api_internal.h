@@ -64,9 +64,10 @@ struct ApiCall {
     ApiDone done;
     void *userdata;
 
-    bool submitted; /* answers may be given at once */
-    bool at_store;  /* the store has a request of this call */
-    bool generated; /* its name was made here */
+    bool submitted;   /* answers may be given at once */
+    bool at_store;    /* the store has a request of this call */
+    bool unversioned; /* an update without a version, of a kind that wants one */
+    bool generated;   /* its name was made here */
     unsigned attempts;
     sd_event_source *timer;
     void (*again)(ApiCall *call);                         /* the next attempt */
@@ -129,6 +130,7 @@ void api_delete_object(ApiCall *call);
 void api_delete_collection(ApiCall *call);
 
 /* --- api_subresource.c ------------------------------------------------------------------------------- */
+void api_bind(ApiCall *call);        /* of the collection "bindings" */
 void api_subresource(ApiCall *call); /* "scale", "binding", "eviction", "token", "finalize" */
 
 /* --- api_event.c, api_start.c ------------------------------------------------------------------------ */

@@ -10,6 +10,39 @@
 
 #define TOKEN_MAX 2048u
 
+/* --- versions ------------------------------------------------------------------------------------------- */
+
+/* NULL, or why this cannot be answered at the asked-for version. */
+static json_t *check_version(const ApiCall *call)
+{
+    const char *text = call->resource_version;
+    if (!text || !*text)
+        return NULL;
+    if (call->continue_ && *call->continue_)
+        return kube_status_bad_request("specifying resource version is not allowed when using continue");
+    char *end;
+    errno = 0;
+    unsigned long long wanted = strtoull(text, &end, 10);
+    if (errno || *end || strspn(text, "0123456789") != strlen(text)) {
+        AUTO_FREE char *quoted = kube_quote(text), *message = NULL;
+        if (asprintf(&message, "resourceVersion: Invalid value: %s: strconv.ParseUint: parsing %s: invalid syntax",
+                     quoted, quoted) < 0)
+            return kube_status_internal("out of memory");
+        return kube_status_failure(500, NULL, message);
+    }
+    int64_t current = store_revision(call->api->store);
+    if (wanted <= (unsigned long long)current)
+        return NULL;
+    AUTO_FREE char *message = NULL;
+    if (asprintf(&message, "Too large resource version: %s, current: %lld", text, (long long)current) < 0)
+        return NULL;
+    json_t *status = kube_status_timeout(message);
+    kube_set(status, "details.causes",
+             json_pack("[{s:s, s:s}]", "reason", "ResourceVersionTooLarge", "message", "Too large resource version"));
+    kube_set(status, "details.retryAfterSeconds", json_integer(1));
+    return status;
+}
+
 /* --- get ----------------------------------------------------------------------------------------------- */
 
 static void get_metrics(ApiCall *call)
@@ -30,8 +63,11 @@ void api_get(ApiCall *call)
         get_metrics(call);
         return;
     }
+    json_t *status = check_version(call);
     const json_t *object = store_get(call->api->store, call->resource->key, call->namespace, call->name);
-    if (object)
+    if (status)
+        api_fail(call, status);
+    else if (object)
         api_answer(call, 200, json_incref((json_t *)object));
     else
         api_fail(call, kube_status_not_found(call->resource->group, call->resource->plural, call->name));
@@ -325,37 +361,6 @@ static void list_continue(ApiCall *call, const ApiSelection *selection)
         api_fail(call, kube_status_bad_request("continue key is not valid: it lies outside of its list"));
     else
         answer_page(call, snapshot, (size_t)at);
-}
-
-/* NULL, or why this cannot be answered at the asked-for version. */
-static json_t *check_version(const ApiCall *call)
-{
-    const char *text = call->resource_version;
-    if (!text || !*text)
-        return NULL;
-    if (call->continue_ && *call->continue_)
-        return kube_status_bad_request("specifying resource version is not allowed when using continue");
-    char *end;
-    errno = 0;
-    unsigned long long wanted = strtoull(text, &end, 10);
-    if (errno || *end || strspn(text, "0123456789") != strlen(text)) {
-        KubeCauses *causes = kube_causes_new();
-        AUTO_FREE char *quoted = kube_quote(text);
-        kube_cause(causes, "FieldValueInvalid", "resourceVersion",
-                   "Invalid value: %s: strconv.ParseUint: parsing %s: invalid syntax", quoted, quoted);
-        return kube_causes_status(causes, call->resource->group, call->resource->plural, "");
-    }
-    int64_t current = store_revision(call->api->store);
-    if (wanted <= (unsigned long long)current)
-        return NULL;
-    AUTO_FREE char *message = NULL;
-    if (asprintf(&message, "Too large resource version: %s, current: %lld", text, (long long)current) < 0)
-        return NULL;
-    json_t *status = kube_status_timeout(message);
-    kube_set(status, "details.causes",
-             json_pack("[{s:s, s:s}]", "reason", "ResourceVersionTooLarge", "message", "Too large resource version"));
-    kube_set(status, "details.retryAfterSeconds", json_integer(1));
-    return status;
 }
 
 void api_list(ApiCall *call)

@@ -76,10 +76,12 @@ static void answer_scale(ApiCall *call, const json_t *object)
 static json_t *check_scale(const ApiCall *call, const json_t *scale)
 {
     const char *kind = kube_string(scale, "kind"), *version = kube_string(scale, "apiVersion");
-    if ((*kind && strcmp(kind, "Scale") != 0) || (*version && strcmp(version, "autoscaling/v1") != 0))
-        return kube_status_bad_request("%s in version \"%s\" cannot be handled as a Scale: the scale of an object is "
-                                       "kind Scale of autoscaling/v1",
-                                       kind, version);
+    if ((*kind && strcmp(kind, "Scale") != 0) || (*version && strcmp(version, "autoscaling/v1") != 0)) {
+        const char *slash = strrchr(version, '/'), *plain = slash ? slash + 1 : version;
+        return kube_status_bad_request("%s in version \"%s\" cannot be handled as a Scale: converting (%s.%s) to "
+                                       "(autoscaling.Scale): unknown conversion",
+                                       kind, plain, plain, kind);
+    }
     if (strcmp(kube_name(scale), call->name) != 0)
         return kube_status_bad_request("the name of the object (%s) does not match the name on the URL (%s)",
                                        kube_name(scale), call->name);
@@ -89,6 +91,8 @@ static json_t *check_scale(const ApiCall *call, const json_t *scale)
                                        "whole number");
     json_int_t count = json_integer_value(replicas);
     KubeCauses *causes = kube_causes_new();
+    if (!*kube_namespace(scale))
+        kube_cause(causes, "FieldValueRequired", "metadata.namespace", "Required value");
     if (count < 0)
         kube_cause(causes, "FieldValueInvalid", "spec.replicas",
                    "Invalid value: %lld: must be greater than or equal to 0", (long long)count);
@@ -98,11 +102,22 @@ static json_t *check_scale(const ApiCall *call, const json_t *scale)
     return kube_causes_status(causes, "autoscaling", "Scale", call->name);
 }
 
+/* Reading the scale of what is not there names the subresource, but for stateful sets. */
+static json_t *scale_not_found(const ApiCall *call)
+{
+    const Resource *resource = call->resource;
+    if (call->verb != API_GET || strcmp(resource->plural, "statefulsets") == 0)
+        return not_found(call);
+    char name[128];
+    snprintf(name, sizeof name, "%s/scale", resource->plural);
+    return kube_status_not_found(*resource->group ? resource->group : "autoscaling", name, call->name);
+}
+
 static void scale(ApiCall *call)
 {
     const json_t *current = find(call);
     if (!current) {
-        api_fail(call, not_found(call));
+        api_fail(call, scale_not_found(call));
         return;
     }
     if (call->verb == API_GET) {
@@ -147,14 +162,14 @@ static json_t *check_binding(const ApiCall *call)
     json_t *status = check_name(call, "Binding");
     if (status)
         return status;
-    KubeCauses *causes = kube_causes_new();
     const char *kind = kube_string(call->body, "target.kind");
-    if (*kind && strcmp(kind, "Node") != 0)
-        kube_cause(causes, "FieldValueNotSupported", "target.kind",
-                   "Unsupported value: \"%s\": supported values: \"Node\", \"<empty>\"", kind);
+    AUTO_FREE char *message = NULL, *quoted = kube_quote(kind);
+    if (*kind && strcmp(kind, "Node") != 0 &&
+        asprintf(&message, "target.kind: Unsupported value: %s: supported values: \"Node\", \"<empty>\"", quoted) > 0)
+        return kube_status_failure(500, NULL, message);
     if (!*kube_string(call->body, "target.name"))
-        kube_cause(causes, "FieldValueRequired", "target.name", "Required value");
-    return kube_causes_status(causes, "", "Binding", call->name);
+        return kube_status_failure(500, NULL, "target.name: Required value");
+    return NULL;
 }
 
 /* NULL, or why this pod cannot be given to a node. */
@@ -363,6 +378,20 @@ static void finalize(ApiCall *call)
         api_store_remove(call, current);
     else
         api_store_write(call, current);
+}
+
+/* POST to the collection of bindings: the body names the pod. */
+void api_bind(ApiCall *call)
+{
+    const char *pod = kube_name(call->body);
+    free(call->name);
+    call->name = strdup(pod);
+    call->resource = resource_of_key("pods");
+    call->again = binding;
+    if (!call->name)
+        api_fail(call, NULL);
+    else
+        binding(call);
 }
 
 void api_subresource(ApiCall *call)

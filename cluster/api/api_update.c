@@ -24,6 +24,12 @@ json_t *api_check_precondition(const ApiCall *call, const json_t *object, const 
             return kube_status_internal("out of memory");
         return conflict(call, why);
     }
+    if (strspn(version, "0123456789") != strlen(version)) {
+        AUTO_FREE char *quoted = kube_quote(version), *message = NULL;
+        if (asprintf(&message, "strconv.ParseUint: parsing %s: invalid syntax", quoted) < 0)
+            return kube_status_internal("out of memory");
+        return kube_status_failure(500, NULL, message);
+    }
     if (*version && strcmp(version, "0") != 0 && strcmp(version, kube_string(current, "metadata.resourceVersion")) != 0)
         return conflict(call, API_CONFLICT);
     return NULL;
@@ -125,6 +131,9 @@ static json_t *check(ApiCall *call, json_t *object, const json_t *current)
         return kube_status_internal("out of memory");
     if (resource->prepare)
         resource->prepare(&context, object, current, causes);
+    if (call->unversioned)
+        kube_cause(causes, "FieldValueInvalid", "metadata.resourceVersion",
+                   "Invalid value: \"\": must be specified for an update");
     resource_check_metadata(resource, object, current, causes);
     if (schema)
         schema_validate(schema, object, current, causes);
@@ -220,6 +229,8 @@ static void put(ApiCall *call)
         status = kube_status_not_found(call->resource->group, call->resource->plural, call->name);
     if (!status)
         status = api_check_precondition(call, object, current);
+    if (!status && call->resource->version_cause && !*kube_string(object, "metadata.resourceVersion"))
+        call->unversioned = true;
     if (!status && call->resource->version_required && !*kube_string(object, "metadata.resourceVersion"))
         status = version_required(call);
     if (status) {
@@ -231,6 +242,22 @@ static void put(ApiCall *call)
 }
 
 /* --- PATCH -------------------------------------------------------------------------------------------------- */
+
+/* What a JSON or merge patch made and nobody can read is the patch's fault: 422, with all of it. */
+static json_t *admit_patched(ApiCall *call, json_t *object)
+{
+    AUTO_FREE char *text = call->patch == API_PATCH_STRATEGIC ? NULL : json_dumps(object, JSON_COMPACT);
+    json_t *status = api_admit(call, object);
+    if (!text || kube_status_code(status) != 400)
+        return status;
+    const char *message = kube_status_message(status), *what = strstr(message, " cannot be handled as a ");
+    const char *why = what ? strstr(what, ": ") : NULL;
+    AUTO_FREE char *quoted = kube_quote(text);
+    KubeCauses *causes = kube_causes_new();
+    kube_cause(causes, "FieldValueInvalid", "patch", "Invalid value: %s: %s", quoted, why ? why + 2 : message);
+    json_decref(status);
+    return kube_causes_status(causes, "", "", "");
+}
 
 static void patch(ApiCall *call)
 {
@@ -246,7 +273,7 @@ static void patch(ApiCall *call)
     json_t *status =
         api_apply_patch(call, current, schema_find(resource->group, resource->version, resource->kind), &object);
     if (!status)
-        status = api_admit(call, object);
+        status = admit_patched(call, object);
     if (!status)
         status = check_path(call, object);
     if (!status)

@@ -62,6 +62,7 @@ typedef struct Resource {
     bool generation;      /* metadata.generation rises when the spec changes */
     bool answers_deleted; /* a delete is answered with the object, as Kubernetes does for some kinds */
     bool created_by_update;                      /* PUT makes what is not there */
+    bool version_cause;                          /* the same, but told as one cause among others */
     bool version_required;                       /* PUT without a resourceVersion is refused */
     bool computed;                               /* not stored: metrics */
     const char *propagation;                     /* of a deletion that does not say; NULL: Background */

@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/map.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define ANNOTATIONS_MAX (256u * 1024u)
@@ -137,11 +138,12 @@ static void check_finalizers(const json_t *object, KubeCauses *causes)
     json_array_foreach(finalizers, i, item)
     {
         const char *name = kube_string(item, "");
+        char field[64];
+        snprintf(field, sizeof field, "metadata.finalizers[%zu]", i);
         if ((why = kube_check_label_key(name)))
             invalid(causes, "metadata.finalizers", name, why);
         else if (!strchr(name, '/') && !standard_finalizer(name))
-            invalid(causes, "metadata.finalizers", name,
-                    "name is neither a standard finalizer name nor is it fully qualified");
+            invalid(causes, field, name, "name is neither a standard finalizer name nor is it fully qualified");
     }
     if (has_text(finalizers, "orphan") && has_text(finalizers, "foregroundDeletion"))
         kube_cause(causes, "FieldValueInvalid", "metadata.finalizers",

@@ -44,12 +44,9 @@ static const json_t *same_port(const json_t *old, const json_t *port)
     return NULL;
 }
 
-/* An update that does not say what was handed out keeps it. */
+/* An update that does not name the node ports keeps them. (The address must be named: Kubernetes 1.20 wants it.) */
 static void keep_allocated(json_t *service, const json_t *old)
 {
-    const char *address = kube_string(old, "spec.clusterIP");
-    if (*address && needs_address(old) && needs_address(service) && !*kube_string(service, "spec.clusterIP"))
-        kube_set(service, "spec.clusterIP", json_string(address));
     if (!needs_node_ports(old) || !needs_node_ports(service))
         return;
     size_t i;
