@@ -257,13 +257,16 @@ static int authenticate_token(const Authenticator *authenticator, const char *to
 
 /* --- certificates ---------------------------------------------------------------------------------- */
 
-/* "O=inaetics:node:node-1": ours have an organisation and nothing else, without anything that needs an escape. */
+/* "O=inaetics:admin", and of those that serve too "CN=node-1,O=inaetics:node:node-1": nothing else, and nothing that
+ * needs an escape. */
 static int authenticate_subject(const char *subject, ApiUser *ret)
 {
     static const char prefix[] = "O=inaetics";
-    const char *rest = subject + strlen(prefix);
 
     *ret = (ApiUser){0};
+    if (strncmp(subject, "CN=", 3) == 0 && subject[3 + strcspn(subject + 3, ",+\\")] == ',')
+        subject += 3 + strcspn(subject + 3, ",") + 1;
+    const char *rest = subject + strlen(prefix);
     if (strncmp(subject, prefix, strlen(prefix)) != 0 || strpbrk(subject, ",+\\") || (*rest && *rest != ':'))
         return -EACCES;
     if (*rest == ':')

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/random.h>
 
 #define RETRY_US 1000000
 
@@ -179,12 +178,13 @@ static Entry *make_entry(const EventRecorder *recorder, const json_t *object, co
                          const char *reason, const char *message)
 {
     const char *namespace = kube_namespace(object)[0] ? kube_namespace(object) : "default";
-    uint64_t number = 0;
+    struct timespec now;
     Entry *entry = calloc(1, sizeof *entry);
     if (!entry)
         return NULL;
-    if (getrandom(&number, sizeof number, GRND_NONBLOCK) < 0)
-        number = (uintptr_t)entry;
+    /* As Kubernetes names them: by time, so that they are listed in their order. */
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t number = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
     if (asprintf(&entry->name, "%s.%016jx", kube_name(object), (uintmax_t)number) < 0)
         entry->name = NULL;
     entry->namespace = strdup(namespace);

@@ -1,6 +1,7 @@
 #include "registration.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "kube_node.h"
 
 #include <errno.h>
@@ -19,7 +20,8 @@ struct Registration {
     sd_event_source *lease_timer, *retry_timer;
     KubeRequest *lease_request, *node_request;
     uint64_t lease_asked;
-    bool lease_missing, told, status_due;
+    bool lease_missing, told;
+    char said[256]; /* the last failure */
 };
 
 static void register_node(Registration *registration);
@@ -161,8 +163,11 @@ static int handle_retry(sd_event_source *source, uint64_t time, void *userdata)
     return 0;
 }
 
-static void retry(Registration *registration)
+static void retry(Registration *registration, const char *why)
 {
+    if (strncmp(registration->said, why, sizeof registration->said - 1) != 0) /* once, not at each attempt */
+        log_record(INA_LOG_WARNING, "cannot register", "node", registration->name, "detail", why, NULL);
+    snprintf(registration->said, sizeof registration->said, "%s", why);
     if (!registration->retry_timer)
         sd_event_add_time_relative(registration->options.event, &registration->retry_timer, CLOCK_MONOTONIC, RETRY_US,
                                    1000, handle_retry, registration);
@@ -173,12 +178,12 @@ static void handle_status(void *userdata, const KubeReply *reply)
     Registration *registration = userdata;
     registration->node_request = NULL;
     if (reply->status != 200) {
-        retry(registration);
+        retry(registration, reply->error.message);
         return;
     }
     json_decref(registration->node);
     registration->node = json_incref((json_t *)reply->object);
-    registration->status_due = false;
+    registration->said[0] = '\0';
     if (registration->told)
         return;
     registration->told = true;
@@ -196,7 +201,7 @@ static void send_status(Registration *registration)
         registration->node_request = kube_request(registration->options.client, "PATCH", path, KUBE_STRATEGIC_PATCH,
                                                   body, handle_status, registration, NULL);
     if (!registration->node_request)
-        retry(registration);
+        retry(registration, "out of memory");
 }
 
 static void handle_made(void *userdata, const KubeReply *reply)
@@ -206,7 +211,7 @@ static void handle_made(void *userdata, const KubeReply *reply)
     if (reply->status == 200 || reply->status == 201 || reply->status == 409)
         send_status(registration);
     else
-        retry(registration);
+        retry(registration, reply->error.message);
 }
 
 static void handle_labelled(void *userdata, const KubeReply *reply)
@@ -226,7 +231,7 @@ static void handle_labelled(void *userdata, const KubeReply *reply)
         registration->node_request =
             kube_request(registration->options.client, "POST", NODES, NULL, node, handle_made, registration, NULL);
     if (!registration->node_request)
-        retry(registration);
+        retry(registration, "out of memory");
 }
 
 /* Labels of a node that is there (others stay), or the node; then its status. */
@@ -242,7 +247,7 @@ static void register_node(Registration *registration)
         registration->node_request = kube_request(registration->options.client, "PATCH", path, KUBE_MERGE_PATCH, patch,
                                                   handle_labelled, registration, NULL);
     if (!registration->node_request)
-        retry(registration);
+        retry(registration, "out of memory");
 }
 
 void registration_look(Registration *registration, const json_t *node)
