@@ -7,6 +7,7 @@
 #include "base/json.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -36,7 +37,13 @@ int etcd_arguments(const Instance *instance, EtcdArguments *ret, InaError *error
 {
     EtcdArguments a = {0};
     bool failed = false;
+    unsigned char random[16];
+    char token[2 * sizeof random + 1];
     unsigned peer;
+    if (sodium_init() < 0)
+        return ina_error_set(error, EIO, "the system has no randomness");
+    randombytes_buf(random, sizeof random);
+    sodium_bin2hex(token, sizeof token, random, sizeof random);
     int r = port_free(instance->controller, INSTANCE_PEER_PORT, &peer, error);
     if (r < 0)
         return r;
@@ -53,7 +60,10 @@ int etcd_arguments(const Instance *instance, EtcdArguments *ret, InaError *error
     add(&a, &failed, "--listen-peer-urls=https://%s:%u", address, peer);
     add(&a, &failed, "--initial-advertise-peer-urls=https://%s:%u", address, peer);
     add(&a, &failed, "--initial-cluster=controller=https://%s:%u", address, peer);
-    add(&a, &failed, "--initial-cluster-state=new"); /* of old state it is not looked at */
+    /* Of old state these two are not looked at. The token makes an etcd that begins anew another cluster than the one
+     * before at the same address, whose revisions its clients may remember. */
+    add(&a, &failed, "--initial-cluster-state=new");
+    add(&a, &failed, "--initial-cluster-token=%s", token);
     add(&a, &failed, "--peer-cert-file=%s/pki/etcd.pem", data);
     add(&a, &failed, "--peer-key-file=%s/pki/etcd-key.pem", data);
     add(&a, &failed, "--peer-trusted-ca-file=%s/pki/ca.pem", data);

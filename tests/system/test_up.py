@@ -107,6 +107,21 @@ def test_it_starts_again_on_its_old_data(instance):
     assert "YmFy" in read_etcd(instance, "/v3/kv/range", '{"key":"Zm9v"}')
 
 
+def test_an_etcd_that_begins_anew_is_another_cluster(instance):
+    """Else clients could mistake its revisions for those of the one before."""
+    def cluster():
+        return json.loads(read_etcd(instance, "/v3/kv/range", '{"key":"eA=="}'))["header"]["cluster_id"]
+    instance.start()
+    first = cluster()
+    instance.stop()
+    instance.start()
+    assert cluster() == first
+    instance.stop()
+    (instance.data / "etcd").rename(instance.data / "etcd.old")
+    instance.start()
+    assert cluster() != first
+
+
 def test_an_etcd_whose_quota_was_exceeded_takes_writes_again(instance):
     instance.start()
     put = '{"key":"Zm9v","value":"YmFy"}'
