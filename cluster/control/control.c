@@ -14,10 +14,8 @@
 #define DISCONNECTED_PAUSE (50 * CONTROL_MS)
 
 static const Controller *const controllers[] = {
-    &schedule_controller,
-    &replication_controller,
-    &replica_set_controller,
-    &nodes_controller,
+    &schedule_controller, &replication_controller, &replica_set_controller, &nodes_controller,   &endpoints_controller,
+    &garbage_controller,  &namespaces_controller,  &claims_controller,      &volumes_controller,
 };
 #define N_CONTROLLERS (sizeof controllers / sizeof *controllers)
 
@@ -474,15 +472,20 @@ int control_new(const ControlOptions *options, Control **ret, InaError *error)
     control->api = options->api;
     control->store = api_store(options->api);
     if (!(control->index = index_new()) || !(control->works = map_new()) || !(control->assumed = map_new()) ||
-        !(control->nodes_gone = map_new()) || !(control->scheduler = scheduler_new()) ||
+        !(control->nodes_gone = map_new()) || !(control->services_gone = map_new()) ||
+        !(control->scheduler = scheduler_new()) ||
         !(control->life = node_life_new(control->options.node_silence_ms * CONTROL_MS, control_now(control))))
         goto fail;
     r = sd_event_add_time(api_loop(options->api), &control->timer, CLOCK_MONOTONIC, 0, 1000, on_timer, control);
     if (r < 0)
         goto fail;
+    r = worker_pool_new(api_loop(options->api), 1, &control->workers, NULL);
+    if (r < 0)
+        goto fail;
     r = store_watch(control->store, NULL, store_revision(control->store), on_event, control, &control->watch);
     if (r < 0)
         goto fail;
+    volumes_clean_up(control);
     read_all(control, false);
     read_all(control, true);
     arm(control);
@@ -515,6 +518,8 @@ Control *control_free(Control *control)
     map_free(control->works);
     map_free(control->assumed);
     map_free(control->nodes_gone);
+    map_free(control->services_gone);
+    worker_pool_free(control->workers);
     free(control->heap);
     index_free(control->index);
     scheduler_free(control->scheduler);

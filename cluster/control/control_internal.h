@@ -15,6 +15,7 @@
 #include "scheduler.h"
 
 #include "base/map.h"
+#include "base/worker.h"
 
 #define CONTROL_CALLS_MAX 256u /* under way; further looks wait */
 #define CONTROL_BURST 64u      /* creations or deletions of one look */
@@ -89,7 +90,9 @@ struct Control {
     Map *assumed;         /* pods whose binding is under way, as they will be */
     NodeLife *life;       /* nodes.c */
     bool giving_range;
-    Map *nodes_gone; /* names of deleted nodes whose pods are to go at once */
+    Map *services_gone;  /* "NAMESPACE/NAME" whose endpoints go too */
+    WorkerPool *workers; /* removes folders */
+    Map *nodes_gone;     /* names of deleted nodes whose pods are to go at once */
 };
 
 /* --- for the loop and for tests --------------------------------------------------------------- */
@@ -125,6 +128,8 @@ bool control_is(const StoreEvent *event, const char *resource);
 bool control_changed(const StoreEvent *event, const char *path);
 
 /* --- the controllers -------------------------------------------------------------------------------- */
-extern const Controller schedule_controller, replication_controller, replica_set_controller, nodes_controller;
-/* Keep the scheduler's state: `object` is what changed, `current` what is there now (NULL: nothing). */
+extern const Controller schedule_controller, replication_controller, replica_set_controller, nodes_controller,
+    endpoints_controller, garbage_controller, namespaces_controller, claims_controller, volumes_controller;
+void volumes_clean_up(Control *control); /* what an earlier life left of removed folders */
+/* Keeps the scheduler's state: `object` is what changed, `current` what is there now (NULL: nothing). */
 void schedule_feed(Control *control, const char *resource, const json_t *object, const json_t *current);

@@ -404,11 +404,17 @@ static int apply_delete(Api *api, Pending *pending)
         return answer(pending, 409, NULL);
     bool runs = strcmp(pending->resource, "pods") == 0 && *kube_string(stored->object, "spec.nodeName");
     bool held = json_array_size(kube_get(stored->object, "metadata.finalizers")) > 0;
+    /* As the real one: a namespace is marked, and the next deletion removes it. */
+    held |= strcmp(pending->resource, "namespaces") == 0 && !kube_deleting(stored->object);
+    if (pending->propagation && strcmp(pending->propagation, "Foreground") == 0)
+        held = true;
     answer(pending, 200, stored->object);
     if ((runs && pending->grace != 0) || held) {
         AUTO_JSON json_t *copy = json_deep_copy(stored->object);
         if (!kube_deleting(copy)) {
             kube_set(copy, "metadata.deletionTimestamp", json_string("2026-01-01T00:00:00Z"));
+            if (pending->propagation && strcmp(pending->propagation, "Foreground") == 0)
+                kube_set(copy, "metadata.finalizers", json_pack("[s]", "foregroundDeletion"));
             put(&api->store, pending->resource, copy);
         }
     } else {
@@ -474,27 +480,25 @@ bool fake_api_step(Api *api)
 
 /* --- the kinds ------------------------------------------------------------------------------ */
 
-#define KIND(group_, plural_, kind_, key_)                                                                             \
-    {                                                                                                                  \
-        .group = group_, .version = "v1", .plural = plural_, .kind = kind_, .key = key_                                \
-    }
+#define NAMES(group_, plural_, kind_, key_)                                                                            \
+    .group = group_, .version = "v1", .plural = plural_, .kind = kind_, .key = key_
 static const Resource kinds[] = {
-    KIND("", "pods", "Pod", "pods"),
-    KIND("", "nodes", "Node", "nodes"),
-    KIND("", "replicationcontrollers", "ReplicationController", "replicationcontrollers"),
-    KIND("", "services", "Service", "services"),
-    KIND("", "endpoints", "Endpoints", "endpoints"),
-    KIND("", "namespaces", "Namespace", "namespaces"),
-    KIND("", "serviceaccounts", "ServiceAccount", "serviceaccounts"),
-    KIND("", "configmaps", "ConfigMap", "configmaps"),
-    KIND("", "persistentvolumes", "PersistentVolume", "persistentvolumes"),
-    KIND("", "persistentvolumeclaims", "PersistentVolumeClaim", "persistentvolumeclaims"),
-    KIND("apps", "deployments", "Deployment", "apps/deployments"),
-    KIND("apps", "replicasets", "ReplicaSet", "apps/replicasets"),
-    KIND("apps", "statefulsets", "StatefulSet", "apps/statefulsets"),
-    KIND("apps", "controllerrevisions", "ControllerRevision", "apps/controllerrevisions"),
-    KIND("coordination.k8s.io", "leases", "Lease", "coordination.k8s.io/leases"),
-    KIND("storage.k8s.io", "storageclasses", "StorageClass", "storage.k8s.io/storageclasses"),
+    {.namespaced = true, NAMES("", "pods", "Pod", "pods")},
+    {NAMES("", "nodes", "Node", "nodes")},
+    {.namespaced = true, NAMES("", "replicationcontrollers", "ReplicationController", "replicationcontrollers")},
+    {.namespaced = true, NAMES("", "services", "Service", "services")},
+    {.namespaced = true, NAMES("", "endpoints", "Endpoints", "endpoints")},
+    {NAMES("", "namespaces", "Namespace", "namespaces")},
+    {.namespaced = true, NAMES("", "serviceaccounts", "ServiceAccount", "serviceaccounts")},
+    {.namespaced = true, NAMES("", "configmaps", "ConfigMap", "configmaps")},
+    {NAMES("", "persistentvolumes", "PersistentVolume", "persistentvolumes")},
+    {.namespaced = true, NAMES("", "persistentvolumeclaims", "PersistentVolumeClaim", "persistentvolumeclaims")},
+    {.namespaced = true, NAMES("apps", "deployments", "Deployment", "apps/deployments")},
+    {.namespaced = true, NAMES("apps", "replicasets", "ReplicaSet", "apps/replicasets")},
+    {.namespaced = true, NAMES("apps", "statefulsets", "StatefulSet", "apps/statefulsets")},
+    {.namespaced = true, NAMES("apps", "controllerrevisions", "ControllerRevision", "apps/controllerrevisions")},
+    {.namespaced = true, NAMES("coordination.k8s.io", "leases", "Lease", "coordination.k8s.io/leases")},
+    {NAMES("storage.k8s.io", "storageclasses", "StorageClass", "storage.k8s.io/storageclasses")},
 };
 #define N_KINDS (sizeof kinds / sizeof *kinds)
 

@@ -112,8 +112,9 @@ static void run_nodes(World *world)
             } else if (strcmp(kube_string(pod, "status.phase"), "Pending") == 0) {
                 json_t *copy = json_deep_copy(pod);
                 kube_set(copy, "status",
-                         object_of("{'phase': 'Running', 'conditions': [{'type': 'Ready', 'status': 'True', "
-                                   "'lastTransitionTime': '" T0 "'}]}"));
+                         object_of("{'phase': 'Running', 'podIP': '127.1.1.%zu', 'conditions': [{'type': 'Ready', "
+                                   "'status': 'True', 'lastTransitionTime': '" T0 "'}]}",
+                                   i));
                 fake_api_put(world->api, RESOURCE_PODS, copy);
             }
         }
@@ -318,6 +319,112 @@ static void test_a_pod_without_room_is_placed_when_there_is_some(void **state)
     end_control(world);
 }
 
+static void put_service(World *world)
+{
+    fake_api_put(
+        world->api, RESOURCE_SERVICES,
+        object_of("{'apiVersion': 'v1', 'kind': 'Service', 'metadata': {'name': 'web', 'namespace': 'default'}, "
+                  "'spec': {'selector': {'app': 'rc'}, 'ports': [{'port': 80}]}}"));
+}
+
+static size_t ready_addresses(World *world)
+{
+    const json_t *subsets = kube_get(get(world, RESOURCE_ENDPOINTS, "default", "web"), "subsets");
+    return json_array_size(kube_get(json_array_get(subsets, 0), "addresses"));
+}
+
+static void test_endpoints_follow_pods_and_services(void **state)
+{
+    World *world = *state;
+    put_service(world);
+    put_rc(world, "rc", 4);
+    pass(world, 2000);
+    assert_int_equal(ready_addresses(world), 4);
+    int64_t revision = kube_revision(get(world, RESOURCE_ENDPOINTS, "default", "web"));
+    pass(world, 2000);
+    assert_int_equal(kube_revision(get(world, RESOURCE_ENDPOINTS, "default", "web")), revision);
+    put_rc(world, "rc", 1);
+    pass(world, 2000);
+    assert_int_equal(ready_addresses(world), 1);
+    fake_api_remove(world->api, RESOURCE_SERVICES, "default", "web");
+    pass(world, 500);
+    assert_null(get(world, RESOURCE_ENDPOINTS, "default", "web"));
+    end_control(world);
+}
+
+static void test_pods_go_with_their_controller_unless_they_are_orphaned(void **state)
+{
+    World *world = *state;
+    put_rc(world, "rc", 3);
+    pass(world, 2000);
+    json_t *rc = json_deep_copy(get(world, RESOURCE_RCS, "default", "rc"));
+    kube_set(rc, "metadata.deletionTimestamp", json_string(T0));
+    kube_set(rc, "metadata.finalizers", object_of("['orphan']"));
+    fake_api_put(world->api, RESOURCE_RCS, rc);
+    pass(world, 2000);
+    assert_null(get(world, RESOURCE_RCS, "default", "rc"));
+    Pods pods = {0};
+    store_each(api_store(world->api), RESOURCE_PODS, NULL, collect, &pods);
+    assert_int_equal(pods.count, 3);
+    for (size_t i = 0; i < pods.count; i++) {
+        assert_null(kube_get(pods.list[i], "metadata.ownerReferences"));
+        json_decref(pods.list[i]);
+    }
+    /* Adopted again by one of the same selector, and then gone with it. */
+    put_rc(world, "rc", 3);
+    pass(world, 2000);
+    assert_int_equal(active(world), 3);
+    assert_int_equal(fake_api_events(world->api, "SuccessfulCreate"), 3);
+    fake_api_remove(world->api, RESOURCE_RCS, "default", "rc");
+    pass(world, 2000);
+    assert_int_equal(active(world), 0);
+    end_control(world);
+}
+
+static void test_foreground_deletion_ends_with_the_last_dependent(void **state)
+{
+    World *world = *state;
+    put_rc(world, "rc", 3);
+    pass(world, 2000);
+    for (unsigned i = 0; i < NODES; i++)
+        world->silent[i] = true; /* their pods do not end yet */
+    json_t *rc = json_deep_copy(get(world, RESOURCE_RCS, "default", "rc"));
+    kube_set(rc, "metadata.deletionTimestamp", json_string(T0));
+    kube_set(rc, "metadata.finalizers", object_of("['foregroundDeletion']"));
+    fake_api_put(world->api, RESOURCE_RCS, rc);
+    pass(world, 1000);
+    assert_int_equal(active(world), 0);
+    assert_non_null(get(world, RESOURCE_RCS, "default", "rc"));
+    memset(world->silent, 0, sizeof world->silent);
+    pass(world, 1000);
+    assert_null(get(world, RESOURCE_RCS, "default", "rc"));
+    end_control(world);
+}
+
+static void test_a_namespace_is_furnished_emptied_and_removed(void **state)
+{
+    World *world = *state;
+    fake_api_put(world->api, RESOURCE_NAMESPACES,
+                 object_of("{'apiVersion': 'v1', 'kind': 'Namespace', 'metadata': {'name': 'default'}}"));
+    pass(world, 200);
+    assert_non_null(get(world, RESOURCE_ACCOUNTS, "default", "default"));
+    fake_api_remove(world->api, RESOURCE_ACCOUNTS, "default", "default");
+    pass(world, 200);
+    assert_non_null(get(world, RESOURCE_ACCOUNTS, "default", "default"));
+    put_service(world);
+    put_rc(world, "rc", 3);
+    pass(world, 2000);
+    json_t *namespace = json_deep_copy(get(world, RESOURCE_NAMESPACES, "", "default"));
+    kube_set(namespace, "metadata.deletionTimestamp", json_string(T0));
+    fake_api_put(world->api, RESOURCE_NAMESPACES, namespace);
+    pass(world, 5000);
+    assert_null(get(world, RESOURCE_NAMESPACES, "", "default"));
+    assert_null(get(world, RESOURCE_SERVICES, "default", "web"));
+    assert_null(get(world, RESOURCE_RCS, "default", "rc"));
+    assert_int_equal(active(world), 0);
+    end_control(world);
+}
+
 static void test_random_deaths_conflicts_and_silences_end_in_the_wanted_state(void **state)
 {
     (void)state;
@@ -384,6 +491,10 @@ int main(void)
         TEST(a_restart_of_the_controllers_replaces_nothing),
         TEST(pods_of_a_removed_node_go_at_once),
         TEST(a_pod_without_room_is_placed_when_there_is_some),
+        TEST(endpoints_follow_pods_and_services),
+        TEST(pods_go_with_their_controller_unless_they_are_orphaned),
+        TEST(foreground_deletion_ends_with_the_last_dependent),
+        TEST(a_namespace_is_furnished_emptied_and_removed),
         cmocka_unit_test(test_random_deaths_conflicts_and_silences_end_in_the_wanted_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
