@@ -259,8 +259,11 @@ static int on_state(sd_event_source *source, uint64_t at, void *userdata)
 static void on_ready(void *userdata)
 {
     Program *program = userdata;
-    const ControlOptions options = {
-        .api = program->api, .volumes = program->volumes, .node_silence_ms = program->options.node_silence};
+    const ControlOptions options = {.api = program->api,
+                                    .volumes = program->volumes,
+                                    .pod_prefix = program->options.pod_prefix,
+                                    .ca_file = program->ca,
+                                    .node_silence_ms = program->options.node_silence};
     InaError error = {0};
 
     if (control_new(&options, &program->control, &error) < 0) {
@@ -331,8 +334,8 @@ static int run(Program *program, InaError *error)
 static void clear(Program *program)
 {
     sd_event_source_disable_unref(program->state);
-    control_free(program->control);
     api_free(program->api);
+    control_free(program->control);
     api_http_free(program->http);
     http_server_free(program->server);
     http_dialer_free(program->nodes);
