@@ -77,8 +77,9 @@ int schema_admit(const Schema *schema, json_t *object, bool strict, SchemaResult
 /* Fills in what the table says and what depends on other fields (as Kubernetes' defaults.go: probes, ports' protocol,
  * selector and labels from the template, strategy, terminationMessagePath, service type, ...). */
 void schema_default(const Schema *schema, json_t *object);
-/* Kubernetes' validation of this kind: causes with its words. `old` NULL: create; else update (immutable fields).
- * Not of metadata: the API checks it for all kinds alike (cluster/api/resource.h). */
+/* Kubernetes' validation of this kind but for metadata, which is the same for all: causes with its words. `old` NULL:
+ * create; else update (immutable fields). Not of metadata: the API checks it for all kinds alike
+ * (cluster/api/resource.h). */
 void schema_validate(const Schema *schema, const json_t *object, const json_t *old, KubeCauses *causes);
 
 /* OpenAPI v2 (swagger 2.0) of all kinds, as JSON; and as the protobuf message openapi.v2.Document (gnostic) that

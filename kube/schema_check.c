@@ -1,5 +1,5 @@
-/* schema_check.c - validation: how causes are worded, what all kinds share, and
- * metadata (apimachinery's api/validation). */
+/* schema_check.c - validation: how causes are worded, and what kinds share. The
+ * words are those of Kubernetes' pkg/apis/.../validation. */
 #include "schema_internal.h"
 
 #include "base/cleanup.h"
@@ -186,7 +186,7 @@ void check_values(Check *check, const Schema *schema, const json_t *object)
     }
 }
 
-/* --- metadata ------------------------------------------------------------------------------------------ */
+/* --- metadata of templates ------------------------------------------------------------------------------ */
 
 static void check_annotations(Check *check, const json_t *metadata)
 {
@@ -208,117 +208,10 @@ static void check_annotations(Check *check, const json_t *metadata)
         cause(check, "FieldValueTooLong", "annotations", "Too long", NULL, "must have at most 262144 bytes");
 }
 
-static void check_owners(Check *check, const json_t *metadata)
-{
-    static const char *const fields[] = {"apiVersion", "kind", "name", "uid"};
-    static const char *const messages[] = {"version must not be empty", "kind must not be empty",
-                                           "name must not be empty", "uid must not be empty"};
-    size_t i;
-    const json_t *owner, *owners = json_object_get(metadata, "ownerReferences");
-    const char *controller = NULL;
-    json_array_foreach(owners, i, owner)
-    {
-        size_t length = path_field(&check->path, "ownerReferences");
-        for (size_t k = 0; k < 4; k++)
-            if (*kube_string(owner, fields[k]) == '\0')
-                check_invalid_text(check, fields[k], "", messages[k]);
-        if (kube_boolean(owner, "controller")) {
-            if (controller)
-                check_invalid(check, NULL, owners,
-                              "Only one reference can have Controller set to true. Found \"true\" in references for %s "
-                              "and %s",
-                              controller, kube_string(owner, "name"));
-            else
-                controller = kube_string(owner, "name");
-        }
-        path_back(&check->path, length);
-    }
-}
-
-static void check_finalizers(Check *check, const json_t *metadata)
-{
-    size_t i;
-    const json_t *finalizer;
-    bool orphan = false, dependents = false;
-    json_array_foreach(json_object_get(metadata, "finalizers"), i, finalizer)
-    {
-        const char *text = json_string_value(finalizer) ? json_string_value(finalizer) : "";
-        const char *wrong = kube_check_label_key(text);
-        if (wrong)
-            check_invalid_text(check, "finalizers", text, wrong);
-        orphan |= strcmp(text, "orphan") == 0;
-        dependents |= strcmp(text, "foregroundDeletion") == 0;
-    }
-    if (orphan && dependents)
-        check_invalid(check, "finalizers", json_object_get(metadata, "finalizers"),
-                      "finalizer orphan and foregroundDeletion cannot be both set");
-}
-
 void check_template_metadata(Check *check, const json_t *metadata)
 {
     check_labels(check, metadata, "labels");
     check_annotations(check, metadata);
-}
-
-static void check_names(Check *check, const SchemaKind *kind, const json_t *metadata)
-{
-    const char *(*check_name)(const char *) = kind->check_name ? kind->check_name : kube_check_dns_subdomain;
-    const char *name = kube_string(metadata, "name"), *namespace = kube_string(metadata, "namespace");
-    const char *wrong;
-    if (*name == '\0')
-        check_required(check, "name", "name or generateName is required");
-    else if ((wrong = check_name(name)))
-        check_invalid_text(check, "name", name, wrong);
-    if (*namespace && (wrong = kube_check_dns_label(namespace)))
-        check_invalid_text(check, "namespace", namespace, wrong);
-}
-
-/* Of an object being deleted nothing new may hold it back. */
-static void check_new_finalizers(Check *check, const json_t *metadata, const json_t *old)
-{
-    size_t i, j;
-    const json_t *finalizer, *before;
-    json_array_foreach(json_object_get(metadata, "finalizers"), i, finalizer)
-    {
-        bool found = false;
-        json_array_foreach(json_object_get(old, "finalizers"), j, before) found |= json_equal(before, finalizer);
-        if (found)
-            continue;
-        AUTO_FREE char *detail = NULL;
-        if (asprintf(&detail,
-                     "no new finalizers can be added if the object is being deleted, found new finalizers "
-                     "[]string{\"%s\"}",
-                     json_string_value(finalizer)) < 0)
-            detail = NULL;
-        check_forbidden(check, "finalizers", detail);
-    }
-}
-
-static void check_changes(Check *check, const json_t *metadata, const json_t *old)
-{
-    static const char *const kept[] = {
-        "name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"};
-    if (json_is_string(json_object_get(old, "deletionTimestamp")))
-        check_new_finalizers(check, metadata, old);
-    if (kube_integer(metadata, "generation", 0) < kube_integer(old, "generation", 0))
-        check_invalid(check, "generation", json_object_get(metadata, "generation"), "must not be decremented");
-    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
-        check_immutable(check, kept[i], json_object_get(metadata, kept[i]), json_object_get(old, kept[i]));
-}
-
-void check_metadata(Check *check, const SchemaKind *kind, const json_t *object, const json_t *old)
-{
-    const json_t *metadata = kube_get(object, "metadata");
-    size_t length = path_field(&check->path, "metadata");
-    if (old)
-        check_changes(check, metadata, kube_get(old, "metadata"));
-    else
-        check_names(check, kind, metadata);
-    check_labels(check, metadata, "labels");
-    check_annotations(check, metadata);
-    check_owners(check, metadata);
-    check_finalizers(check, metadata);
-    path_back(&check->path, length);
 }
 
 void schema_validate(const Schema *schema, const json_t *object, const json_t *old, KubeCauses *causes)
@@ -327,9 +220,7 @@ void schema_validate(const Schema *schema, const json_t *object, const json_t *o
     if (!kind)
         return;
     Check check = {.causes = causes};
-    if (schema_field(schema, "metadata") && schema != &schema_delete_options && schema != &schema_status)
-        check_metadata(&check, kind, object, old);
-    check_values(&check, schema, object);
     if (kind->check)
-        kind->check(causes, object, old);
+        kind->check(&check, object, old);
+    check_values(&check, schema, object);
 }

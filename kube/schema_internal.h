@@ -3,6 +3,8 @@
 
 #include "schema_tables.h"
 
+typedef struct Check Check;
+
 /* One kind that the API takes. */
 typedef struct SchemaKind {
     const char *group, *version, *kind;
@@ -12,9 +14,8 @@ typedef struct SchemaKind {
     /* NULL: nothing beyond the tables. Of the whole object, before and after the tables' defaults were filled in. */
     void (*prepare)(json_t *object);
     void (*finish)(json_t *object);
-    /* NULL: metadata only. */
-    void (*check)(KubeCauses *causes, const json_t *object, const json_t *old);
-    const char *(*check_name)(const char *name); /* kube_check_... */
+    /* NULL: nothing beyond the tables. */
+    void (*check)(Check *check, const json_t *object, const json_t *old);
 } SchemaKind;
 
 extern const SchemaKind schema_kinds[];              /* ends with kind NULL */
@@ -51,10 +52,10 @@ void default_secret(json_t *object);
 void default_node(json_t *object);
 
 /* --- validation --------------------------------------------------------------------------------------------------- */
-typedef struct Check {
+struct Check {
     KubeCauses *causes;
-    Path path;
-} Check;
+    Path path; /* where it is now; empty before and after each check */
+};
 
 #define INVALID "FieldValueInvalid"
 #define REQUIRED_CAUSE "FieldValueRequired"
@@ -83,29 +84,35 @@ void check_values(Check *check, const Schema *schema, const json_t *object);
 
 /* --- of kinds ------------------------------------------------------------------------------------------------------
  */
-void check_metadata(Check *check, const SchemaKind *kind, const json_t *object, const json_t *old);
 void check_template_metadata(Check *check, const json_t *metadata);
-void check_pod(KubeCauses *causes, const json_t *object, const json_t *old);
+void check_pod(Check *check, const json_t *object, const json_t *old);
 void check_pod_spec(Check *check, const json_t *spec);
 void check_tolerations(Check *check, const json_t *spec);
 void check_containers(Check *check, const json_t *spec, const char *name);
 void check_volumes(Check *check, const json_t *spec);
 void check_resources(Check *check, const json_t *resources);
-void check_replication_controller(KubeCauses *causes, const json_t *object, const json_t *old);
-void check_deployment(KubeCauses *causes, const json_t *object, const json_t *old);
-void check_replica_set(KubeCauses *causes, const json_t *object, const json_t *old);
-void check_stateful_set(KubeCauses *causes, const json_t *object, const json_t *old);
-void check_scale(KubeCauses *causes, const json_t *object, const json_t *old);
-void check_service(KubeCauses *causes, const json_t *object, const json_t *old);
-void check_endpoints(KubeCauses *causes, const json_t *object, const json_t *old);
-void check_binding(KubeCauses *causes, const json_t *object, const json_t *old);
-void check_namespace(KubeCauses *causes, const json_t *object, const json_t *old);
-void check_node(KubeCauses *causes, const json_t *object, const json_t *old);
-void check_event(KubeCauses *causes, const json_t *object, const json_t *old);
-void check_config_map(KubeCauses *causes, const json_t *object, const json_t *old);
-void check_secret(KubeCauses *causes, const json_t *object, const json_t *old);
-void check_lease(KubeCauses *causes, const json_t *object, const json_t *old);
-void check_volume(KubeCauses *causes, const json_t *object, const json_t *old);
-void check_claim(KubeCauses *causes, const json_t *object, const json_t *old);
+void check_port_name(Check *check, const char *field, const char *name);
+void check_port_number(Check *check, const json_t *object, const char *name);
+void check_port_or_name(Check *check, const json_t *object, const char *name);
+void check_config_key(Check *check, const char *field, const char *key); /* field NULL: at the path */
+void check_field_reference(Check *check, const json_t *reference, bool of_variable);
+void check_resource_reference(Check *check, const json_t *reference, bool of_variable);
+void check_relative_path(Check *check, const char *field, const char *path); /* "" is right */
+void check_replication_controller(Check *check, const json_t *object, const json_t *old);
+void check_deployment(Check *check, const json_t *object, const json_t *old);
+void check_replica_set(Check *check, const json_t *object, const json_t *old);
+void check_stateful_set(Check *check, const json_t *object, const json_t *old);
+void check_scale(Check *check, const json_t *object, const json_t *old);
+void check_service(Check *check, const json_t *object, const json_t *old);
+void check_endpoints(Check *check, const json_t *object, const json_t *old);
+void check_binding(Check *check, const json_t *object, const json_t *old);
+void check_namespace(Check *check, const json_t *object, const json_t *old);
+void check_node(Check *check, const json_t *object, const json_t *old);
+void check_event(Check *check, const json_t *object, const json_t *old);
+void check_config_map(Check *check, const json_t *object, const json_t *old);
+void check_secret(Check *check, const json_t *object, const json_t *old);
+void check_lease(Check *check, const json_t *object, const json_t *old);
+void check_volume(Check *check, const json_t *object, const json_t *old);
+void check_claim(Check *check, const json_t *object, const json_t *old);
 void check_claim_spec(Check *check, const json_t *spec);
-void check_storage_class(KubeCauses *causes, const json_t *object, const json_t *old);
+void check_storage_class(Check *check, const json_t *object, const json_t *old);
