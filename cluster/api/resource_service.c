@@ -60,6 +60,20 @@ static void keep_allocated(json_t *service, const json_t *old)
     }
 }
 
+/* A service that no longer has node ports loses what belongs to them, where the client left it as it was. */
+static void drop_for_type(json_t *service, const json_t *old)
+{
+    size_t i;
+    json_t *port;
+    if (!needs_node_ports(old) || needs_node_ports(service))
+        return;
+    if (strcmp(kube_string(service, "spec.externalTrafficPolicy"), kube_string(old, "spec.externalTrafficPolicy")) == 0)
+        kube_remove(service, "spec.externalTrafficPolicy");
+    json_array_foreach(kube_get(service, "spec.ports"), i, port)
+        if (kube_integer(port, "nodePort", 0) == kube_integer(same_port(old, port), "nodePort", -1))
+            json_object_del(port, "nodePort");
+}
+
 /* clusterIPs is clusterIP again, as a list. */
 static void mirror_address(json_t *service)
 {
@@ -77,10 +91,12 @@ void prepare_service(const ResourceContext *context, json_t *object, const json_
     const char *first = kube_string(json_array_get(kube_get(object, "spec.clusterIPs"), 0), "");
     if (!*kube_string(object, "spec.clusterIP") && *first)
         kube_set(object, "spec.clusterIP", json_string(first));
-    if (old)
+    if (old) {
         keep_allocated(object, old);
-    else
+        drop_for_type(object, old);
+    } else {
         json_object_set_new(object, "status", json_pack("{s:{}}", "loadBalancer"));
+    }
     if (!needs_address(object) && old && needs_address(old))
         kube_remove(object, "spec.clusterIP");
     mirror_address(object);
