@@ -14,12 +14,13 @@ typedef struct Arguments {
     int count;
     /* Options; each command says which it takes. */
     const char *name, *data;
-    const char *listen, *etcd, *deployment, *bundles; /* up */
-    const char *tail, *container;                     /* logs */
-    bool follow, previous;                            /* logs */
-    const char *wait;                                 /* verify */
+    const char *listen, *etcd, *deployment, *bundles;              /* up */
+    const char *tail, *container;                                  /* logs */
+    bool follow, previous;                                         /* logs */
+    const char *wait;                                              /* verify */
     const char *policy, *workload, *trace, *seed, *start_up, *svg; /* simulate */
-    bool json;                                        /* pods, scale, services, verify */
+    bool purge;                                                    /* down */
+    bool json;                                                     /* pods, scale, services, node, discovery, verify */
 } Arguments;
 
 typedef struct Command {
@@ -35,11 +36,17 @@ typedef struct Command {
 /* Prints "inaetics: MESSAGE" and returns CLI_FAILED. */
 int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* One request to the node; says what is wrong if it cannot be made or is
- * refused, and returns false then. `ret` may be NULL. */
-bool cli_request(const Instance *instance, const char *method, const char *path, const char *body, json_t **ret);
+/* Whom to ask: the Kubernetes API with the administrator's certificate, or what
+ * `inaetics up` offers of its machines (cluster/up/machine.h). */
+typedef enum CliTarget { CLI_API, CLI_MACHINES } CliTarget;
+
+/* One request; says what is wrong if it cannot be made or is refused, and
+ * returns false then. A body of a PATCH is a merge patch. `ret` may be NULL. */
+bool cli_request(const Instance *instance, CliTarget target, const char *method, const char *path, const char *body,
+                 json_t **ret);
 /* As it comes, to stdout. */
-bool cli_stream(const Instance *instance, const char *path);
+bool cli_stream(const Instance *instance, CliTarget target, const char *path);
+int cli_print_json(const json_t *json);
 
 /* life.c */
 int command_up(const Arguments *arguments, Instance *instance);
@@ -51,7 +58,10 @@ int command_verify(const Arguments *arguments, Instance *instance);
 int command_bundle(const Arguments *arguments, Instance *instance);
 /* simulate.c */
 int command_simulate(const Arguments *arguments, Instance *instance);
+/* nodes.c */
+int command_node(const Arguments *arguments, Instance *instance);
 /* services.c */
+int command_discovery(const Arguments *arguments, Instance *instance);
 int command_services(const Arguments *arguments, Instance *instance);
 /* pods.c */
 int command_pods(const Arguments *arguments, Instance *instance);

@@ -8,6 +8,7 @@
 #include "cluster/up/up.h"
 
 #include <errno.h>
+#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <sodium.h>
@@ -17,6 +18,7 @@
 
 #define DOWN_WAIT_MS 75000
 #define STATE_SIZE_MAX 65536
+#define PURGE_DESCRIPTORS 32
 #define PASSWORD_MIN 8
 #define PASSWORD_MAX 1024
 
@@ -44,12 +46,10 @@ int command_up(const Arguments *arguments, Instance *instance)
     return up_run(&options, &error) < 0 ? cli_fail("%s", error.message) : CLI_OK;
 }
 
-int command_down(const Arguments *arguments, Instance *instance)
+static int end_instance(Instance *instance)
 {
     int pid = up_find(instance);
-    if (pid <= 0)
-        return cli_fail("nothing runs in %s", instance->data);
-    AUTO_CLOSE int pidfd = pidfd_open(pid, 0);
+    AUTO_CLOSE int pidfd = pid > 0 ? pidfd_open(pid, 0) : -1;
     /* The number may have passed on between the two: look again. */
     if (pidfd < 0 || up_find(instance) != pid)
         return CLI_OK;
@@ -60,6 +60,42 @@ int command_down(const Arguments *arguments, Instance *instance)
         return cli_fail("pid %d has not ended within %d s; `kill -9 %d` ends it and all that it started", pid,
                         DOWN_WAIT_MS / 1000, pid);
     return CLI_OK;
+}
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where)
+{
+    return remove(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* Only what `inaetics up` made: a folder of ours has a lock and certificates.
+ * That of instance 0 may hold those of others, which stay. */
+static int purge(const Instance *instance)
+{
+    AUTO_FREE char *lock = instance_path(instance, "lock"), *pki = instance_path(instance, "pki/ca.pem");
+    AUTO_FOLDER DIR *folder = opendir(instance->data);
+    struct dirent *item;
+    if (!folder || !lock || !pki || access(lock, F_OK) < 0 || access(pki, F_OK) < 0)
+        return cli_fail("%s is no data folder of an instance; nothing is removed", instance->data);
+    while ((item = readdir(folder))) {
+        AUTO_FREE char *path = instance_path(instance, item->d_name);
+        bool keep = strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0 ||
+                    strncmp(item->d_name, "instance-", 9) == 0;
+        if (!keep && (!path || nftw(path, remove_one, PURGE_DESCRIPTORS, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) != 0))
+            return cli_fail("%s/%s could not be removed: %s", instance->data, item->d_name, strerror(errno));
+    }
+    if (rmdir(instance->data) < 0 && errno != ENOTEMPTY && errno != EBUSY)
+        return cli_fail("%s: %s", instance->data, strerror(errno));
+    printf("%s is removed\n", instance->data);
+    return CLI_OK;
+}
+
+int command_down(const Arguments *arguments, Instance *instance)
+{
+    bool runs = up_find(instance) > 0;
+    if (!runs && !arguments->purge)
+        return cli_fail("nothing runs in %s", instance->data);
+    int status = runs ? end_instance(instance) : CLI_OK;
+    return status == CLI_OK && arguments->purge ? purge(instance) : status;
 }
 
 static int read_secret(const Instance *instance, const char *name, char **ret)
@@ -100,7 +136,7 @@ int command_link(const Arguments *arguments, Instance *instance)
         return cli_fail("it is not ready yet: %s", error.message);
     const char *page = json_string_value(json_object_get(state, "page"));
     if (!page || page[0] == '\0')
-        return cli_fail("no pod has a host port, so there is no page");
+        return cli_fail("no service has an external address, so there is no page");
     int status = read_secret(instance, "session", &session);
     char token[LINK_TOKEN_MAX];
     if (status == CLI_OK && link_token(session, token, &error) < 0)

@@ -21,10 +21,30 @@ static const Command commands[] = {
      "  inaetics up --data /srv/inaetics   with its data elsewhere\n",
      " listen etcd deployment bundles ", 0, 0, command_up},
     {"down", "", "end what `inaetics up` started, and wait for it",
+     "  --purge             and remove its data folder: everything that was stored\n"
+     "\n"
      "examples:\n"
      "  inaetics down\n"
-     "  inaetics down --name 1\n",
-     " ", 0, 0, command_down},
+     "  inaetics down --name 1 --purge\n",
+     " purge ", 0, 0, command_down},
+    {"node", "ACTION ...", "list, halt, start, freeze, thaw, drain the nodes; what runs there",
+     "  node list           nodes, their machines and what Kubernetes thinks of them\n"
+     "  node halt NODE      switch it off: ends at once all that runs there\n"
+     "  node start NODE     switch it on again\n"
+     "  node freeze NODE    stop all its processes, as a hung or cut-off machine looks to the others\n"
+     "  node thaw NODE      let them go on\n"
+     "  node drain NODE     let its pods move away, and take no new ones\n"
+     "  node uncordon NODE  take pods again\n"
+     "  node ps NODE        processes there, with pod and container\n"
+     "  node kill NODE WHAT SIGKILL to a pid, a pod, or POD/CONTAINER there; what happens?\n"
+     "\n"
+     "  --json              list and ps for programs\n"
+     "\n"
+     "examples:\n"
+     "  inaetics node list\n"
+     "  inaetics node halt node-2\n"
+     "  inaetics node ps node-1\n",
+     " json ", 1, 3, command_node},
     {"pods", "", "list the pods: state, restarts, address",
      "  --json              the whole PodList, as Kubernetes has it\n"
      "\n"
@@ -45,15 +65,15 @@ static const Command commands[] = {
      " follow previous tail container ", 1, 1, command_logs},
     {"kill", "POD", "end a pod's processes at once (SIGKILL); they are started again",
      "examples:\n"
-     "  inaetics kill queue\n",
+     "  inaetics kill inaetics-queue-controller-x7k2p\n",
      " ", 1, 1, command_kill},
-    {"scale", "[NAME [N]]", "say or change how many pods a template has",
+    {"scale", "[NAME [N]]", "say or change how many pods a replication controller has",
      "  --json              as Kubernetes has it\n"
      "\n"
      "examples:\n"
-     "  inaetics scale                     all templates\n"
-     "  inaetics scale processor           this one\n"
-     "  inaetics scale processor 4         four of them from now on\n",
+     "  inaetics scale                                       all of them\n"
+     "  inaetics scale inaetics-processor-controller         this one\n"
+     "  inaetics scale inaetics-processor-controller 4       four pods from now on\n",
      " json ", 0, 2, command_scale},
     {"simulate", "", "compare scaling policies on simulated time",
      "  --policy NAME       only this one (queueing, slope, hpa, keda, slope-1s, hpa-1s, keda-1s)\n"
@@ -76,6 +96,12 @@ static const Command commands[] = {
      "  inaetics services\n"
      "  inaetics services --json | jq -r '.[] | select(.contract == \"demonstrator.v1.Queue\").url'\n",
      " json ", 0, 0, command_services},
+    {"discovery", "", "show the records in etcd by which the parts find each other",
+     "  --json              with revisions\n"
+     "\n"
+     "examples:\n"
+     "  inaetics discovery\n",
+     " json ", 0, 0, command_discovery},
     {"link", "", "print the link that opens a session which may change things",
      "examples:\n"
      "  xdg-open $(inaetics link)\n",
@@ -139,7 +165,7 @@ static void print_help(void)
          "\n"
          "usage: inaetics COMMAND [ARGUMENTS] [OPTIONS]\n");
     for (size_t i = 0; i < COMMANDS; i++)
-        printf("  %-8s %-11s %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
+        printf("  %-9s %-11s %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
     puts("\n"
          "`inaetics COMMAND --help` shows its options and examples. Common to all:");
     fputs(common_help, stdout);
@@ -148,8 +174,7 @@ static void print_help(void)
          "examples:\n"
          "  inaetics up                  start; prints the link to the dashboard\n"
          "  inaetics pods                what runs\n"
-         "  inaetics scale processor 3   three processors from now on\n"
-         "  inaetics kill queue          what happens?\n"
+         "  inaetics node halt node-2    what happens?\n"
          "  inaetics verify              was anything lost?");
 }
 
@@ -201,6 +226,7 @@ static const struct option option_table[] = {
     {"start-up", required_argument, NULL, 'U'},
     {"svg", required_argument, NULL, 'V'},
     {"json", no_argument, NULL, 'J'},
+    {"purge", no_argument, NULL, 'P'},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
@@ -272,6 +298,7 @@ static void set_option(Arguments *arguments, int option, const char *value)
         break;
     case 'V':
         arguments->svg = value;
+        arguments->purge = true;
         break;
     case 'J':
         arguments->json = true;

@@ -1,40 +1,16 @@
-/* pods.c - pods, logs, kill, scale: what the node's API has, for people. */
+/* pods.c - pods, logs, kill, scale: what kubectl does too, for those who do not have it. */
 #include "cli.h"
 
 #include "base/cleanup.h"
-#include "cluster/node/manifest.h"
+#include "kube/object.h"
 
+#include <inttypes.h>
 #include <string.h>
 #include <time.h>
 
 #define API "/api/v1/namespaces/default"
 
-static int print_json(const json_t *json)
-{
-    AUTO_FREE char *text = json_dumps(json, JSON_INDENT(2));
-    puts(text ? text : "");
-    return CLI_OK;
-}
-
 /* --- pods ------------------------------------------------------------------------ */
-
-static void format_age(const char *since, char *ret, size_t size)
-{
-    struct tm parts = {0};
-    if (!since || !strptime(since, "%Y-%m-%dT%H:%M:%SZ", &parts)) {
-        snprintf(ret, size, "-");
-        return;
-    }
-    long seconds = (long)(time(NULL) - timegm(&parts));
-    if (seconds < 120)
-        snprintf(ret, size, "%lds", seconds < 0 ? 0 : seconds);
-    else if (seconds < 7200)
-        snprintf(ret, size, "%ldm", seconds / 60);
-    else if (seconds < 172800)
-        snprintf(ret, size, "%ldh", seconds / 3600);
-    else
-        snprintf(ret, size, "%ldd", seconds / 86400);
-}
 
 /* As kubectl does: the reason why a container does not run, else the phase. */
 static const char *pod_state(const json_t *status)
@@ -83,26 +59,28 @@ static void print_pod(const json_t *pod)
         ready += json_is_true(json_object_get(container, "ready"));
         restarts += json_integer_value(json_object_get(container, "restartCount"));
     }
-    char age[32], count[32];
-    const json_t *metadata = json_object_get(pod, "metadata");
-    const char *address = json_string_value(json_object_get(status, "podIP"));
-    format_age(json_string_value(json_object_get(metadata, "creationTimestamp")), age, sizeof age);
+    char age[KUBE_TIME_SIZE] = "-", count[32];
+    uint64_t created;
+    if (kube_time_parse(kube_string(pod, "metadata.creationTimestamp"), &created) == 0)
+        kube_age((uint64_t)time(NULL) - created / 1000000, age);
+    const char *address = kube_string(pod, "status.podIP"), *node = kube_string(pod, "spec.nodeName");
     snprintf(count, sizeof count, "%lld/%zu", ready, json_array_size(containers));
-    printf("%-24s %-6s %-18s %8lld  %-5s %s\n", json_string_value(json_object_get(metadata, "name")), count,
-           pod_state(status), restarts, age, address ? address : "-");
+    printf("%-40s %-6s %-18s %8lld  %-6s %-12s %s\n", kube_name(pod), count,
+           kube_deleting(pod) ? "Terminating" : pod_state(status), restarts, age, address[0] ? address : "-",
+           node[0] ? node : "-");
     print_problem(status);
 }
 
 int command_pods(const Arguments *arguments, Instance *instance)
 {
     AUTO_JSON json_t *list = NULL;
-    if (!cli_request(instance, "GET", API "/pods", NULL, &list))
+    if (!cli_request(instance, CLI_API, "GET", API "/pods", NULL, &list))
         return CLI_FAILED;
     if (arguments->json)
-        return print_json(list);
+        return cli_print_json(list);
     const json_t *pod;
     size_t i;
-    printf("%-24s %-6s %-18s %8s  %-5s %s\n", "NAME", "READY", "STATUS", "RESTARTS", "AGE", "ADDRESS");
+    printf("%-40s %-6s %-18s %8s  %-6s %-12s %s\n", "NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE");
     json_array_foreach(json_object_get(list, "items"), i, pod) print_pod(pod);
     return CLI_OK;
 }
@@ -111,7 +89,7 @@ int command_pods(const Arguments *arguments, Instance *instance)
 
 static bool check_name(const char *name)
 {
-    if (manifest_is_name(name))
+    if (!kube_check_dns_subdomain(name))
         return true;
     cli_fail("\"%s\" is no name of a pod; `inaetics pods` lists them", name);
     return false;
@@ -128,7 +106,7 @@ int command_logs(const Arguments *arguments, Instance *instance)
         return cli_fail("--tail %s: allowed is a number of lines, 0 or more", arguments->tail);
     /* First whether it is there: what is streamed goes to stdout as it comes. */
     snprintf(path, sizeof path, API "/pods/%s", pod);
-    if (!cli_request(instance, "GET", path, NULL, NULL))
+    if (!cli_request(instance, CLI_API, "GET", path, NULL, NULL))
         return CLI_FAILED;
     int length = snprintf(path, sizeof path, API "/pods/%s/log?follow=%s&previous=%s", pod,
                           arguments->follow ? "true" : "false", arguments->previous ? "true" : "false");
@@ -136,17 +114,25 @@ int command_logs(const Arguments *arguments, Instance *instance)
         length += snprintf(path + length, sizeof path - (size_t)length, "&tailLines=%ld", lines);
     if (arguments->container)
         snprintf(path + length, sizeof path - (size_t)length, "&container=%s", arguments->container);
-    return cli_stream(instance, path) ? CLI_OK : CLI_FAILED;
+    return cli_stream(instance, CLI_API, path) ? CLI_OK : CLI_FAILED;
 }
 
+/* Not through Kubernetes, which knows no such thing: at the machine that it runs on. */
 int command_kill(const Arguments *arguments, Instance *instance)
 {
-    char path[256];
+    char path[512];
     const char *pod = arguments->items[0];
+    AUTO_JSON json_t *object = NULL;
     if (!check_name(pod))
         return CLI_FAILED;
     snprintf(path, sizeof path, API "/pods/%s", pod);
-    if (!cli_request(instance, "DELETE", path, NULL, NULL))
+    if (!cli_request(instance, CLI_API, "GET", path, NULL, &object))
+        return CLI_FAILED;
+    const char *node = kube_string(object, "spec.nodeName");
+    if (node[0] == '\0')
+        return cli_fail("%s runs nowhere yet", pod);
+    snprintf(path, sizeof path, "/nodes/%s/kill/%s", node, pod);
+    if (!cli_request(instance, CLI_MACHINES, "POST", path, NULL, NULL))
         return CLI_FAILED;
     printf("%s killed\n", pod);
     return CLI_OK;
@@ -154,46 +140,40 @@ int command_kill(const Arguments *arguments, Instance *instance)
 
 /* --- scale ------------------------------------------------------------------------------ */
 
-static void print_scale(const json_t *scale)
+static void print_scale(const json_t *controller)
 {
-    const json_t *metadata = json_object_get(scale, "metadata");
-    const char *maximum =
-        json_string_value(json_object_get(json_object_get(metadata, "annotations"), ANNOTATION_REPLICAS_MAXIMUM));
-    printf("%-24s %8lld %8lld %8s\n", json_string_value(json_object_get(metadata, "name")),
-           json_integer_value(json_object_get(json_object_get(scale, "spec"), "replicas")),
-           json_integer_value(json_object_get(json_object_get(scale, "status"), "replicas")), maximum ? maximum : "-");
+    printf("%-40s %8" PRId64 " %8" PRId64 "\n", kube_name(controller), kube_integer(controller, "spec.replicas", 0),
+           kube_integer(controller, "status.readyReplicas", 0));
 }
 
 static int print_scales(const json_t *answer, bool as_json)
 {
     if (as_json)
-        return print_json(answer);
-    const json_t *items = json_object_get(answer, "items"), *scale;
+        return cli_print_json(answer);
+    const json_t *items = json_object_get(answer, "items"), *controller;
     size_t i;
-    printf("%-24s %8s %8s %8s\n", "NAME", "WANTED", "RUNNING", "MAXIMUM");
+    printf("%-40s %8s %8s\n", "NAME", "WANTED", "READY");
     if (!items)
         print_scale(answer);
-    json_array_foreach(items, i, scale) print_scale(scale);
+    json_array_foreach(items, i, controller) print_scale(controller);
     return CLI_OK;
 }
 
 int command_scale(const Arguments *arguments, Instance *instance)
 {
     AUTO_JSON json_t *answer = NULL;
-    char path[256], body[128], *end;
-    if (arguments->count == 0)
-        return cli_request(instance, "GET", API "/replicationcontrollers", NULL, &answer)
-                   ? print_scales(answer, arguments->json)
-                   : CLI_FAILED;
-    const char *name = arguments->items[0];
-    if (!check_name(name))
+    char path[512], body[128], *end;
+    const char *name = arguments->count > 0 ? arguments->items[0] : "";
+    if (arguments->count > 0 && !check_name(name))
         return CLI_FAILED;
-    snprintf(path, sizeof path, API "/replicationcontrollers/%s/scale", name);
-    if (arguments->count == 1)
-        return cli_request(instance, "GET", path, NULL, &answer) ? print_scales(answer, arguments->json) : CLI_FAILED;
+    snprintf(path, sizeof path, API "/replicationcontrollers%s%s", name[0] ? "/" : "", name);
+    if (arguments->count < 2)
+        return cli_request(instance, CLI_API, "GET", path, NULL, &answer) ? print_scales(answer, arguments->json)
+                                                                          : CLI_FAILED;
     long replicas = strtol(arguments->items[1], &end, 10);
     if (end == arguments->items[1] || *end != '\0' || replicas < 0)
         return cli_fail("\"%s\": allowed is a number of pods, 0 or more", arguments->items[1]);
-    snprintf(body, sizeof body, "{\"kind\":\"Scale\",\"spec\":{\"replicas\":%ld}}", replicas);
-    return cli_request(instance, "PUT", path, body, &answer) ? print_scales(answer, arguments->json) : CLI_FAILED;
+    snprintf(body, sizeof body, "{\"spec\":{\"replicas\":%ld}}", replicas);
+    return cli_request(instance, CLI_API, "PATCH", path, body, &answer) ? print_scales(answer, arguments->json)
+                                                                        : CLI_FAILED;
 }

@@ -1,4 +1,4 @@
-/* request.c - requests to the node's API. */
+/* request.c - requests to the cluster and to its machines. */
 #include "cli.h"
 
 #include "base/cleanup.h"
@@ -43,16 +43,33 @@ static void handle_chunk(void *userdata, const void *data, size_t size)
         sd_event_exit(((Request *)userdata)->event, 0); /* nobody reads any more */
 }
 
-static int perform(Request *request, const Instance *instance, InaHttpFetchOptions *options, InaError *error)
+/* https with the administrator's certificate, or the socket of the machines. */
+static int make_client(Request *request, const Instance *instance, CliTarget target, InaError *error)
 {
-    request->socket = instance_path(instance, "node.sock");
-    if (!request->socket)
+    if (target == CLI_MACHINES) {
+        request->socket = instance_path(instance, "machine.sock");
+        return request->socket ? http_client_new(request->event, NULL, &request->client, error)
+                               : ina_error_set(error, ENOMEM, "out of memory");
+    }
+    AUTO_FREE char *ca = instance_path(instance, "pki/ca.pem"), *key = instance_path(instance, "pki/admin-key.pem"),
+                   *certificate = instance_path(instance, "pki/admin.pem");
+    if (!ca || !key || !certificate)
         return ina_error_set(error, ENOMEM, "out of memory");
+    HttpClientOptions options = {.ca_file = ca, .certificate_file = certificate, .key_file = key};
+    return http_client_new(request->event, &options, &request->client, error);
+}
+
+static int perform(Request *request, const Instance *instance, CliTarget target, const char *path,
+                   InaHttpFetchOptions *options, InaError *error)
+{
+    char url[1024];
     int r = sd_event_new(&request->event);
     if (r < 0)
         return ina_error_errno(error, r, "event loop");
-    if ((r = http_client_new(request->event, NULL, &request->client, error)) < 0)
+    if ((r = make_client(request, instance, target, error)) < 0)
         return r;
+    snprintf(url, sizeof url, "%s%s", target == CLI_API ? instance->api_url : "http://localhost", path);
+    options->url = url;
     options->unix_socket = request->socket;
     options->done = handle_done;
     options->userdata = request;
@@ -70,13 +87,13 @@ static void clear(Request *request)
     free(request->body);
 }
 
-/* What the node said instead of what was asked for. */
+/* What was said instead of what was asked for. */
 static void say_refused(const Request *request)
 {
     AUTO_JSON json_t *json = NULL;
     json_parse(request->body ? request->body : "", request->size, ANSWER_MAX, &json, NULL);
     const char *message = json_string_value(json_object_get(json, "message"));
-    cli_fail("%s", message ? message : request->body && request->body[0] ? request->body : "the node refuses");
+    cli_fail("%s", message ? message : request->body && request->body[0] ? request->body : "refused");
 }
 
 static void say_unreachable(const Instance *instance, const Request *request, const InaError *error)
@@ -102,50 +119,51 @@ static bool evaluate(const Instance *instance, Request *request, int r, const In
     }
     InaError bad = {0};
     if (ret && json_parse(request->body, request->size, ANSWER_MAX, ret, &bad) < 0) {
-        cli_fail("the node's answer is no JSON: %s", bad.message);
+        cli_fail("the answer is no JSON: %s", bad.message);
         return false;
     }
     return true;
 }
 
-static void make_url(const char *path, char *url, size_t size)
+bool cli_request(const Instance *instance, CliTarget target, const char *method, const char *path, const char *body,
+                 json_t **ret)
 {
-    snprintf(url, size, "http://localhost%s", path);
-}
-
-bool cli_request(const Instance *instance, const char *method, const char *path, const char *body, json_t **ret)
-{
-    char url[1024];
     Request request = {0};
     InaError error = {0};
-    make_url(path, url, sizeof url);
+    const char *const headers[] = {strcmp(method, "PATCH") == 0 ? "Content-Type: application/merge-patch+json"
+                                                                : "Content-Type: application/json",
+                                   NULL};
     InaHttpFetchOptions options = {
         .method = method,
-        .url = url,
+        .headers = body ? headers : NULL,
         .body = body,
         .body_size = body ? strlen(body) : 0,
         .timeout = REQUEST_SECONDS * UINT64_C(1000000000),
         .maximum = ANSWER_MAX,
     };
-    int r = perform(&request, instance, &options, &error);
+    int r = perform(&request, instance, target, path, &options, &error);
     bool success = evaluate(instance, &request, r, &error, ret);
     clear(&request);
     return success;
 }
 
-bool cli_stream(const Instance *instance, const char *path)
+bool cli_stream(const Instance *instance, CliTarget target, const char *path)
 {
-    char url[1024];
     Request request = {0};
     InaError error = {0};
-    make_url(path, url, sizeof url);
     InaHttpFetchOptions options = {
-        .url = url,
         .timeout = UINT64_MAX / 4, /* until it ends, or the user ends us */
         .chunk = handle_chunk,
     };
-    int r = perform(&request, instance, &options, &error);
+    int r = perform(&request, instance, target, path, &options, &error);
     bool success = evaluate(instance, &request, r, &error, NULL);
     clear(&request);
     return success;
+}
+
+int cli_print_json(const json_t *json)
+{
+    AUTO_FREE char *text = json_dumps(json, JSON_INDENT(2));
+    puts(text ? text : "");
+    return CLI_OK;
 }

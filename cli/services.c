@@ -10,6 +10,7 @@
 
 #define DISCOVERY "/inaetics/discovery/"
 #define WIRING "/inaetics/wiring/"
+#define RECORDS "/inaetics/"
 
 typedef struct Listing {
     sd_event *event;
@@ -86,7 +87,8 @@ static void handle_wires(void *userdata, const EtcdReply *reply)
         sd_event_exit(listing->event, 0);
 }
 
-static int list(Listing *listing, const Instance *instance, InaError *error)
+/* Asks for what is below `prefix`, and runs until an answer ends the loop. */
+static int ask(Listing *listing, const Instance *instance, const char *prefix, EtcdDone done, InaError *error)
 {
     AUTO_FREE char *ca = instance_path(instance, "pki/ca.pem"), *key = instance_path(instance, "pki/client-key.pem");
     AUTO_FREE char *certificate = instance_path(instance, "pki/client.pem");
@@ -102,11 +104,19 @@ static int list(Listing *listing, const Instance *instance, InaError *error)
         return r;
     listing->wires = json_object();
     listing->services = json_array();
-    if (!etcd_get(listing->etcd, WIRING, true, handle_wires, listing))
+    if (!etcd_get(listing->etcd, prefix, true, done, listing))
         return ina_error_set(error, ENOMEM, "out of memory");
     if ((r = sd_event_loop(listing->event)) < 0)
         return ina_error_errno(error, r, "event loop");
     return listing->error.code ? ina_error_set(error, listing->error.code, "%s", listing->error.message) : 0;
+}
+
+static void clear(Listing *listing)
+{
+    json_decref(listing->wires);
+    json_decref(listing->services);
+    etcd_free(listing->etcd);
+    sd_event_unref(listing->event);
 }
 
 static void print_properties(const json_t *properties)
@@ -156,17 +166,46 @@ int command_services(const Arguments *arguments, Instance *instance)
     Listing listing = {0};
     InaError error = {0};
     int status = CLI_OK;
-    if (list(&listing, instance, &error) < 0) {
+    if (ask(&listing, instance, WIRING, handle_wires, &error) < 0)
+        status = cli_fail("%s", error.message);
+    else if (arguments->json)
+        status = cli_print_json(listing.services);
+    else
+        status = print_table(listing.services);
+    clear(&listing);
+    return status;
+}
+
+/* --- discovery: the records themselves --------------------------------------------------- */
+
+static void handle_records(void *userdata, const EtcdReply *reply)
+{
+    Listing *listing = userdata;
+    if (reply->code != 0)
+        return fail(listing, reply);
+    for (size_t i = 0; i < reply->n_kvs; i++)
+        json_array_append_new(listing->services,
+                              json_pack("{s:s, s:s%, s:I}", "key", reply->kvs[i].key, "value", reply->kvs[i].value,
+                                        reply->kvs[i].value_size, "revision", (json_int_t)reply->kvs[i].mod_revision));
+    sd_event_exit(listing->event, 0);
+}
+
+int command_discovery(const Arguments *arguments, Instance *instance)
+{
+    Listing listing = {0};
+    InaError error = {0};
+    int status = CLI_OK;
+    if (ask(&listing, instance, RECORDS, handle_records, &error) < 0) {
         status = cli_fail("%s", error.message);
     } else if (arguments->json) {
-        AUTO_FREE char *text = json_dumps(listing.services, JSON_INDENT(2));
-        puts(text ? text : "[]");
+        status = cli_print_json(listing.services);
     } else {
-        status = print_table(listing.services);
+        const json_t *record;
+        size_t i;
+        json_array_foreach(listing.services, i, record)
+            printf("%s\n    %s\n", json_string_value(json_object_get(record, "key")),
+                   json_string_value(json_object_get(record, "value")));
     }
-    json_decref(listing.wires);
-    json_decref(listing.services);
-    etcd_free(listing.etcd);
-    sd_event_unref(listing.event);
+    clear(&listing);
     return status;
 }

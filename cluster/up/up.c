@@ -1,5 +1,7 @@
 #include "up.h"
+#include "apply.h"
 #include "link.h"
+#include "machine.h"
 
 #include "base/cleanup.h"
 #include "base/files.h"
@@ -17,14 +19,24 @@
 #include <time.h>
 
 #define PAGE_PERIOD_US 5000
-#define PAGE_WAIT_US 10000000
+#define PAGE_WAIT_US 20000000
 #define ETCD_GRACE (5 * LIFE_SECOND)
-#define NODE_GRACE (60 * LIFE_SECOND) /* its pods have graces of their own */
-#define NODE_ARGUMENTS 12
+#define CONTROL_GRACE (5 * LIFE_SECOND)
+#define PROXY_GRACE (2 * LIFE_SECOND)
+#define ARGUMENTS_MAX 24
 #define FAILURE_LINES 8
 
 /* What `up` is at; each ends by calling the next. */
-typedef enum Phase { STARTING_ETCD, STARTING_NODE, AWAITING_PAGE, RUNNING, STOPPING_NODE, STOPPING_ETCD } Phase;
+typedef enum Phase {
+    STARTING_ETCD,
+    STARTING_CONTROL,
+    STARTING_NODES, /* and applying the manifests */
+    AWAITING_PAGE,
+    RUNNING,
+    STOPPING_CONTROL, /* first, so that nobody replaces pods that are to end */
+    STOPPING_NODES,   /* pods before etcd, so that they can withdraw what they told it */
+    STOPPING_ETCD,
+} Phase;
 
 typedef struct Up {
     const UpOptions *options;
@@ -32,11 +44,15 @@ typedef struct Up {
     sd_event *event;
     Children *children;
     Phase phase;
-    char *session, *etcd_program, *node_program;
+    char *session, *etcd_program, *control_program, *node_program, *pki, *listen;
     EtcdArguments etcd_arguments;
-    char *node_arguments[NODE_ARGUMENTS];
-    Service *etcd, *node;
+    char *control_arguments[ARGUMENTS_MAX], *proxy_arguments[ARGUMENTS_MAX];
+    Service *etcd, *control, *proxy;
+    Machines *machines;
     EtcdKeeper *keeper;
+    KubeClient *client;
+    Apply *apply;
+    bool nodes_ready, applied;
     UpPage page;
     uint64_t page_deadline;
     sd_event_source *page_timer;
@@ -44,6 +60,7 @@ typedef struct Up {
 } Up;
 
 static void stop(Up *up);
+static void await_page(Up *up);
 
 static void say(const Up *up, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -68,37 +85,47 @@ static uint64_t now_us(void)
 /* DATA/up.json: what runs, for programs. */
 static void write_state(const Up *up)
 {
+    const Instance *instance = up->instance;
     char page[96] = "";
     if (up->page.port > 0)
         snprintf(page, sizeof page, "http://%s:%u", up->page.address, up->page.port);
-    AUTO_FREE char *path = instance_path(up->instance, "up.json"), *socket = instance_path(up->instance, "node.sock");
-    AUTO_JSON json_t *json = json_pack(
-        "{s:i, s:i, s:i, s:{s:i, s:s}, s:{s:i, s:s, s:s}, s:s}", "version", 1, "pid", (int)getpid(), "instance",
-        (int)up->instance->number, "etcd", "pid", (int)service_pid(up->etcd), "url", up->instance->etcd_url, "node",
-        "pid", (int)service_pid(up->node), "socket", socket ? socket : "", "address", up->instance->node, "page", page);
+    AUTO_FREE char *path = instance_path(instance, "up.json"), *socket = instance_path(instance, "machine.sock"),
+                   *config = instance_path(instance, "kubeconfig");
+    AUTO_JSON json_t *json =
+        json_pack("{s:i, s:i, s:i, s:{s:i, s:s}, s:{s:i, s:s, s:s?}, s:{s:i}, s:s?, s:s}", "version", 2, "pid",
+                  (int)getpid(), "instance", (int)instance->number, "etcd", "pid", (int)service_pid(up->etcd), "url",
+                  instance->etcd_url, "controlPlane", "pid", (int)service_pid(up->control), "url", instance->api_url,
+                  "kubeconfig", config, "proxy", "pid", (int)service_pid(up->proxy), "machines", socket, "page", page);
     AUTO_FREE char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
     InaError error = {0};
     if (!path || !text || file_write(path, text, strlen(text), 0600, &error) < 0)
         fprintf(stderr, "inaetics: cannot write up.json: %s\n", error.message);
 }
 
+static void announce_page(const Up *up)
+{
+    say(up, "  page    http://%s:%u\n", up->page.address, up->page.port);
+    if (up->options->listen)
+        say(up, "          and at port %u of %s\n", up->page.port, up->options->listen);
+    char token[LINK_TOKEN_MAX];
+    if (link_token(up->session, token, NULL) == 0)
+        say(up, "Open this once to change things too (`inaetics link` prints another):\n  http://%s:%u/?session=%s\n",
+            up->page.address, up->page.port, token);
+}
+
 static void announce(const Up *up)
 {
-    say(up, "Inaetics runs (data in %s).\n", up->instance->data);
-    say(up, "  etcd   %s\n  node   %s, pods from %s2\n", up->instance->etcd_url, up->instance->node,
-        up->instance->pods);
-    if (up->page.port == 0) {
-        say(up, "No pod has a host port, so there is no page to look at.\n");
-    } else {
-        say(up, "  page   http://%s:%u\n", up->page.address, up->page.port);
-        if (up->options->listen)
-            say(up, "         and at port %u of %s\n", up->page.port, up->options->listen);
-        char token[LINK_TOKEN_MAX];
-        if (link_token(up->session, token, NULL) == 0)
-            say(up,
-                "Open this once to change things too (`inaetics link` prints another):\n  http://%s:%u/?session=%s\n",
-                up->page.address, up->page.port, token);
-    }
+    const Instance *instance = up->instance;
+    char last[16];
+    instance_node_address(instance, INSTANCE_NODES, last);
+    say(up, "Inaetics runs (data in %s).\n", instance->data);
+    say(up, "  etcd    %s\n  API     %s\n  nodes   node-1 to node-%d, %s to %s\n", instance->etcd_url,
+        instance->api_url, INSTANCE_NODES, instance->node, strrchr(last, '.') + 1);
+    say(up, "  kubectl --kubeconfig %s/kubeconfig get pods -o wide\n", instance->data);
+    if (up->page.port == 0)
+        say(up, "No service has an external address, so there is no page to look at.\n");
+    else
+        announce_page(up);
     say(up, "Ctrl-C ends it; the data stays.\n");
 }
 
@@ -138,7 +165,7 @@ static void await_page(Up *up)
         enter_running(up);
 }
 
-/* --- etcd and node ------------------------------------------------------------------- */
+/* --- the parts, one after the other --------------------------------------------------- */
 
 static void fail(Up *up, const char *what, const char *how, Service *service, const char *remedy)
 {
@@ -158,37 +185,85 @@ static void handle_etcd_exited(void *userdata, const char *how)
     }
     char remedy[512];
     snprintf(remedy, sizeof remedy,
-             "; if they say that its data cannot be read, move it away: mv %.150s/etcd %.150s/etcd.broken (nothing is "
-             "lost: all that it holds is told to it anew)",
+             "; if they say that its data cannot be read, move it away: mv %.150s/etcd %.150s/etcd.broken (the "
+             "application is deployed anew then, with the data that it had; other objects of yours are gone)",
              up->instance->data, up->instance->data);
     fail(up, "etcd", how, up->etcd, remedy);
 }
 
-static void handle_node_exited(void *userdata, const char *how)
+static void handle_control_exited(void *userdata, const char *how)
 {
     Up *up = userdata;
-    if (up->phase == STARTING_NODE)
-        return fail(up, "inaetics-node", how, up->node, "");
-    fprintf(stderr, "inaetics: inaetics-node %s; it is started again, and with it the pods\n", how);
+    if (up->phase == STARTING_CONTROL)
+        return fail(up, "inaetics-control-plane", how, up->control, "");
+    fprintf(stderr, "inaetics: inaetics-control-plane %s; it is started again, and what runs goes on meanwhile\n", how);
 }
 
-static void handle_node_up(void *userdata)
+static void handle_proxy_exited(void *userdata, const char *how)
+{
+    fprintf(stderr, "inaetics: the service proxy %s; it is started again\n", how);
+}
+
+static void handle_machine_failed(void *userdata, const char *message)
+{
+    fprintf(stderr, "inaetics: %s\n", message);
+}
+
+static void proceed_when_applied(Up *up)
+{
+    if (up->phase == STARTING_NODES && up->nodes_ready && up->applied)
+        await_page(up);
+}
+
+static void handle_applied(void *userdata, const InaError *error)
 {
     Up *up = userdata;
-    if (up->phase == STARTING_NODE)
-        await_page(up);
-    else if (up->phase == RUNNING)
+    up->applied = true;
+    if (error)
+        fprintf(stderr, "inaetics: the manifests could not all be applied: %s\n", error->message);
+    proceed_when_applied(up);
+}
+
+static void handle_nodes_ready(void *userdata)
+{
+    Up *up = userdata;
+    up->nodes_ready = true;
+    proceed_when_applied(up);
+}
+
+static void handle_control_up(void *userdata)
+{
+    Up *up = userdata;
+    if (up->phase == RUNNING)
         write_state(up);
+    if (up->phase != STARTING_CONTROL)
+        return;
+    up->phase = STARTING_NODES;
+    machines_start(up->machines);
+    service_start(up->proxy);
+    if (up->apply)
+        apply_start(up->apply);
+    else
+        up->applied = true;
 }
 
 static void handle_etcd_started(void *userdata)
 {
     Up *up = userdata;
-    up->phase = STARTING_NODE;
-    service_start(up->node);
+    up->phase = STARTING_CONTROL;
+    service_start(up->control);
 }
 
-static void handle_node_ended(void *userdata)
+static void handle_control_ended(void *userdata)
+{
+    Up *up = userdata;
+    if (!service_ended(up->control) || !service_ended(up->proxy) || up->phase != STOPPING_CONTROL)
+        return;
+    up->phase = STOPPING_NODES;
+    machines_stop(up->machines);
+}
+
+static void handle_nodes_stopped(void *userdata)
 {
     Up *up = userdata;
     up->phase = STOPPING_ETCD;
@@ -201,24 +276,35 @@ static void handle_etcd_ended(void *userdata)
     sd_event_exit(up->event, 0);
 }
 
-/* Pods first, so that they can withdraw what they told etcd. */
 static void stop(Up *up)
 {
-    if (up->phase >= STOPPING_NODE)
+    if (up->phase >= STOPPING_CONTROL)
         return;
-    up->phase = STOPPING_NODE;
+    up->phase = STOPPING_CONTROL;
     up->page_timer = sd_event_source_disable_unref(up->page_timer);
     up->keeper = etcd_keeper_free(up->keeper);
-    service_stop(up->node);
+    up->apply = apply_free(up->apply);
+    service_stop(up->control);
+    service_stop(up->proxy);
+}
+
+static void kill_service(Service *service)
+{
+    if (!service_ended(service))
+        service_kill(service);
 }
 
 /* The first signal ends all in order, a second one at once. */
 static int handle_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
     Up *up = userdata;
-    if (up->phase >= STOPPING_NODE) {
-        service_kill(up->node);
-        service_kill(up->etcd);
+    if (up->phase >= STOPPING_CONTROL) {
+        if (up->phase == STOPPING_CONTROL) {
+            kill_service(up->control);
+            kill_service(up->proxy);
+        }
+        machines_kill(up->machines);
+        kill_service(up->etcd);
         return 0;
     }
     if (info->ssi_signo == SIGINT)
@@ -264,46 +350,121 @@ static int make_etcd(Up *up, InaError *error)
     return service_new(up->event, up->children, up->instance, &options, &up->etcd, error);
 }
 
-static int make_node(Up *up, InaError *error)
+/* Copies what is not NULL up to the end. */
+static void set_arguments(char *ret[ARGUMENTS_MAX], const char *const *arguments)
 {
+    size_t n = 0;
+    for (; arguments[n]; n++)
+        ret[n] = (char *)arguments[n];
+    ret[n] = NULL;
+}
+
+static int make_control(Up *up, InaError *error)
+{
+    int r = program_find("inaetics-control-plane", &up->control_program, error);
+    if (r < 0)
+        return r;
+    if (!(up->pki = instance_path(up->instance, "pki")) ||
+        asprintf(&up->listen, "%s:%d", up->instance->controller, INSTANCE_API_PORT) < 0)
+        return ina_error_set(error, ENOMEM, "out of memory");
     _Static_assert(CHILD_INHERITED_FD == 3, "as said to --ready-fd");
+    const char *const arguments[] = {"inaetics-control-plane",
+                                     "--etcd",
+                                     up->instance->etcd_url,
+                                     "--pki",
+                                     up->pki,
+                                     "--listen",
+                                     up->listen,
+                                     "--data",
+                                     up->instance->data,
+                                     "--service-prefix",
+                                     up->instance->services,
+                                     "--pod-prefix",
+                                     up->instance->pod_range,
+                                     "--ready-fd",
+                                     "3",
+                                     NULL};
+    set_arguments(up->control_arguments, arguments);
+    ServiceOptions options = {
+        .name = "control-plane",
+        .program = up->control_program,
+        .arguments = up->control_arguments,
+        .ready = true,
+        .grace = CONTROL_GRACE,
+        .up = handle_control_up,
+        .exited = handle_control_exited,
+        .ended = handle_control_ended,
+        .userdata = up,
+    };
+    return service_new(up->event, up->children, up->instance, &options, &up->control, error);
+}
+
+/* What services offer at addresses of their own is the machine's: it goes on when a node is frozen. */
+static int make_proxy(Up *up, InaError *error)
+{
+    const char *const arguments[] = {"inaetics-node",
+                                     "--service-proxy",
+                                     "--server",
+                                     up->instance->api_url,
+                                     "--pki",
+                                     up->pki,
+                                     "--data",
+                                     up->instance->home,
+                                     "--name",
+                                     up->instance->name,
+                                     up->options->listen ? "--listen" : NULL,
+                                     up->options->listen,
+                                     NULL};
+    set_arguments(up->proxy_arguments, arguments);
+    ServiceOptions options = {
+        .name = "proxy",
+        .program = up->node_program,
+        .arguments = up->proxy_arguments,
+        .grace = PROXY_GRACE,
+        .exited = handle_proxy_exited,
+        .ended = handle_control_ended,
+        .userdata = up,
+    };
+    return service_new(up->event, up->children, up->instance, &options, &up->proxy, error);
+}
+
+static int make_nodes(Up *up, InaError *error)
+{
     int r = program_find("inaetics-node", &up->node_program, error);
     if (r < 0)
         return r;
-    size_t n = 0;
-    char **arguments = up->node_arguments;
-    arguments[n++] = "inaetics-node";
-    arguments[n++] = "--ready-fd";
-    arguments[n++] = "3";
-    arguments[n++] = "--data";
-    arguments[n++] = up->instance->home;
-    arguments[n++] = "--name";
-    arguments[n++] = (char *)up->instance->name;
-    if (up->options->listen) {
-        arguments[n++] = "--listen";
-        arguments[n++] = (char *)up->options->listen;
-    }
-    ServiceOptions options = {
-        .name = "node",
+    MachinesOptions options = {
+        .event = up->event,
+        .children = up->children,
+        .instance = up->instance,
         .program = up->node_program,
-        .arguments = arguments,
-        .death_signal = SIGTERM, /* so that it ends its pods, and what those started */
-        .ready = true,
-        .grace = NODE_GRACE,
-        .up = handle_node_up,
-        .exited = handle_node_exited,
-        .ended = handle_node_ended,
+        .ready = handle_nodes_ready,
+        .failed = handle_machine_failed,
+        .stopped = handle_nodes_stopped,
         .userdata = up,
     };
-    return service_new(up->event, up->children, up->instance, &options, &up->node, error);
+    return machines_new(&options, &up->machines, error);
+}
+
+static int make_apply(Up *up, InaError *error)
+{
+    AUTO_FREE char *config = instance_path(up->instance, "kubeconfig"), *folder = NULL;
+    if (!config)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    int r = kube_client_from_file(up->event, config, &up->client, error);
+    if (r < 0 || !(folder = up_manifests(up->options)))
+        return r;
+    if ((r = apply_new(up->event, up->client, folder, handle_applied, up, &up->apply, error)) < 0)
+        return r;
+    return up_check_page(up->options, up->apply, &up->page, error);
 }
 
 static int start(Up *up, InaError *error)
 {
     int r;
-    if ((r = up_prepare(up->options, &up->session, error)) < 0 ||
-        (r = up_check_ports(up->options, &up->page, error)) < 0 || (r = make_loop(up, error)) < 0 ||
-        (r = make_etcd(up, error)) < 0 || (r = make_node(up, error)) < 0)
+    if ((r = up_prepare(up->options, &up->session, error)) < 0 || (r = up_check_ports(up->options, error)) < 0 ||
+        (r = make_loop(up, error)) < 0 || (r = make_apply(up, error)) < 0 || (r = make_etcd(up, error)) < 0 ||
+        (r = make_control(up, error)) < 0 || (r = make_nodes(up, error)) < 0 || (r = make_proxy(up, error)) < 0)
         return r;
     service_start(up->etcd);
     return etcd_keeper_new(up->event, up->instance, handle_etcd_started, up, &up->keeper, error);
@@ -313,7 +474,11 @@ static void clear(Up *up)
 {
     sd_event_source_disable_unref(up->page_timer);
     etcd_keeper_free(up->keeper);
-    service_free(up->node);
+    apply_free(up->apply);
+    kube_client_free(up->client);
+    machines_free(up->machines);
+    service_free(up->proxy);
+    service_free(up->control);
     service_free(up->etcd);
     children_free(up->children);
     etcd_arguments_clear(&up->etcd_arguments);
@@ -322,6 +487,9 @@ static void clear(Up *up)
         unlink(state);
     free(up->session);
     free(up->etcd_program);
+    free(up->control_program);
+    free(up->pki);
+    free(up->listen);
     free(up->node_program);
     sd_event_unref(up->event);
 }

@@ -4,9 +4,8 @@
 #include "base/files.h"
 #include "base/pki.h"
 #include "cluster/child.h"
-#include "cluster/node/manifest.h"
 #include "cluster/ports.h"
-#include "deployment.h"
+#include "kubeconfig.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +14,7 @@
 
 #define TOKEN_BYTES 32
 #define SESSION_BYTES 16
+#define NODE_PORT 10250 /* logs and exec, as the kubelet */
 
 /* --- the lock -------------------------------------------------------------------- */
 
@@ -64,16 +64,36 @@ static int make_token(const Instance *instance, const char *name, size_t bytes, 
     return path ? pki_ensure_token(path, bytes, ret, error) : ina_error_set(error, ENOMEM, "out of memory");
 }
 
+static int make_node_certificates(const Instance *instance, const char *folder, InaError *error)
+{
+    int r = 0;
+    for (unsigned i = 1; r == 0 && i <= INSTANCE_NODES; i++) {
+        char name[16], organisation[48], address[16];
+        snprintf(name, sizeof name, "node-%u", i);
+        snprintf(organisation, sizeof organisation, "inaetics:node:%s", name);
+        instance_node_address(instance, i, address);
+        const char *const addresses[] = {address};
+        r = pki_ensure_certificate(folder, name, PKI_SERVER_AND_CLIENT, organisation, addresses, 1, error);
+    }
+    return r;
+}
+
 static int make_secrets(const Instance *instance, char **ret_session, InaError *error)
 {
     AUTO_FREE char *folder = instance_path(instance, "pki"), *token = NULL;
-    const char *const server[] = {instance->controller, "127.0.0.1", "localhost"};
+    char service[24]; /* the first address of the services is the API's */
+    snprintf(service, sizeof service, "%s0.1", instance->services);
+    const char *const server[] = {instance->controller, "127.0.0.1", "localhost", service};
     if (!folder)
         return ina_error_set(error, ENOMEM, "out of memory");
     int r = pki_ensure_ca(folder, "Inaetics cluster", error);
     if (r < 0 ||
         (r = pki_ensure_certificate(folder, "etcd", PKI_SERVER_AND_CLIENT, "inaetics:etcd", server, 3, error)) < 0 ||
         (r = pki_ensure_certificate(folder, "client", PKI_CLIENT, "inaetics:agents", NULL, 0, error)) < 0 ||
+        (r = pki_ensure_certificate(folder, "admin", PKI_CLIENT, "inaetics:admin", NULL, 0, error)) < 0 ||
+        (r = pki_ensure_certificate(folder, "control-plane", PKI_SERVER_AND_CLIENT, "inaetics:control-plane", server, 4,
+                                    error)) < 0 ||
+        (r = make_node_certificates(instance, folder, error)) < 0 ||
         (r = make_token(instance, "token", TOKEN_BYTES, &token, error)) < 0)
         return r;
     return make_token(instance, "session", SESSION_BYTES, ret_session, error);
@@ -102,19 +122,12 @@ static char *find_folder(const char *const *candidates)
     return NULL;
 }
 
-static void print_notice(void *userdata, const char *text)
-{
-    fprintf(stderr, "inaetics: %s\n", text);
-}
-
-static int install_manifests(const UpOptions *options, InaError *error)
+char *up_manifests(const UpOptions *options)
 {
     static const char *const candidates[] = {"../demonstrator/deployment", "../share/inaetics/deployment", NULL};
-    AUTO_FREE char *found = options->deployment ? NULL : find_folder(candidates);
-    const char *folder = options->deployment ? options->deployment : found;
-    if (!folder || folder[0] == '\0')
-        return 0;
-    return deployment_install(options->instance, folder, print_notice, NULL, error);
+    if (!options->deployment)
+        return find_folder(candidates);
+    return options->deployment[0] ? strdup(options->deployment) : NULL;
 }
 
 /* DATA/bundles leads to the folder of bundles, so that manifests can name them. */
@@ -155,7 +168,7 @@ static void end_leftovers(const Instance *instance)
 static int check_socket_path(const Instance *instance, InaError *error)
 {
     const struct sockaddr_un address;
-    AUTO_FREE char *path = instance_path(instance, "node.sock");
+    AUTO_FREE char *path = instance_path(instance, "machine.sock");
     if (!path)
         return ina_error_set(error, ENOMEM, "out of memory");
     if (strlen(path) < sizeof address.sun_path)
@@ -172,7 +185,7 @@ int up_prepare(const UpOptions *options, char **ret_session, InaError *error)
     if (r < 0 || (r = folder_make(instance->data, 0700, error)) < 0 || (r = take_lock(instance, error)) < 0)
         return r;
     end_leftovers(instance);
-    if ((r = make_secrets(instance, ret_session, error)) < 0 || (r = install_manifests(options, error)) < 0)
+    if ((r = make_secrets(instance, ret_session, error)) < 0 || (r = kubeconfig_write(instance, error)) < 0)
         return r;
     return link_bundles(options, error);
 }
@@ -190,65 +203,59 @@ static int check_port(const char *address, unsigned port, InaError *error)
     return r < 0 ? ina_error_set(error, r, "%s", taken.message) : 0;
 }
 
-/* A port that the browser's side is offered at. */
-static int check_host_port(const UpOptions *options, const PortSpec *port, UpPage *page, InaError *error)
+int up_check_ports(const UpOptions *options, InaError *error)
 {
-    unsigned number = instance_port(options->instance, (unsigned)port->host_port);
-    const char *address = port->host_ip ? port->host_ip : "127.0.0.1";
-    int r = check_port(address, number, error);
-    if (r == 0 && options->listen)
-        r = check_port(options->listen, number, error);
-    if (r == 0 && (page->port == 0 || number < page->port)) {
-        page->port = number;
-        snprintf(page->address, sizeof page->address, "%s", address);
+    const Instance *instance = options->instance;
+    int r = check_port(instance->controller, INSTANCE_ETCD_PORT, error);
+    if (r == 0)
+        r = check_port(instance->controller, INSTANCE_API_PORT, error);
+    for (unsigned i = 1; r == 0 && i <= INSTANCE_NODES; i++) {
+        char address[16];
+        instance_node_address(instance, i, address);
+        r = check_port(address, NODE_PORT, error);
     }
     return r;
 }
 
-static int check_pod_ports(const UpOptions *options, const PodSpec *spec, UpPage *page, InaError *error)
+typedef struct PageSearch {
+    const UpOptions *options;
+    UpPage page;
+    int r;
+    InaError *error;
+} PageSearch;
+
+static void check_service_port(PageSearch *search, const char *address, unsigned port)
 {
-    char first_pod[20];
-    snprintf(first_pod, sizeof first_pod, "%s2", options->instance->pods);
-    for (size_t i = 0; i < spec->n_containers; i++) {
-        for (size_t j = 0; j < spec->containers[i].n_ports; j++) {
-            const PortSpec *port = &spec->containers[i].ports[j];
-            int r = port->host_port > 0 ? check_host_port(options, port, page, error) : 0;
-            if (r == 0) /* one who listens at all addresses takes it from the pods */
-                r = check_port(first_pod, instance_port(options->instance, (unsigned)port->container_port), error);
-            if (r < 0)
-                return r;
+    unsigned number = instance_port(search->options->instance, port);
+    search->r = check_port(address, number, search->error);
+    if (search->r == 0 && search->options->listen)
+        search->r = check_port(search->options->listen, number, search->error);
+    if (search->r == 0 && (search->page.port == 0 || number < search->page.port)) {
+        search->page.port = number;
+        snprintf(search->page.address, sizeof search->page.address, "%s", address);
+    }
+}
+
+static void check_service(void *userdata, const json_t *object)
+{
+    PageSearch *search = userdata;
+    const json_t *addresses = kube_get(object, "spec.externalIPs"), *ports = kube_get(object, "spec.ports");
+    if (strcmp(kube_string(object, "kind"), "Service") != 0)
+        return;
+    for (size_t i = 0; i < json_array_size(addresses); i++)
+        for (size_t j = 0; j < json_array_size(ports) && search->r == 0; j++) {
+            const char *address = json_string_value(json_array_get(addresses, i));
+            int64_t port = kube_integer(json_array_get(ports, j), "port", 0);
+            if (address && port > 0 && port <= 65535)
+                check_service_port(search, address, (unsigned)port);
         }
-    }
-    return 0;
 }
 
-static int check_manifests(const UpOptions *options, UpPage *page, InaError *error)
+int up_check_page(const UpOptions *options, const Apply *apply, UpPage *ret, InaError *error)
 {
-    AUTO_FREE char *path = instance_path(options->instance, "manifests");
-    AUTO_FOLDER DIR *folder = path ? opendir(path) : NULL;
-    struct dirent *item;
-    while (folder && (item = readdir(folder))) {
-        AUTO_FREE char *file = path_join(path, item->d_name), *text = NULL;
-        size_t size;
-        PodSpec *spec;
-        if (item->d_name[0] == '.' || !file || file_read(file, MANIFEST_SIZE_MAX, &text, &size, NULL) < 0 ||
-            manifest_parse(text, size, item->d_name, &spec, NULL) < 0)
-            continue; /* the node says what is wrong with it */
-        int r = check_pod_ports(options, spec, page, error);
-        manifest_free(spec);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-int up_check_ports(const UpOptions *options, UpPage *ret, InaError *error)
-{
-    UpPage page = {0};
-    int r = check_port(options->instance->controller, INSTANCE_ETCD_PORT, error);
-    if (r == 0)
-        r = check_manifests(options, &page, error);
-    if (r == 0)
-        *ret = page;
-    return r;
+    PageSearch search = {.options = options, .error = error};
+    apply_each(apply, check_service, &search);
+    if (search.r == 0)
+        *ret = search.page;
+    return search.r;
 }

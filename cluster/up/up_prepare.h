@@ -3,12 +3,18 @@
 
 #include "up.h"
 
-/* Folders, the lock (kept until the process ends), certificates, token, session, manifests, bundles. */
+#include "apply.h"
+
+/* Folders, the lock (kept until the process ends), certificates, token, session, kubeconfig, bundles. */
 int up_prepare(const UpOptions *options, char **ret_session, InaError *error);
-/* The first address that the browser's side is offered at ("127.0.0.1:8080"); "" when no pod has a host port. */
+/* The folder of manifests that are to be applied; malloc'ed, NULL: none. */
+char *up_manifests(const UpOptions *options);
+/* Every address and port of the cluster itself is free. */
+int up_check_ports(const UpOptions *options, InaError *error);
+/* The first address that the browser's side is offered at: of services with external addresses; port 0: none. */
 typedef struct UpPage {
     char address[64];
-    unsigned port; /* 0: none */
+    unsigned port;
 } UpPage;
-/* Every address and port that will be needed is free; finds the page's. */
-int up_check_ports(const UpOptions *options, UpPage *ret, InaError *error);
+/* Finds the page among what will be applied; its ports must be free. */
+int up_check_page(const UpOptions *options, const Apply *apply, UpPage *ret, InaError *error);
