@@ -136,7 +136,7 @@ int command_link(const Arguments *arguments, Instance *instance)
         return cli_fail("it is not ready yet: %s", error.message);
     const char *page = json_string_value(json_object_get(state, "page"));
     if (!page || page[0] == '\0')
-        return cli_fail("no service has an external address, so there is no page");
+        return cli_fail("no pod has a host port, so there is no page");
     int status = read_secret(instance, "session", &session);
     char token[LINK_TOKEN_MAX];
     if (status == CLI_OK && link_token(session, token, &error) < 0)

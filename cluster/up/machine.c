@@ -61,7 +61,7 @@ static void handle_ended(void *userdata)
 static int make_arguments(Machine *machine, InaError *error)
 {
     const Instance *instance = machine->machines->options.instance;
-    const char *images = machine->machines->options.images;
+    const char *listen = machine->machines->options.listen;
     _Static_assert(CHILD_INHERITED_FD == 3, "as said to --ready-fd");
     if (!(machine->pki = instance_path(instance, "pki")))
         return ina_error_set(error, ENOMEM, "out of memory");
@@ -83,8 +83,8 @@ static int make_arguments(Machine *machine, InaError *error)
         instance->name,
         "--ready-fd",
         "3",
-        images ? "--images" : NULL,
-        images,
+        listen ? "--listen" : NULL,
+        listen,
         NULL,
     };
     _Static_assert(sizeof all <= sizeof machine->arguments, "room for all");

@@ -28,7 +28,7 @@ typedef struct MachinesOptions {
     Children *children;
     const Instance *instance;
     const char *program;                                 /* inaetics-node; must live as long as the machines */
-    const char *images;                                  /* folder of images, or NULL */
+    const char *listen;                                  /* further address of host ports, or NULL */
     void (*ready)(void *userdata);                       /* every node has said once that it runs */
     void (*failed)(void *userdata, const char *message); /* for people: one ended that was not asked to */
     void (*stopped)(void *userdata);                     /* after machines_stop, when all have ended */

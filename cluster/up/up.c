@@ -123,7 +123,7 @@ static void announce(const Up *up)
         instance->api_url, INSTANCE_NODES, instance->node, strrchr(last, '.') + 1);
     say(up, "  kubectl --kubeconfig %s/kubeconfig get pods -o wide\n", instance->data);
     if (up->page.port == 0)
-        say(up, "No service has an external address, so there is no page to look at.\n");
+        say(up, "No pod has a host port, so there is no page to look at.\n");
     else
         announce_page(up);
     say(up, "Ctrl-C ends it; the data stays.\n");
@@ -402,19 +402,9 @@ static int make_control(Up *up, InaError *error)
 /* What services offer at addresses of their own is the machine's: it goes on when a node is frozen. */
 static int make_proxy(Up *up, InaError *error)
 {
-    const char *const arguments[] = {"inaetics-node",
-                                     "--service-proxy",
-                                     "--server",
-                                     up->instance->api_url,
-                                     "--pki",
-                                     up->pki,
-                                     "--data",
-                                     up->instance->home,
-                                     "--name",
-                                     up->instance->name,
-                                     up->options->listen ? "--listen" : NULL,
-                                     up->options->listen,
-                                     NULL};
+    const char *const arguments[] = {
+        "inaetics-node", "--service-proxy",  "--server", up->instance->api_url, "--pki", up->pki,
+        "--data",        up->instance->home, "--name",   up->instance->name,    NULL};
     set_arguments(up->proxy_arguments, arguments);
     ServiceOptions options = {
         .name = "proxy",
@@ -438,6 +428,7 @@ static int make_nodes(Up *up, InaError *error)
         .children = up->children,
         .instance = up->instance,
         .program = up->node_program,
+        .listen = up->options->listen,
         .ready = handle_nodes_ready,
         .failed = handle_machine_failed,
         .stopped = handle_nodes_stopped,

@@ -224,9 +224,15 @@ typedef struct PageSearch {
     InaError *error;
 } PageSearch;
 
-static void check_service_port(PageSearch *search, const char *address, unsigned port)
+static void check_host_port(PageSearch *search, const json_t *port)
 {
-    unsigned number = instance_port(search->options->instance, port);
+    int64_t host_port = kube_integer(port, "hostPort", 0);
+    const char *address = kube_string(port, "hostIP");
+    if (search->r < 0 || host_port <= 0 || host_port > 65535)
+        return;
+    if (address[0] == '\0')
+        address = "127.0.0.1";
+    unsigned number = instance_port(search->options->instance, (unsigned)host_port);
     search->r = check_port(address, number, search->error);
     if (search->r == 0 && search->options->listen)
         search->r = check_port(search->options->listen, number, search->error);
@@ -236,25 +242,20 @@ static void check_service_port(PageSearch *search, const char *address, unsigned
     }
 }
 
-static void check_service(void *userdata, const json_t *object)
+static void check_object(void *userdata, const json_t *object)
 {
-    PageSearch *search = userdata;
-    const json_t *addresses = kube_get(object, "spec.externalIPs"), *ports = kube_get(object, "spec.ports");
-    if (strcmp(kube_string(object, "kind"), "Service") != 0)
-        return;
-    for (size_t i = 0; i < json_array_size(addresses); i++)
-        for (size_t j = 0; j < json_array_size(ports) && search->r == 0; j++) {
-            const char *address = json_string_value(json_array_get(addresses, i));
-            int64_t port = kube_integer(json_array_get(ports, j), "port", 0);
-            if (address && port > 0 && port <= 65535)
-                check_service_port(search, address, (unsigned)port);
-        }
+    const json_t *template = kube_get(object, "spec.template.spec.containers"), *container, *port;
+    size_t i, j;
+    json_array_foreach(template ? template : kube_get(object, "spec.containers"), i, container)
+    {
+        json_array_foreach(json_object_get(container, "ports"), j, port) check_host_port(userdata, port);
+    }
 }
 
 int up_check_page(const UpOptions *options, const Apply *apply, UpPage *ret, InaError *error)
 {
     PageSearch search = {.options = options, .error = error};
-    apply_each(apply, check_service, &search);
+    apply_each(apply, check_object, &search);
     if (search.r == 0)
         *ret = search.page;
     return search.r;

@@ -11,7 +11,7 @@ int up_prepare(const UpOptions *options, char **ret_session, InaError *error);
 char *up_manifests(const UpOptions *options);
 /* Every address and port of the cluster itself is free. */
 int up_check_ports(const UpOptions *options, InaError *error);
-/* The first address that the browser's side is offered at: of services with external addresses; port 0: none. */
+/* The first address that the browser's side is offered at: a host port of a pod; port 0: none. */
 typedef struct UpPage {
     char address[64];
     unsigned port;
