@@ -9,6 +9,7 @@ everything is ended by pid, no process may be left, and if the test failed,
 all logs are shown."""
 
 import fcntl
+import http.client
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -74,7 +76,8 @@ def claim_number():
         claim = open(f"{tempfile.gettempdir()}/inaetics-test-{number}.lock", "w")
         try:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for address in ((f"127.{17 + 20 * number}.8.20", 2379), ("127.0.0.1", 8080 + number),
+            for address in ((f"127.{17 + 20 * number}.8.20", 2379), (f"127.{17 + 20 * number}.8.20", 10260),
+                            ("127.0.0.1", 8080 + number),
                             (f"127.{1 + 20 * number}.1.2", 8080 + number), (f"127.{1 + 20 * number}.1.2", 2019 + number)):
                 with socket.socket() as probe:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -94,16 +97,14 @@ class Instance:
         self.number, self.claim = claimed
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="ina-"))  # short: unix sockets are in it
         self.data = self.home / f"instance-{self.number}"
-        self.manifests = self.data / "manifests"
-        self.templates = self.data / "templates"
+        self.deployment = self.home / "deployment"
         self.output_path = self.home / "up.out"
         self.demonstrator = demonstrator
         self.process = None
         self.environment = dict(os.environ, INAETICS_ETCD_PROGRAM=find_etcd())
         self.environment.pop("INAETICS_DATA", None)
-        self.manifests.mkdir(parents=True, mode=0o700)
-        self.templates.mkdir(mode=0o700)
-        self.data.chmod(0o700)
+        self.deployment.mkdir()
+        self.data.mkdir(mode=0o700)
 
     # -- addresses
 
@@ -121,7 +122,7 @@ class Instance:
         """Starts it; with wait, returns when it says that it runs."""
         command = [INAETICS, "up", "--name", str(self.number), "--data", self.home, *options]
         if not self.demonstrator:
-            command += ["--deployment", ""]
+            command += ["--deployment", self.deployment]
         with open(self.output_path, "a", encoding="utf-8") as output:
             offset = output.tell()
             self.process = subprocess.Popen(
@@ -160,10 +161,42 @@ class Instance:
             assert result.returncode == 0, result.stderr
         return result
 
+    # -- the Kubernetes API
+
+    def api(self, method, path, body=None, content_type="application/json", check=True):
+        """One request with the administrator's certificate; returns (status, answer)."""
+        pki = self.data / "pki"
+        context = ssl.create_default_context(cafile=pki / "ca.pem")
+        context.load_cert_chain(pki / "admin.pem", pki / "admin-key.pem")
+        connection = http.client.HTTPSConnection(self.controller, 10260, timeout=PATIENCE, context=context)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), {"Content-Type": content_type})
+            answer = connection.getresponse()
+            text = answer.read()
+        finally:
+            connection.close()
+        parsed = json.loads(text) if text[:1] in (b"{", b"[") else text.decode()
+        if check:
+            assert answer.status < 300, parsed
+        return answer.status, parsed
+
     def pods(self):
-        """Pods as Kubernetes has them, by name."""
-        items = json.loads(self.cli("pods", "--json").stdout)["items"]
-        return {item["metadata"]["name"]: item for item in items}
+        """Pods that are to stay, as Kubernetes has them, by name."""
+        items = self.api("GET", "/api/v1/namespaces/default/pods")[1]["items"]
+        return {item["metadata"]["name"]: item for item in items if "deletionTimestamp" not in item["metadata"]}
+
+    def parts(self, part):
+        """Names of the pods of a part of the demonstrator, as "queue"."""
+        return sorted(name for name, pod in self.pods().items() if pod["metadata"].get("labels", {}).get("part") == part)
+
+    def part(self, part):
+        """Name of its pod, once it is there."""
+        return wait_for(lambda: self.parts(part), f"a pod of {part}")[0]
+
+    def scale(self, part, count):
+        """So many pods of a part; waits until those too many are gone."""
+        self.cli("scale", f"inaetics-{part}-controller", count)
+        wait_for(lambda: len(self.parts(part)) <= count, f"only {count} pods of {part} are left")
 
     def container(self, pod):
         """Status of a pod's first container; None when there is none."""
@@ -172,9 +205,9 @@ class Instance:
 
     def pid(self, pod):
         """Of a pod's first container; None when it does not run."""
-        container = self.container(pod)
-        match = re.fullmatch(r"process://(\d+)", (container or {}).get("containerID", ""))
-        return int(match[1]) if match else None
+        container = self.container(pod) or {}
+        match = re.fullmatch(r"process://(\d+)", container.get("containerID", ""))
+        return int(match[1]) if match and "running" in container["state"] else None
 
     def logs(self, pod, *options):
         """What a pod wrote; empty when it is not there (yet)."""
@@ -183,6 +216,9 @@ class Instance:
     def wait_running(self, pod):
         wait_for(lambda: "running" in (self.container(pod) or {}).get("state", {}), f"pod {pod} runs")
         return self
+
+    def node_of(self, pod):
+        return self.pods()[pod]["spec"].get("nodeName")
 
     # -- services
 
@@ -206,15 +242,34 @@ class Instance:
 
     # -- manifests
 
-    def write(self, name, text, folder=None):
-        """Puts a file into the folder of manifests, at once or not at all."""
-        folder = folder or self.manifests
-        (folder / f".{name}").write_text(text, encoding="utf-8")
-        (folder / f".{name}").rename(folder / name)
+    def pod(self, name, script, annotations=None, spec=None, **container):
+        """A pod of a shell script: at once, or from the next start on."""
+        self.create(manifest(name, script, annotations, spec, **container))
 
-    def pod(self, name, script, annotations=None, folder=None, spec=None, **container):
-        """Makes a pod of a shell script."""
-        self.write(f"{name}.json", json.dumps(manifest(name, script, annotations, spec, **container)), folder)
+    def create(self, thing):
+        """Any object of the namespace default: at once, or from the next start on."""
+        if self.process and self.process.poll() is None:
+            plural = thing["kind"].lower() + "s"
+            self.api("POST", f"/api/v1/namespaces/default/{plural}", thing)
+        else:
+            (self.deployment / f"{thing['metadata']['name']}.json").write_text(json.dumps(thing), encoding="utf-8")
+
+    def delete(self, pod):
+        self.api("DELETE", f"/api/v1/namespaces/default/pods/{pod}")
+
+    def change_template(self, part, spec, container=None):
+        """Patches the pods' spec in a part's controller, and that of its container; its pods are made anew."""
+        path = f"/api/v1/namespaces/default/replicationcontrollers/inaetics-{part}-controller"
+        name = self.api("GET", path)[1]["spec"]["template"]["spec"]["containers"][0]["name"]
+        if container:
+            spec = {**spec, "containers": [{"name": name, **container}]}
+        self.api("PATCH", path, {"spec": {"template": {"spec": spec}}}, "application/strategic-merge-patch+json")
+        for pod in self.parts(part):
+            self.delete(pod)
+
+    def set_environment(self, part, **variables):
+        """Sets variables of a part's container; its pods are made anew."""
+        self.change_template(part, {}, {"env": [{"name": name, "value": str(value)} for name, value in variables.items()]})
 
     # -- afterwards
 

@@ -12,10 +12,6 @@ FAULTS = 50 if LONG else 10
 VICTIMS = ("queue", "store", "processor", "producer")
 
 
-def victims(instance, kind):
-    return [name for name in instance.pods() if name.startswith(kind)]
-
-
 def verify(instance):
     """What `inaetics verify` says when the queue has run empty."""
     result = instance.cli("verify", "--json", "--wait", 120, check=False, timeout=200)
@@ -30,11 +26,11 @@ def test_kill_9_of_any_part_at_any_moment_loses_and_doubles_nothing(make_instanc
     instance = make_instance(demonstrator=True).start()
     wait_for(lambda: stored(instance) > 0, "the first stored result")
     assert post(instance, "/coordinator/utilisation", {"value": 50}, {"Cookie": cookie(instance)})[0] == 204
-    instance.cli("scale", "processor", 2)
+    instance.scale("processor", 2)
     for fault in range(FAULTS):
         time.sleep(chance.uniform(0.05, 1.0))
         kind = chance.choice(VICTIMS)
-        name = chance.choice(victims(instance, kind))
+        name = chance.choice(instance.parts(kind))
         pid = wait_for(lambda: instance.pid(name), f"{name} runs again, to be killed (fault {fault})")
         os.kill(pid, signal.SIGKILL)
         before = stored(instance)

@@ -140,7 +140,7 @@ def test_the_stream_resumes_when_the_viewer_was_killed(demonstrator, browser):
     browser.open(demonstrator.page + "/dashboard.html")
     browser.wait("a live stream", lambda: browser.text("status") == "live")
     browser.run("window.stillHere = true")
-    demonstrator.cli("kill", "viewer")
+    demonstrator.cli("kill", demonstrator.part("viewer"))
     browser.wait("the break is shown", lambda: "lost" in browser.text("status"))
     browser.wait("live again", lambda: browser.text("status") == "live")
     browser.wait("the history is there at once",
@@ -219,8 +219,8 @@ def test_ten_browsers_cost_no_more_samplings_than_one(demonstrator):
             seen += streams[0].readline().startswith(b"event: tick")
         return statistics_calls(demonstrator) - begun
 
-    demonstrator.cli("scale", "producer", 0)  # no puts: what is left are the viewer's calls
-    demonstrator.cli("scale", "processor", 0)
+    demonstrator.scale("producer", 0)  # no puts: what is left are the viewer's calls
+    demonstrator.scale("processor", 0)
     wait_for(lambda: json.loads(get(demonstrator, "/coordinator/systemStats")[1])["processors"] == "0 / 0", "no processors")
     streams = [urllib.request.urlopen(demonstrator.page + "/events", timeout=60)]
     one = calls_while_ticking(streams)

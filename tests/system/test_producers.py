@@ -12,19 +12,17 @@ PRODUCER = "demonstrator.v1.Producer"
 
 def use(instance, kind, **settings):
     """Replaces the producers by one of this kind, with CONFIG_PRODUCER_* settings."""
-    instance.cli("scale", "producer", 0)
-    wait_for(lambda: not [pod for pod in instance.pods() if pod.startswith("producer")], "no producer is left")
-    path = instance.templates / "producer.json"
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    for volume in manifest["spec"]["volumes"]:
-        if volume["name"] == "bundles":
-            volume["hostPath"]["path"] = f"bundles/producer-{kind}"
-    variables = manifest["spec"]["containers"][0]["env"]
-    names = {f"CONFIG_PRODUCER_{name.upper()}": str(value) for name, value in settings.items()}
-    variables[:] = [one for one in variables if one["name"] not in names]
-    variables += [{"name": name, "value": value} for name, value in names.items()]
-    instance.write("producer.json", json.dumps(manifest), instance.templates)
-    instance.cli("scale", "producer", 1)
+    instance.scale("producer", 0)
+    bundles = {"name": "bundles", "hostPath": {"path": f"bundles/producer-{kind}", "type": "Directory"}}
+    variables = [{"name": f"CONFIG_PRODUCER_{name.upper()}", "value": str(value), "valueFrom": None}
+                 for name, value in settings.items()]
+    instance.change_template("producer", {"volumes": [bundles]}, {"env": variables})
+    instance.scale("producer", 1)
+
+
+def said(instance):
+    """What the producer wrote."""
+    return instance.logs(instance.part("producer"))
 
 
 def rows(instance, name):
@@ -60,38 +58,37 @@ def test_a_file_is_replayed_line_by_line_and_again(demonstrator, tmp_path):
     assert [float(row["result"]) for row in ordered[:3]] == [11, 22, 33]
 
 
-@pytest.mark.parametrize("text, said", [
+@pytest.mark.parametrize("text, words", [
     ("1,2\nnonsense\n", ":2: \"nonsense\" found where VALUE1,VALUE2 or TIME,VALUE1,VALUE2 was expected"),
     ("1,2\n1,2,3,4\n", "found where"),
     ("# nothing\n", "there is no sample in it"),
 ])
-def test_a_file_that_is_wrong_is_named_with_its_line(demonstrator, tmp_path, text, said):
+def test_a_file_that_is_wrong_is_named_with_its_line(demonstrator, tmp_path, text, words):
     file = tmp_path / "wrong.csv"
     file.write_text(text, encoding="utf-8")
     use(demonstrator, "csv", name="wrong", file=file, initial_rate=100)
-    wait_for(lambda: said in demonstrator.logs("producer-0").replace('\\"', '"'), "the error names file, line and what is right")
+    wait_for(lambda: words in said(demonstrator).replace('\\"', '"'), "the error names file, line and what is right")
 
 
 def test_a_missing_file_is_named(demonstrator, tmp_path):
     use(demonstrator, "csv", file=tmp_path / "none.csv")
-    wait_for(lambda: "none.csv: No such file" in demonstrator.logs("producer-0"), "the error names the file")
+    wait_for(lambda: "none.csv: No such file" in said(demonstrator), "the error names the file")
 
 
 def test_wrong_configuration_names_key_value_and_what_is_allowed(demonstrator):
     use(demonstrator, "random", maximum_rate="fast")
-    wait_for(lambda: all(word in demonstrator.logs("producer-0") for word in ("maximum-rate", "fast")),
+    wait_for(lambda: all(word in said(demonstrator) for word in ("maximum-rate", "fast")),
              "the error names key and value")
 
 
 def test_while_the_queue_is_away_samples_are_kept_and_then_shed_and_counted(demonstrator):
     use(demonstrator, "random", name="patient", buffer=500, maximum_rate=4000)
     wait_for(lambda: rows(demonstrator, "patient"), "results of it")
-    queue = (demonstrator.manifests / "queue.json").read_text(encoding="utf-8")
-    (demonstrator.manifests / "queue.json").unlink()
+    demonstrator.scale("queue", 0)
     status = wait_for(lambda: (s := demonstrator.call(PRODUCER, "Get")) and int(s.get("shed", 0)) > 0 and s,
                       "its buffer is full and samples are shed")
     assert int(status["buffered"]) <= 500
-    demonstrator.write("queue.json", queue)
+    demonstrator.scale("queue", 1)
     wait_for(lambda: int(demonstrator.call(PRODUCER, "Get").get("buffered", 0)) < 500, "the buffer is sent")
     report = json.loads(demonstrator.cli("verify", "--json", check=False).stdout)["total"]
     assert report["missing"] == report["duplicate"] == 0, report

@@ -14,10 +14,9 @@ TAKERS = 1000
 @pytest.fixture
 def quiet(demonstrator):
     """The demonstrator without producers and processors, its queue empty."""
-    demonstrator.cli("scale", "producer", 0)
+    demonstrator.scale("producer", 0)
     wait_for(lambda: int(status(demonstrator).get("size", 0)) == 0, "the queue is empty")
-    demonstrator.cli("scale", "processor", 0)
-    wait_for(lambda: not [pod for pod in demonstrator.pods() if pod.startswith("pro")], "only queue, store and viewer run")
+    demonstrator.scale("processor", 0)
     return demonstrator
 
 
@@ -94,9 +93,10 @@ def test_a_full_queue_takes_a_part_and_says_so(quiet):
 def test_what_was_answered_is_there_after_kill_9(quiet):
     for first in range(0, 500, 50):
         put(quiet, 50, first)
-    pid = quiet.pid("queue")
-    quiet.cli("kill", "queue")
-    wait_for(lambda: quiet.pid("queue") not in (None, pid), "the queue runs again")
+    queue = quiet.part("queue")
+    pid = quiet.pid(queue)
+    quiet.cli("kill", queue)
+    wait_for(lambda: quiet.pid(queue) not in (None, pid), "the queue runs again")
     wait_for(lambda: quiet.services(QUEUE), "the queue is found again")
 
     def size():

@@ -29,11 +29,16 @@ def read_etcd(instance, path, body=None):
     return answer.stdout + answer.stderr
 
 
+def machines(instance):
+    """The machines of the nodes, by name."""
+    return {one["name"]: one for one in json.loads(instance.cli("node", "list", "--json").stdout)}
+
+
 def test_it_starts_and_ends_on_sigterm_without_leaving_a_process(instance):
     instance.pod("sleeper", "sleep 1000")
     instance.start()
     instance.wait_running("sleeper")
-    assert len(instance.processes()) >= 3  # etcd, node, the pod
+    assert len(instance.processes()) >= 9  # etcd, control plane, five nodes, proxy, the pod
     assert instance.stop() == 0
     assert not instance.processes()
     assert not (instance.data / "up.json").exists()
@@ -59,25 +64,23 @@ def test_kill_9_of_up_and_node_at_once_leaves_only_what_the_next_start_ends(inst
     instance.pod("sleeper", "setsid sleep 1000 & exec sleep 2000")
     instance.start()
     wait_for(lambda: sum("sleep" in c for c in instance.processes().values()) >= 2, "the pod runs")
-    node = instance.state()["node"]["pid"]
+    node = machines(instance)[instance.node_of("sleeper")]["pid"]
     os.kill(instance.process.pid, signal.SIGSTOP)  # so that it cannot clean up in between
     os.kill(node, signal.SIGKILL)
     instance.stop(signal.SIGKILL)
-    instance.pod("sleeper", "exec sleep 3000")
+    instance.pod("other", "exec sleep 3000")
     instance.start()
-    instance.wait_running("sleeper")
-    assert not [c for c in instance.processes().values() if "sleep 1000" in c or "sleep 2000" in c]
+    instance.wait_running("other").wait_running("sleeper")
+    assert len([c for c in instance.processes().values() if "sleep 2000" in c]) == 1
 
 
 def test_the_node_is_started_again_when_it_is_killed(instance):
     instance.pod("sleeper", "setsid sleep 1000 & exec sleep 1000")
     instance.start()
     first = instance.wait_running("sleeper").pid("sleeper")
-    os.kill(instance.state()["node"]["pid"], signal.SIGKILL)
+    os.kill(machines(instance)[instance.node_of("sleeper")]["pid"], signal.SIGKILL)
     wait_for(lambda: "it is started again" in instance.output(), "up says so")
-    wait_for(lambda: "sleeper" in instance.cli("pods", check=False).stdout, "the node answers again")
-    instance.wait_running("sleeper")
-    assert instance.pid("sleeper") != first
+    wait_for(lambda: instance.pid("sleeper") not in (None, first), "the pod runs again")
     assert sum("sleep 1000" in c for c in instance.processes().values()) == 2, "nothing of the former life is left"
 
 
@@ -169,7 +172,7 @@ def test_etcd_refuses_those_without_a_certificate_of_the_cluster(instance):
 def test_secrets_are_for_their_owner_only(instance):
     instance.start()
     assert instance.data.stat().st_mode & 0o777 == 0o700
-    for name in ("token", "session", "pki/ca-key.pem", "pki/client-key.pem", "pki/etcd-key.pem"):
+    for name in ("token", "session", "kubeconfig", "pki/ca-key.pem", "pki/admin-key.pem", "pki/client-key.pem", "pki/etcd-key.pem"):
         assert (instance.data / name).stat().st_mode & 0o777 == 0o600, name
     assert (instance.data / "pki").stat().st_mode & 0o777 == 0o700
 
@@ -200,10 +203,6 @@ def test_another_instance_avoids_a_program_that_listens_at_all_addresses(make_in
     for one in (first, second):
         one.pod("page", serve, ports=[{"name": "http", "containerPort": 8070}], readinessProbe=probe)
     with take("0.0.0.0", 8070 + first.number):
-        first.start(wait=False)
-        assert first.process.wait(30) == 1
-        assert f"port {8070 + first.number} of 127." in first.output()
-        assert re.search(rf"\(pid {os.getpid()}\)", first.output()) and "--name" in first.output()
         second.start()
         wait_for(lambda: (second.container("page") or {}).get("ready"), "its pod serves")
 
@@ -240,6 +239,33 @@ def test_two_instances_run_beside_each_other(make_instance):
     first.stop()
     assert not first.processes()
     assert second.pods()["sleeper"]["status"]["phase"] == "Running"
+
+
+def test_purge_removes_the_data_and_nothing_else(instance):
+    beside = instance.home / "beside"
+    beside.write_text("stays")
+    instance.start()
+    instance.cli("down", "--purge")
+    assert instance.process.wait(5) == 0
+    assert not instance.data.exists() and beside.exists()
+    refused = instance.cli("down", "--purge", check=False)
+    assert refused.returncode == 1 and "no data folder" in refused.stderr
+
+
+def test_what_the_user_deleted_does_not_come_back_and_what_was_lost_does(instance):
+    instance.pod("keeps", "sleep 1000")
+    instance.pod("goes", "sleep 1000")
+    instance.start()
+    instance.wait_running("keeps").wait_running("goes")
+    instance.delete("goes")
+    instance.stop()
+    instance.start()
+    instance.wait_running("keeps")
+    assert "goes" not in instance.pods()
+    instance.stop()
+    (instance.data / "etcd").rename(instance.home / "etcd.lost")
+    instance.start()
+    instance.wait_running("keeps").wait_running("goes")
 
 
 def test_down_ends_it_and_waits(instance):
@@ -299,14 +325,14 @@ def test_a_wrong_name_is_refused():
 def test_every_command_has_help_with_an_example():
     text = subprocess.run([INAETICS, "--help"], capture_output=True, text=True, check=True).stdout
     commands = re.findall(r"^  ([a-z]+) ", text.split("\n\n")[2], re.M)
-    assert {"up", "down", "pods", "logs", "kill", "scale", "link", "token", "verify"} <= set(commands)
+    assert {"up", "down", "pods", "logs", "kill", "scale", "node", "link", "token", "verify"} <= set(commands)
     for command in commands:
         result = subprocess.run([INAETICS, command, "--help"], capture_output=True, text=True, check=True)
         assert "examples:" in result.stdout, command
 
 
 def test_commands_without_an_instance_say_what_to_do(instance):
-    for command in (["pods"], ["logs", "x"], ["kill", "x"], ["scale"]):
+    for command in (["pods"], ["logs", "x"], ["kill", "x"], ["scale"], ["node", "list"], ["services"]):
         result = instance.cli(*command, check=False)
         assert result.returncode == 1
         assert "inaetics up" in result.stderr
@@ -317,8 +343,8 @@ def stored(instance):
 
 
 def test_the_demonstrator_runs_and_goes_on_where_it_ended(demonstrator):
-    wait_for(lambda: all(pod["status"]["conditions"][0]["status"] == "True" for pod in demonstrator.pods().values()),
-             "all pods are ready")
+    wait_for(lambda: all(container["ready"] for pod in demonstrator.pods().values()
+                         for container in pod["status"].get("containerStatuses", [{"ready": False}])), "all pods are ready")
     assert len(demonstrator.services("demonstrator.v1.Queue", type="queue")) == 1
     before = stored(demonstrator)
     assert demonstrator.stop() == 0
