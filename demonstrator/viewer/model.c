@@ -40,7 +40,8 @@ typedef struct Replicas {
 } Replicas;
 
 typedef struct Event {
-    int64_t time_ms;
+    int64_t time_ms, added_ms; /* some are told of later */
+    bool mark;
     char text[MODEL_EVENT_TEXT];
 } Event;
 
@@ -63,7 +64,7 @@ struct Model {
     Event events[MODEL_EVENTS_MAX];
 };
 
-void model_event(Model *model, const char *format, ...)
+static void add_event(Model *model, int64_t time_ms, bool mark, const char *format, va_list arguments)
 {
     size_t place = (model->first_event + model->n_events) % MODEL_EVENTS_MAX;
     if (model->n_events < MODEL_EVENTS_MAX) {
@@ -72,10 +73,25 @@ void model_event(Model *model, const char *format, ...)
         model->first_event = (model->first_event + 1) % MODEL_EVENTS_MAX;
     }
     Event *event = &model->events[place];
-    event->time_ms = ina_wall_clock_us() / 1000;
+    event->time_ms = time_ms;
+    event->added_ms = ina_wall_clock_us() / 1000;
+    event->mark = mark;
+    vsnprintf(event->text, sizeof(event->text), format, arguments);
+}
+
+void model_event(Model *model, const char *format, ...)
+{
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(event->text, sizeof(event->text), format, arguments);
+    add_event(model, ina_wall_clock_us() / 1000, false, format, arguments);
+    va_end(arguments);
+}
+
+void model_event_at(Model *model, int64_t time_ms, bool mark, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    add_event(model, time_ms, mark, format, arguments);
     va_end(arguments);
 }
 
@@ -483,8 +499,9 @@ json_t *model_json(const Model *model, int64_t after_ms)
     }
     for (size_t i = 0; i < model->n_events; i++) {
         const Event *event = &model->events[(model->first_event + i) % MODEL_EVENTS_MAX];
-        if (event->time_ms > after_ms) {
-            json_array_append_new(events, json_pack("{s:I, s:s}", "time", (json_int_t)event->time_ms, "text", event->text));
+        if (event->added_ms > after_ms) {
+            json_array_append_new(events, json_pack("{s:I, s:s, s:b}", "time", (json_int_t)event->time_ms, "text",
+                                                    event->text, "mark", event->mark));
         }
     }
     json_t *system = json_pack("{s:o, s:o, s:o, s:o}", "productionRate", json_number(model->preferred), "utilization",

@@ -51,10 +51,13 @@ ModelReplicas model_processors(const Model *model);
 bool model_scale(Model *model, const char *name, uint32_t requested);
 
 void model_event(Model *model, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Of something that happened at `time_ms`; with `mark` the charts show it too. */
+void model_event_at(Model *model, int64_t time_ms, bool mark, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 /* Everything later than `after_ms` (0: all that is kept):
  *   {"time":ms, "system":{...}, "series":[{"id","name","type","unit","part","value","times","values"}],
- *    "events":[{"time","text"}]}
+ *    "events":[{"time","text","mark"}]}
  * A new reference, NULL when out of memory. */
 json_t *model_json(const Model *model, int64_t after_ms);
 /* GET /coordinator/statistics and /coordinator/systemStats as the original had them. */

@@ -77,7 +77,7 @@ void original_handle(Viewer *viewer, InaHttpRequest *request)
     } else if (strcmp(what, "/utilisation") == 0) {
         get_utilisation(viewer, request);
     } else if (strcmp(what, "/clusterInfo") == 0) {
-        respond_json(request, 200, json_array()); /* as the original before its first round: no node has reported */
+        respond_json(request, 200, cluster_panel_original(viewer->panel));
     } else {
         respond_json(request, 404, json_object());
     }

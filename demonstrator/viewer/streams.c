@@ -38,6 +38,7 @@ static void stream_closed(void *userdata)
 static char *event_text(const Viewer *viewer, int64_t after_ms, int64_t *ret_known)
 {
     json_t *value = model_json(viewer->model, after_ms);
+    json_object_set_new(value, "cluster", cluster_panel_json(viewer->panel));
     char *data = value ? json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(8)) : NULL;
     *ret_known = value ? json_integer_value(json_object_get(value, "time")) : after_ms;
     json_decref(value);

@@ -116,6 +116,19 @@ static void answer_session(Viewer *viewer, InaHttpRequest *request)
                                          sessions_has_password(viewer->sessions)));
 }
 
+static void act_on_cluster(Viewer *viewer, InaHttpRequest *request)
+{
+    char action[16], name[256];
+    if (!sessions_may_change(viewer->sessions, request)) {
+        return;
+    }
+    if (!form_field(request, "action", action, sizeof(action)) || !form_field(request, "name", name, sizeof(name))) {
+        ina_http_respond_text(request, 400, "Form fields 'action' and 'name' are needed.\n");
+        return;
+    }
+    cluster_panel_act(viewer->panel, request, action, name);
+}
+
 static bool is_below(const char *path, const char *prefix)
 {
     size_t n = strlen(prefix);
@@ -145,6 +158,8 @@ static void handle(void *self, InaHttpRequest *request)
         return;
     } else if (is_below(path, "/coordinator")) {
         original_handle(viewer, request);
+    } else if (post && strcmp(path, "/cluster") == 0) {
+        act_on_cluster(viewer, request);
     } else if (post) {
         ina_http_respond_text(request, 405, "%s takes no POST.\n", path);
     } else if (strcmp(path, "/events") == 0) {
@@ -171,6 +186,7 @@ static void stop(void *self)
 {
     Viewer *viewer = self;
     streams_close(viewer);
+    viewer->panel = cluster_panel_free(viewer->panel);
     viewer->model = model_free(viewer->model);
     viewer->sessions = sessions_free(viewer->sessions);
 }
@@ -186,7 +202,8 @@ static int start(void *self, InaComponent *component, InaError *error)
         return r;
     }
     viewer->model = model_new(component, published, viewer);
-    if (!viewer->model) {
+    viewer->panel = viewer->model ? cluster_panel_new(component, viewer->model, &viewer->cluster) : NULL;
+    if (!viewer->panel) {
         return ina_error_set(error, ENOMEM, "out of memory for the model");
     }
     model_set_preferred(viewer->model, read_preferred(viewer));
@@ -223,6 +240,7 @@ static const InaRequired requires[] = {
     {.contract = &demonstrator_v1_coordinator_contract,
      .cardinality = INA_OPTIONAL,
      .offset = offsetof(Viewer, coordinator)},
+    {.contract = &inaetics_v1_cluster_contract, .cardinality = INA_OPTIONAL, .offset = offsetof(Viewer, cluster)},
     {.contract = &demonstrator_v1_statistics_contract,
      .cardinality = INA_MANY,
      .added = statistics_added,

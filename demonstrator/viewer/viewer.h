@@ -1,6 +1,7 @@
 /* viewer.h - the viewer's parts among themselves. */
 #pragma once
 
+#include "cluster.h"
 #include "model.h"
 #include "session.h"
 
@@ -10,11 +11,12 @@
 typedef struct Stream Stream;
 
 typedef struct Viewer {
-    InaClient *store, *coordinator; /* optional services */
+    InaClient *store, *coordinator, *cluster; /* optional services */
     const char *directory, *session_file, *password_file;
     double initial_utilization;
     InaComponent *component;
     Model *model;
+    ClusterPanel *panel;
     Sessions *sessions;
     Stream *streams;
     unsigned n_streams, n_exports;

@@ -8,12 +8,13 @@ const charts = {
   latency: new TimeChart(byId("latency-chart")),
 };
 const slider = byId("utilization");
+const cluster = new ClusterView(byId("cluster"), (action, name) => post("/cluster", {action, name}));
 let mayChange = false;
 let steering = 0; // until when the slider is the user's, not the stream's
 
-async function post(path, value) {
+async function post(path, fields) {
   try {
-    const reply = await fetch(path, {method: "POST", body: new URLSearchParams({value})});
+    const reply = await fetch(path, {method: "POST", body: new URLSearchParams(fields)});
     if (reply.status === 401) {
       await showSession();
     }
@@ -34,13 +35,13 @@ async function showSession() {
 slider.addEventListener("input", () => {
   steering = Date.now() + 3000;
   byId("preferred").textContent = slider.value + " %";
-  post("/coordinator/utilisation", slider.value);
+  post("/coordinator/utilisation", {value: slider.value});
 });
 
 for (const kind of ["producer", "processor"]) {
   const path = kind === "producer" ? "/coordinator/scaleProducer" : "/coordinator/scaleProcessor";
-  byId(kind + "-less").addEventListener("click", () => post(path, -1));
-  byId(kind + "-more").addEventListener("click", () => post(path, 1));
+  byId(kind + "-less").addEventListener("click", () => post(path, {value: -1}));
+  byId(kind + "-more").addEventListener("click", () => post(path, {value: 1}));
 }
 
 function showReplicas(kind, replicas) {
@@ -85,6 +86,14 @@ function last(points) {
 function changed(live) {
   showSystem(live);
   showEvents(live);
+  if (live.cluster && byId("cluster").querySelector("p")) {
+    byId("cluster").replaceChildren();
+  }
+  cluster.show(live.cluster, mayChange);
+  const marks = live.events.filter((event) => event.mark);
+  for (const chart of Object.values(charts)) {
+    chart.mark(marks);
+  }
   const begin = live.time - HISTORY_MS;
   for (const part of ["queue", "store"]) {
     charts[part].show(live.find(part, "utilization").slice(0, 1).map((series) => ({label: series.name, points: pointsOf(series)})),

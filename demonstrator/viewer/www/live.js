@@ -58,8 +58,10 @@ class Live {
         this.events.push(event);
       }
     }
+    this.events.sort((a, b) => a.time - b.time);
     this.events = this.events.slice(-200);
     this.system = data.system;
+    this.cluster = data.cluster;
     this.time = data.time;
     this.showStatus(true);
     this.changed(this);
@@ -101,11 +103,32 @@ function style(name) {
 
 const LINES = ["--accent", "--good", "--bad", "--muted"];
 
+// Draws a thin line where something happened.
+const MARKS = {
+  id: "marks",
+  beforeDatasetsDraw(chart, args, options) {
+    const {ctx, chartArea, scales} = chart;
+    ctx.save();
+    ctx.strokeStyle = style("--mark");
+    ctx.setLineDash([2, 3]);
+    for (const time of options.times || []) {
+      const x = scales.x.getPixelForValue(time);
+      if (x >= chartArea.left && x <= chartArea.right) {
+        ctx.beginPath();
+        ctx.moveTo(x, chartArea.top);
+        ctx.lineTo(x, chartArea.bottom);
+        ctx.stroke();
+      }
+    }
+    ctx.restore();
+  },
+};
+
 // A line chart over time: lines are [{label, points}].
 class TimeChart {
   constructor(canvas, options) {
     this.options = options || {};
-    this.chart = new Chart(canvas, {type: "line", data: {datasets: []}, options: {
+    this.chart = new Chart(canvas, {type: "line", data: {datasets: []}, plugins: [MARKS], options: {
       animation: false,
       maintainAspectRatio: false,
       parsing: false,
@@ -118,7 +141,8 @@ class TimeChart {
           ticks: {stepSize: this.options.percent ? 20 : undefined}},
       },
       plugins: {legend: {position: "bottom", labels: {boxWidth: 16}},
-        tooltip: {callbacks: {title: (items) => items.length ? this.timeText(items[0].parsed.x) : ""}}},
+        marks: {times: []},
+        tooltip: {callbacks: {title: (items) => this.titleOf(items)}}},
     }});
     this.recolour();
     window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
@@ -130,6 +154,22 @@ class TimeChart {
   timeText(ms) {
     const date = new Date(ms);
     return this.options.dates ? date.toLocaleString(undefined, {hour12: false}) : formatTime(ms);
+  }
+
+  // The time, and what happened within two seconds of it.
+  titleOf(items) {
+    if (!items.length) {
+      return "";
+    }
+    const time = items[0].parsed.x;
+    const near = (this.marks || []).filter((mark) => Math.abs(mark.time - time) < 2000).map((mark) => mark.text);
+    return [this.timeText(time), ...near];
+  }
+
+  // Events [{time, text}] to be shown on the time axis with the next show().
+  mark(events) {
+    this.marks = events;
+    this.chart.options.plugins.marks.times = events.map((event) => event.time);
   }
 
   recolour() {
