@@ -55,6 +55,7 @@ int command_link(const Arguments *arguments, Instance *instance);
 int command_token(const Arguments *arguments, Instance *instance);
 int command_password(const Arguments *arguments, Instance *instance);
 int command_verify(const Arguments *arguments, Instance *instance);
+int command_kubectl(const Arguments *arguments, Instance *instance);
 int command_bundle(const Arguments *arguments, Instance *instance);
 /* simulate.c */
 int command_simulate(const Arguments *arguments, Instance *instance);

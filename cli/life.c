@@ -221,6 +221,26 @@ int command_verify(const Arguments *arguments, Instance *instance)
     return become("inaetics-verify", arguments, instance);
 }
 
+/* With the cluster's kubeconfig, so that nothing has to be set. */
+int command_kubectl(const Arguments *arguments, Instance *instance)
+{
+    AUTO_FREE char *config = instance_path(instance, "kubeconfig"), *program = NULL;
+    AUTO_FREE char **items = calloc((size_t)arguments->count + 2, sizeof *items);
+    if (!config || !items)
+        return cli_fail("out of memory");
+    if (access(config, R_OK) < 0)
+        return cli_fail("there is no instance in %s; start one with `inaetics up`", instance->data);
+    if (program_find("kubectl", &program, NULL) < 0)
+        return cli_fail("kubectl is not there; fetch it with `tools/fetch-server kubernetes-client kubectl build`, or "
+                        "install Debian's kubernetes-client");
+    items[0] = (char *)"kubectl";
+    for (int i = 0; i < arguments->count; i++)
+        items[i + 1] = arguments->items[i];
+    setenv("KUBECONFIG", config, 1);
+    execv(program, items);
+    return cli_fail("%s: %s", program, strerror(errno));
+}
+
 int command_bundle(const Arguments *arguments, Instance *instance)
 {
     return become("inaetics-bundle", arguments, instance);

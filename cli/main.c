@@ -45,6 +45,14 @@ static const Command commands[] = {
      "  inaetics node halt node-2\n"
      "  inaetics node ps node-1\n",
      " json ", 1, 3, command_node},
+    {"kubectl", "ARGS ...", "run kubectl against this cluster",
+     "Runs kubectl (from $PATH, or fetched into the build folder) with the cluster's\n"
+     "kubeconfig, DATA/kubeconfig. `export KUBECONFIG=DATA/kubeconfig` does for your shell.\n"
+     "\n"
+     "examples:\n"
+     "  inaetics kubectl get pods -o wide\n"
+     "  inaetics kubectl --name 1 get nodes\n",
+     " ", 0, -1, command_kubectl},
     {"pods", "", "list the pods: state, restarts, address",
      "  --json              the whole PodList, as Kubernetes has it\n"
      "\n"

@@ -136,6 +136,8 @@ static char *find_beside(const char *name)
         "../demonstrator/verify",
         "../servers/etcd-server", /* what tools/fetch-server unpacked */
         "../servers/etcd-server/root/usr/bin",
+        "../servers/kubernetes-client",
+        "../servers/kubernetes-client/root/usr/bin",
     };
     char self[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
