@@ -75,11 +75,15 @@ static void refresh(void *userdata)
 
 /* --- acting -------------------------------------------------------------------------------- */
 
+/* The answer comes from the loop, outside of what the framework knows of this
+ * component; so it is only noted, and the component's timer tells the caller. */
 typedef struct Act {
     Cluster *cluster;
     struct Act *next, **link;
     InaCall *call;
-    InaHttpFetch *fetch;
+    InaHttpFetch *fetch; /* NULL: answered */
+    InaCode code;        /* 0: it was done */
+    InaError error;
 } Act;
 
 static void act_free(Act *act)
@@ -93,27 +97,42 @@ static void act_free(Act *act)
 static void acted(void *userdata, const InaHttpResponse *response)
 {
     Act *act = userdata;
-    if (response->status == 200) {
-        Inaetics__V1__ActReply reply = INAETICS__V1__ACT_REPLY__INIT;
-        ina_call_reply(act->call, &reply.base);
-        ask_machines(act->cluster);
-    } else {
+    act->fetch = NULL;
+    if (response->status != 200) {
         AUTO_JSON json_t *status = NULL;
         if (response->status > 0)
             json_parse(response->body, response->size, REPLY_MAX, &status, NULL);
         const char *message = kube_string(status, "message");
-        InaCode code = response->status == 404   ? INA_CODE_NOT_FOUND
-                       : response->status == 409 ? INA_CODE_ABORTED
-                                                 : INA_CODE_UNAVAILABLE;
-        ina_call_fail(act->call, code, "%s", message[0] ? message : response->error.message);
+        act->code = response->status == 404   ? INA_CODE_NOT_FOUND
+                    : response->status == 409 ? INA_CODE_ABORTED
+                                              : INA_CODE_UNAVAILABLE;
+        ina_error_set(&act->error, EIO, "%s", message[0] ? message : response->error.message);
     }
-    act_free(act);
+    ina_timer_after(act->cluster->acted, 0);
+}
+
+static void answer_acts(void *userdata)
+{
+    Cluster *cluster = userdata;
+    for (Act *act = cluster->acts, *next; act; act = next) {
+        next = act->next;
+        if (act->fetch)
+            continue;
+        Inaetics__V1__ActReply reply = INAETICS__V1__ACT_REPLY__INIT;
+        if (act->code == 0)
+            ina_call_reply(act->call, &reply.base);
+        else
+            ina_call_fail(act->call, act->code, "%s", act->error.message);
+        act_free(act);
+    }
+    ask_machines(cluster);
 }
 
 static void act_cancelled(InaCall *call, void *userdata)
 {
     Act *act = userdata;
-    ina_http_fetch_cancel(act->fetch);
+    if (act->fetch)
+        ina_http_fetch_cancel(act->fetch);
     ina_call_fail(call, INA_CODE_CANCELED, "the caller left");
     act_free(act);
 }
@@ -217,7 +236,8 @@ static int start(void *self, InaComponent *component, InaError *error)
         (r = watch(cluster, events, &cluster->events, error)) < 0)
         return r;
     cluster->timer = ina_timer_new(component, refresh, cluster);
-    if (!cluster->timer)
+    cluster->acted = ina_timer_new(component, answer_acts, cluster);
+    if (!cluster->timer || !cluster->acted)
         return ina_error_set(error, ENOMEM, "out of memory");
     ina_timer_after(cluster->timer, 0);
     return 0;
@@ -228,7 +248,8 @@ static void stop(void *self)
     Cluster *cluster = self;
     while (cluster->acts) {
         Act *pending = cluster->acts;
-        ina_http_fetch_cancel(pending->fetch);
+        if (pending->fetch)
+            ina_http_fetch_cancel(pending->fetch);
         ina_call_fail(pending->call, INA_CODE_UNAVAILABLE, "the cluster's bundle stops");
         act_free(pending);
     }

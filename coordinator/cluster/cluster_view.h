@@ -22,7 +22,7 @@ typedef struct Cluster {
     json_t *node_metrics, *pod_metrics; /* NodeMetricsList, PodMetricsList; NULL: none yet */
     json_t *machines;                   /* as the socket lists them; NULL: not there */
     InaHttpFetch *machines_fetch;
-    InaTimer *timer;
+    InaTimer *timer, *acted;
     struct Act *acts;
 } Cluster;
 
