@@ -47,6 +47,8 @@ bool cli_request(const Instance *instance, CliTarget target, const char *method,
 /* As it comes, to stdout. */
 bool cli_stream(const Instance *instance, CliTarget target, const char *path);
 int cli_print_json(const json_t *json);
+/* Whether it can name an object; says so if not. */
+bool cli_check_name(const char *name);
 
 /* life.c */
 int command_up(const Arguments *arguments, Instance *instance);
@@ -68,4 +70,5 @@ int command_services(const Arguments *arguments, Instance *instance);
 int command_pods(const Arguments *arguments, Instance *instance);
 int command_logs(const Arguments *arguments, Instance *instance);
 int command_kill(const Arguments *arguments, Instance *instance);
+/* scale.c */
 int command_scale(const Arguments *arguments, Instance *instance);

@@ -75,13 +75,16 @@ static const Command commands[] = {
      "examples:\n"
      "  inaetics kill inaetics-queue-controller-x7k2p\n",
      " ", 1, 1, command_kill},
-    {"scale", "[NAME [N]]", "say or change how many pods a replication controller has",
-     "  --json              as Kubernetes has it\n"
+    {"scale", "[NAME [N]]", "say or change how many there are of each part",
+     "NAME is a component of an application, or a replication controller that belongs to\n"
+     "none. A component that follows a queue is given its minimum.\n"
+     "\n"
+     "  --json              the replication controllers, as Kubernetes has them\n"
      "\n"
      "examples:\n"
-     "  inaetics scale                                       all of them\n"
-     "  inaetics scale inaetics-processor-controller         this one\n"
-     "  inaetics scale inaetics-processor-controller 4       four pods from now on\n",
+     "  inaetics scale                     all of them, and why\n"
+     "  inaetics scale processor           this one\n"
+     "  inaetics scale producer 2          two producers from now on\n",
      " json ", 0, 2, command_scale},
     {"simulate", "", "compare scaling policies on simulated time",
      "  --policy NAME       only this one (queueing, slope, hpa, keda, slope-1s, hpa-1s, keda-1s)\n"

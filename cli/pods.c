@@ -1,10 +1,9 @@
-/* pods.c - pods, logs, kill, scale: what kubectl does too, for those who do not have it. */
+/* pods.c - pods, logs, kill: what kubectl does too, for those who do not have it. */
 #include "cli.h"
 
 #include "base/cleanup.h"
 #include "kube/object.h"
 
-#include <inttypes.h>
 #include <string.h>
 #include <time.h>
 
@@ -87,11 +86,11 @@ int command_pods(const Arguments *arguments, Instance *instance)
 
 /* --- logs, kill ----------------------------------------------------------------------- */
 
-static bool check_name(const char *name)
+bool cli_check_name(const char *name)
 {
     if (!kube_check_dns_subdomain(name))
         return true;
-    cli_fail("\"%s\" is no name of a pod; `inaetics pods` lists them", name);
+    cli_fail("\"%.80s\" is no name: %s", name, kube_check_dns_subdomain(name));
     return false;
 }
 
@@ -99,7 +98,7 @@ int command_logs(const Arguments *arguments, Instance *instance)
 {
     char path[512], *end = NULL;
     const char *pod = arguments->items[0];
-    if (!check_name(pod) || (arguments->container && !check_name(arguments->container)))
+    if (!cli_check_name(pod) || (arguments->container && !cli_check_name(arguments->container)))
         return CLI_FAILED;
     long lines = arguments->tail ? strtol(arguments->tail, &end, 10) : 0;
     if (arguments->tail && (end == arguments->tail || *end != '\0' || lines < 0))
@@ -123,7 +122,7 @@ int command_kill(const Arguments *arguments, Instance *instance)
     char path[512];
     const char *pod = arguments->items[0];
     AUTO_JSON json_t *object = NULL;
-    if (!check_name(pod))
+    if (!cli_check_name(pod))
         return CLI_FAILED;
     snprintf(path, sizeof path, API "/pods/%s", pod);
     if (!cli_request(instance, CLI_API, "GET", path, NULL, &object))
@@ -136,44 +135,4 @@ int command_kill(const Arguments *arguments, Instance *instance)
         return CLI_FAILED;
     printf("%s killed\n", pod);
     return CLI_OK;
-}
-
-/* --- scale ------------------------------------------------------------------------------ */
-
-static void print_scale(const json_t *controller)
-{
-    printf("%-40s %8" PRId64 " %8" PRId64 "\n", kube_name(controller), kube_integer(controller, "spec.replicas", 0),
-           kube_integer(controller, "status.readyReplicas", 0));
-}
-
-static int print_scales(const json_t *answer, bool as_json)
-{
-    if (as_json)
-        return cli_print_json(answer);
-    const json_t *items = json_object_get(answer, "items"), *controller;
-    size_t i;
-    printf("%-40s %8s %8s\n", "NAME", "WANTED", "READY");
-    if (!items)
-        print_scale(answer);
-    json_array_foreach(items, i, controller) print_scale(controller);
-    return CLI_OK;
-}
-
-int command_scale(const Arguments *arguments, Instance *instance)
-{
-    AUTO_JSON json_t *answer = NULL;
-    char path[512], body[128], *end;
-    const char *name = arguments->count > 0 ? arguments->items[0] : "";
-    if (arguments->count > 0 && !check_name(name))
-        return CLI_FAILED;
-    snprintf(path, sizeof path, API "/replicationcontrollers%s%s", name[0] ? "/" : "", name);
-    if (arguments->count < 2)
-        return cli_request(instance, CLI_API, "GET", path, NULL, &answer) ? print_scales(answer, arguments->json)
-                                                                          : CLI_FAILED;
-    long replicas = strtol(arguments->items[1], &end, 10);
-    if (end == arguments->items[1] || *end != '\0' || replicas < 0)
-        return cli_fail("\"%s\": allowed is a number of pods, 0 or more", arguments->items[1]);
-    snprintf(body, sizeof body, "{\"spec\":{\"replicas\":%ld}}", replicas);
-    return cli_request(instance, CLI_API, "PATCH", path, body, &answer) ? print_scales(answer, arguments->json)
-                                                                        : CLI_FAILED;
 }

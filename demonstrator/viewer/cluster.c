@@ -49,7 +49,7 @@ static json_t *pod_json(const Inaetics__V1__ClusterPod *pod)
 /* Whether it explains what is seen in the charts: scaling and fail-over. */
 static bool is_mark(const char *reason)
 {
-    static const char *const reasons[] = {"NodeNotReady", "NodeReady", "Scaled", "ScalingUp", "ScalingDown", "Overloaded"};
+    static const char *const reasons[] = {"NodeNotReady", "NodeReady", "ScaledUp", "ScaledDown", "Overloaded", "NoRoom"};
     for (size_t i = 0; i < INA_COUNT(reasons); i++) {
         if (strcmp(reason, reasons[i]) == 0) {
             return true;

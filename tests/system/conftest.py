@@ -194,7 +194,10 @@ class Instance:
         return wait_for(lambda: self.parts(part), f"a pod of {part}")[0]
 
     def scale(self, part, count):
-        """So many pods of a part; waits until those too many are gone."""
+        """So many pods of a part from now on, whatever the coordinator would say; waits until those too many are gone."""
+        if self.parts("coordinator"):
+            self.cli("scale", "inaetics-coordinator-controller", 0)
+            wait_for(lambda: not self.parts("coordinator"), "the coordinator is gone")
         self.cli("scale", f"inaetics-{part}-controller", count)
         wait_for(lambda: len(self.parts(part)) <= count, f"only {count} pods of {part} are left")
 
