@@ -1,4 +1,4 @@
-"""Nothing accepted is lost, nothing counts twice, whatever is killed."""
+"""Nothing accepted is lost, nothing counts twice, whatever fails."""
 import json
 import os
 import random
@@ -6,10 +6,12 @@ import signal
 import time
 
 from conftest import LONG, wait_for
+from test_cluster import nodes, settled
 from test_pages import cookie, post, stored
 
-FAULTS = 50 if LONG else 10
-VICTIMS = ("queue", "store", "processor", "producer")
+FAULTS = 100 if LONG else 10
+PARTS = ("queue", "store", "processor", "producer")
+AWAY = 5.0  # seconds that a node is halted or frozen: longer than it takes to be noticed
 
 
 def verify(instance):
@@ -19,22 +21,79 @@ def verify(instance):
     return json.loads(result.stdout)
 
 
-def test_kill_9_of_any_part_at_any_moment_loses_and_doubles_nothing(make_instance):
+class Faults:
+    """What can go wrong; each returns in words what it did."""
+
+    def __init__(self, instance, chance):
+        self.instance = instance
+        self.chance = chance
+
+    def kill_pod(self, count=1):
+        names = []
+        for part in self.chance.sample(PARTS, count):
+            name = self.chance.choice(wait_for(lambda: self.instance.parts(part), f"a pod of {part}"))
+            pid = wait_for(lambda: self.instance.pid(name) or name not in self.instance.pods(), f"{name} runs, to be killed")
+            if pid is not True:
+                names.append((name, pid))
+        for _, pid in names:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it ended by itself meanwhile
+        return "kill " + ", ".join(name for name, _ in names)
+
+    def kill_two_pods(self):
+        return self.kill_pod(2)
+
+    def delete_pod(self):
+        name = self.instance.part(self.chance.choice(PARTS))
+        self.instance.delete(name)
+        return f"delete {name}"
+
+    def lose_node(self, away, back):
+        node = self.instance.node_of(self.instance.part(self.chance.choice(PARTS))) or "node-1"
+        self.instance.cli("node", away, node)
+        time.sleep(self.chance.choice((0.3, AWAY)))
+        wait_for(lambda: self.instance.cli("node", back, node, check=False).returncode == 0, f"{back} {node}")
+        wait_for(lambda: nodes(self.instance)[node], f"{node} is ready again")
+        return f"{away} and {back} {node}"
+
+    def halt_node(self):
+        return self.lose_node("halt", "start")
+
+    def freeze_node(self):
+        return self.lose_node("freeze", "thaw")
+
+    def kill_control_plane(self):
+        os.kill(self.instance.state()["controlPlane"]["pid"], signal.SIGKILL)
+        wait_for(lambda: self.instance.cli("pods", check=False).returncode == 0, "the API answers again")
+        return "kill the control plane"
+
+    def kill_etcd(self):
+        os.kill(self.instance.state()["etcd"]["pid"], signal.SIGKILL)
+        return "kill etcd"
+
+
+KINDS = ("kill_pod", "kill_two_pods", "delete_pod", "halt_node", "freeze_node", "kill_control_plane", "kill_etcd")
+
+
+def test_no_fault_loses_or_doubles_anything(make_instance):
     seed = int(os.environ.get("INAETICS_SEED") or random.SystemRandom().randrange(2**32))
-    print(f"seed {seed} (INAETICS_SEED={seed} repeats the choice of victims and pauses)")
+    print(f"seed {seed} (INAETICS_SEED={seed} repeats the choice of faults and pauses)")
     chance = random.Random(seed)
     instance = make_instance(demonstrator=True).start()
     wait_for(lambda: stored(instance) > 0, "the first stored result")
     assert post(instance, "/coordinator/utilisation", {"value": 50}, {"Cookie": cookie(instance)})[0] == 204
-    instance.scale("processor", 2)
-    for fault in range(FAULTS):
+    faults = Faults(instance, chance)
+    kinds = [KINDS[i % len(KINDS)] for i in range(FAULTS)]  # each kind as often as the others
+    chance.shuffle(kinds)
+    for number, kind in enumerate(kinds):
         time.sleep(chance.uniform(0.05, 1.0))
-        kind = chance.choice(VICTIMS)
-        name = chance.choice(instance.parts(kind))
-        pid = wait_for(lambda: instance.pid(name), f"{name} runs again, to be killed (fault {fault})")
-        os.kill(pid, signal.SIGKILL)
+        said = getattr(faults, kind)()
+        print(f"fault {number}: {said}")
         before = stored(instance)
-        wait_for(lambda: stored(instance) > before, f"flow resumes after fault {fault}, {name} killed")
+        wait_for(lambda: stored(instance) > before, f"flow resumes after fault {number}, {said}")
+    settled(instance)
     assert post(instance, "/coordinator/utilisation", {"value": 0}, {"Cookie": cookie(instance)})[0] == 204
     report = verify(instance)
     print(json.dumps(report["total"]))

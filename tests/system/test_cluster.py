@@ -1,0 +1,153 @@
+"""The whole cluster: five nodes with the demonstrator on them; what happens when parts, nodes and the controller fail."""
+
+import json
+import os
+import signal
+import time
+
+from conftest import wait_for
+from test_pages import cookie, post, stored
+
+
+def nodes(instance):
+    """Whether Kubernetes calls each node ready, by name."""
+    return {node["metadata"]["name"]: ready(node) for node in instance.api("GET", "/api/v1/nodes")[1]["items"]}
+
+
+def ready(thing):
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in thing["status"].get("conditions", []))
+
+
+def settled(instance):
+    """Names of all pods, once every controller has as many ready ones as it wants."""
+    def look():
+        controllers = instance.api("GET", "/api/v1/namespaces/default/replicationcontrollers")[1]["items"]
+        pods = instance.pods()
+        wanted = sum(one["spec"]["replicas"] for one in controllers)
+        return sorted(pods) if len(pods) == wanted and all(ready(pod) for pod in pods.values()) else None
+    return wait_for(look, "all pods that are wanted are ready")
+
+
+def flows(instance, why):
+    before = stored(instance)
+    wait_for(lambda: stored(instance) > before, f"results are stored {why}")
+
+
+def events(instance, reason):
+    return [one for one in instance.api("GET", "/api/v1/events")[1]["items"] if one["reason"] == reason]
+
+
+def test_five_nodes_are_ready_and_the_pods_are_spread_over_them(demonstrator):
+    wait_for(lambda: list(nodes(demonstrator).values()) == [True] * 5, "five nodes are ready")
+    settled(demonstrator)
+    used = {pod["spec"]["nodeName"] for pod in demonstrator.pods().values()}
+    assert len(used) >= 4, used
+
+
+def test_a_deleted_pod_is_replaced(demonstrator):
+    settled(demonstrator)
+    name = demonstrator.part("processor")
+    demonstrator.delete(name)
+    wait_for(lambda: name not in demonstrator.pods() and name not in settled(demonstrator), "another one is there")
+    flows(demonstrator, "by the new one")
+
+
+def test_the_pods_of_a_halted_node_are_replaced_and_the_node_comes_back(demonstrator):
+    settled(demonstrator)
+    queue = demonstrator.part("queue")
+    node = demonstrator.node_of(queue)
+    demonstrator.cli("node", "halt", node)
+    wait_for(lambda: nodes(demonstrator)[node] is False, f"{node} is not ready")
+    wait_for(lambda: queue not in demonstrator.pods(), "its pods are gone")
+    settled(demonstrator)
+    assert all(pod["spec"]["nodeName"] != node for pod in demonstrator.pods().values())
+    flows(demonstrator, "without the node")
+    assert events(demonstrator, "NodeNotReady")
+    demonstrator.cli("node", "start", node)
+    wait_for(lambda: nodes(demonstrator)[node], f"{node} is ready again")
+
+
+def test_a_frozen_node_loses_its_pods_and_ends_them_when_it_is_thawed(demonstrator):
+    settled(demonstrator)
+    store = demonstrator.part("store")
+    node = demonstrator.node_of(store)
+    demonstrator.cli("node", "freeze", node)
+    wait_for(lambda: store not in demonstrator.pods(), "its pods are replaced")
+    settled(demonstrator)
+    flows(demonstrator, "by another store on the same volume")
+    demonstrator.cli("node", "thaw", node)
+    wait_for(lambda: nodes(demonstrator)[node], f"{node} is ready again")
+    wait_for(lambda: not [one for one in processes(demonstrator, node) if one["pod"] == store], "the old store has ended")
+    flows(demonstrator, "after the thaw")
+
+
+def processes(instance, node):
+    return json.loads(instance.cli("node", "ps", node, "--json").stdout)
+
+
+def test_a_control_plane_that_is_killed_is_back_and_no_pod_is_replaced(demonstrator):
+    before = settled(demonstrator)
+    os.kill(demonstrator.state()["controlPlane"]["pid"], signal.SIGKILL)
+    wait_for(lambda: "inaetics-control-plane ended" in demonstrator.output(), "up says so")
+    wait_for(lambda: demonstrator.cli("pods", check=False).returncode == 0, "the API answers again")
+    flows(demonstrator, "all the time")
+    time.sleep(5)  # more than the silence that a node may keep
+    assert settled(demonstrator) == before
+
+
+def test_an_etcd_that_is_killed_is_back_and_no_pod_is_replaced(demonstrator):
+    before = settled(demonstrator)
+    os.kill(demonstrator.state()["etcd"]["pid"], signal.SIGKILL)
+    flows(demonstrator, "all the time")
+    time.sleep(5)
+    assert settled(demonstrator) == before
+
+
+def test_while_etcd_hangs_no_pod_is_replaced_and_results_go_on(demonstrator):
+    before = settled(demonstrator)
+    etcd = demonstrator.state()["etcd"]["pid"]
+    os.kill(etcd, signal.SIGSTOP)
+    try:
+        for _ in range(10):
+            flows(demonstrator, "without etcd")
+            time.sleep(1)
+    finally:
+        os.kill(etcd, signal.SIGCONT)
+    flows(demonstrator, "with etcd")
+    time.sleep(5)
+    assert settled(demonstrator) == before
+    assert list(nodes(demonstrator).values()) == [True] * 5
+
+
+def test_a_drained_node_is_empty_and_takes_pods_again(demonstrator):
+    settled(demonstrator)
+    node = demonstrator.node_of(demonstrator.part("processor"))
+    assert "is empty" in demonstrator.cli("node", "drain", node, timeout=180).stdout
+    settled(demonstrator)
+    assert all(pod["spec"]["nodeName"] != node for pod in demonstrator.pods().values())
+    demonstrator.cli("node", "uncordon", node)
+    flows(demonstrator, "after the drain")
+
+
+def test_the_coordinator_adds_processors_under_load_and_removes_them_again(demonstrator):
+    settled(demonstrator)
+    assert len(demonstrator.parts("processor")) == 1
+    demonstrator.cli("scale", "producer", 2)
+    assert post(demonstrator, "/coordinator/utilisation", {"value": 100}, {"Cookie": cookie(demonstrator)})[0] == 204
+    wait_for(lambda: len(demonstrator.parts("processor")) >= 2, "more processors")
+    wait_for(lambda: int(demonstrator.call("demonstrator.v1.Queue", "Status").get("size", 0)) < 800, "the queue is in balance")
+    assert events(demonstrator, "ScaledUp")
+    assert post(demonstrator, "/coordinator/utilisation", {"value": 5}, {"Cookie": cookie(demonstrator)})[0] == 204
+    wait_for(lambda: len(demonstrator.parts("processor")) == 1, "one processor is enough again", 180)
+
+
+def test_the_coordinators_death_changes_no_number(demonstrator):
+    settled(demonstrator)
+    demonstrator.cli("scale", "producer", 3)
+    wait_for(lambda: len(demonstrator.parts("producer")) == 3, "three producers")
+    before = settled(demonstrator)
+    name = demonstrator.part("coordinator")
+    demonstrator.cli("kill", name)
+    wait_for(lambda: demonstrator.container(name)["restartCount"] == 1, "it is started again")
+    time.sleep(5)
+    assert settled(demonstrator) == before
