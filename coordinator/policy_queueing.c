@@ -17,7 +17,10 @@
 #define SURPRISE 3.0             /* standard deviations that are no noise */
 #define JUMP 0.5                 /* of the rate: believed at once, less only when it comes twice */
 #define NOISE_FLOOR 0.04         /* of the rate: deviation that is always allowed for */
-#define SERVICE_WEIGHT 0.2       /* of a new measurement of a processor's rate */
+#define SERVICE_UP 0.3           /* weight of a new measurement of a processor's rate, when it is higher */
+#define SERVICE_DOWN 0.1         /* and when it is lower: something else may have held them up */
+#define SERVICE_FORGET 0.005     /* of the highest rate, with each measurement */
+#define SERVICE_RECOVERY 60.0    /* s in which a low rate that is not measured again is forgotten */
 #define SERVICE_RANGE 10.0       /* measured rates are believed within rate/10 to rate*10 */
 #define IN_FLIGHT 0.25           /* s of work that processors hold without being late */
 #define FULL 0.98                /* of the capacity: from there on samples are refused unseen */
@@ -59,7 +62,8 @@ static void measure_rate(PolicyCheck *check, double arrivals)
     state->deviation = fmin(sqrt(square), state->rate / 4);
 }
 
-/* What one processor does can be seen only while all of them work. */
+/* What one processor does can be seen only while all of them work, and none
+ * starts or ends. */
 static void measure_service(PolicyCheck *check, double done)
 {
     PolicyState *state = check->state;
@@ -67,17 +71,27 @@ static void measure_service(PolicyCheck *check, double done)
     double measured = 0;
     if (now->service_rate > 0)
         measured = now->service_rate;
-    else if (now->ready >= 1 && now->ready == state->ready && done > 0) {
+    else if (now->ready >= 1 && now->ready == state->ready && now->ready == check->requested &&
+             check->requested == state->requested && done > 0) {
         if (now->busy > 0.3 && now->busy <= 1)
             measured = done / (now->ready * now->busy);
         else if (!(now->busy >= 0) && fmin(now->backlog, state->backlog) > done / 2)
             measured = done / now->ready;
     }
-    if (!(measured > 0) || !isfinite(measured))
+    if (!(measured > 0) || !isfinite(measured)) {
+        /* A store that was slow for a minute shall not cost processors for ever. */
+        if (state->service_rate > 0 && state->service_rate < state->service_best)
+            state->service_rate +=
+                (1 - exp(-check->elapsed / SERVICE_RECOVERY)) * (state->service_best - state->service_rate);
         return;
+    }
     measured = clamp(measured, check->config->rate / SERVICE_RANGE, check->config->rate * SERVICE_RANGE);
+    double weight = measured > state->service_rate ? SERVICE_UP : SERVICE_DOWN;
     state->service_rate =
-        state->service_rate > 0 ? state->service_rate + SERVICE_WEIGHT * (measured - state->service_rate) : measured;
+        state->service_rate > 0 ? state->service_rate + weight * (measured - state->service_rate) : measured;
+    /* A slow one takes long to be believed, a mistake is not kept for ever either. */
+    state->service_best += SERVICE_FORGET * (state->service_rate - state->service_best);
+    state->service_best = fmax(state->service_best, state->service_rate);
 }
 
 static void measure_start_up(PolicyCheck *check)

@@ -28,6 +28,7 @@ static const Entry numbers[] = {
     {"trend", offsetof(PolicyState, trend), -POLICY_COUNT_MAX, POLICY_COUNT_MAX},
     {"surprise", offsetof(PolicyState, surprise), -1, 1},
     {"serviceRate", offsetof(PolicyState, service_rate), 0, POLICY_COUNT_MAX},
+    {"serviceBest", offsetof(PolicyState, service_best), 0, POLICY_COUNT_MAX},
     {"startUp", offsetof(PolicyState, start_up), 0, TIME_MAX},
     {"startingSince", offsetof(PolicyState, starting_since), 0, TIME_MAX},
     {"startingTo", offsetof(PolicyState, starting_to), 0, POLICY_REPLICAS_MAX},

@@ -143,6 +143,28 @@ static void the_capacity_of_a_processor_is_measured_while_all_are_busy(void **st
     assert_true(fabs(idle.state.service_rate - 100) < 1); /* but if it tells how busy it is */
 }
 
+static void a_time_in_which_all_were_slow_is_forgotten(void **state)
+{
+    Bench b = bench();
+    for (int i = 0; i < 30; i++) { /* 300 each, and enough to do */
+        b.now.requested = b.now.ready = 2;
+        b.now.backlog = 3000;
+        second(&b, 600, 600);
+    }
+    for (int i = 0; i < 30; i++) { /* the store is slow: 30 each */
+        b.now.requested = b.now.ready = 2;
+        b.now.backlog = 3000;
+        second(&b, 60, 60);
+    }
+    assert_true(b.state.service_rate < 60);
+    b.now.backlog = 0;
+    for (int i = 0; i < 180; i++) {
+        second(&b, 400, 400);
+        b.now.ready = b.now.requested;
+    }
+    assert_int_equal(b.now.requested, 2);
+}
+
 static void one_odd_measurement_under_steady_load_is_no_reason(void **state)
 {
     Bench b = bench();
@@ -196,6 +218,7 @@ int main(void)
         cmocka_unit_test(what_somebody_else_added_stays_for_a_quiet_window),
         cmocka_unit_test(a_new_coordinator_keeps_what_there_is_for_a_quiet_window),
         cmocka_unit_test(the_capacity_of_a_processor_is_measured_while_all_are_busy),
+        cmocka_unit_test(a_time_in_which_all_were_slow_is_forgotten),
         cmocka_unit_test(one_odd_measurement_under_steady_load_is_no_reason),
         cmocka_unit_test(steady_load_with_noise_does_not_make_it_oscillate),
     };
