@@ -21,6 +21,7 @@ typedef struct Planner {
     json_t *components; /* of the status */
     /* Names of components, for the conditions. */
     char overloaded[256], crowded[256], waiting[256], unseen[256];
+    char running[512]; /* "producer 1 / 1, processor 2 / 3" */
 } Planner;
 
 /* One component as it is. */
@@ -303,6 +304,8 @@ static void report(Planner *planner, const Component *component, const Present *
     const Runtime *runtimes = component->runtimes.items;
     char text[64];
     snprintf(text, sizeof text, "%.0f / %u", present->ready, component->wanted);
+    size_t n = strlen(planner->running);
+    snprintf(planner->running + n, sizeof planner->running - n, "%s%s %s", n > 0 ? ", " : "", component->name, text);
     json_t *status = json_pack("{s:s, s:s, s:i, s:i, s:i, s:I, s:s, s:I, s:b, s:b}", "name", component->name, "text",
                                text, "running", (int)present->ready, "requested", (int)present->requested, "wanted",
                                (int)component->wanted, "maximum", (json_int_t)component->maximum, "reason",
@@ -354,9 +357,9 @@ static json_t *without_figures(const json_t *status)
 static void make_status(Planner *planner)
 {
     const json_t *object = planner->application->object, *before = json_object_get(object, "status");
-    AUTO_JSON json_t *holder =
-        json_pack("{s:{s:I, s:O}}", "status", "observedGeneration",
-                  (json_int_t)kube_integer(object, "metadata.generation", 0), "components", planner->components);
+    AUTO_JSON json_t *holder = json_pack("{s:{s:I, s:s, s:O}}", "status", "observedGeneration",
+                                         (json_int_t)kube_integer(object, "metadata.generation", 0), "running",
+                                         planner->running, "components", planner->components);
     const json_t *conditions = json_object_get(before, "conditions");
     if (conditions)
         kube_set(holder, "status.conditions", json_deep_copy(conditions));

@@ -153,7 +153,7 @@ void policy_queueing(PolicyCheck *check)
      * be noise. */
     double growth = state->trend * (start_up + RATE_SMOOTHING) - NOISE_FLOOR * state->rate;
     double rate = state->rate + fmax(0, growth);
-    double load = ceil(rate / (config->utilization * service) - ROUNDING);
+    double load = fmax(0, ceil(rate / (config->utilization * service) - ROUNDING));
     double backlog = by_backlog(check, fmax(arrivals, state->rate), service);
     /* What is there without our doing stays for a quiet window too: at the
      * first check, and when somebody else added processors. */
