@@ -44,7 +44,7 @@ typedef struct Up {
     sd_event *event;
     Children *children;
     Phase phase;
-    char *session, *etcd_program, *control_program, *node_program, *pki, *listen;
+    char *session, *etcd_program, *control_program, *node_program, *proxy_program, *pki, *listen;
     EtcdArguments etcd_arguments;
     char *control_arguments[ARGUMENTS_MAX], *proxy_arguments[ARGUMENTS_MAX];
     Service *etcd, *control, *proxy;
@@ -402,13 +402,15 @@ static int make_control(Up *up, InaError *error)
 /* What services offer at addresses of their own is the machine's: it goes on when a node is frozen. */
 static int make_proxy(Up *up, InaError *error)
 {
-    const char *const arguments[] = {
-        "inaetics-node", "--service-proxy",  "--server", up->instance->api_url, "--pki", up->pki,
-        "--data",        up->instance->home, "--name",   up->instance->name,    NULL};
+    const char *const arguments[] = {"inaetics-proxy",   "--server", up->instance->api_url, "--pki", up->pki, "--data",
+                                     up->instance->home, "--name",   up->instance->name,    NULL};
+    int r = program_find("inaetics-proxy", &up->proxy_program, error);
+    if (r < 0)
+        return r;
     set_arguments(up->proxy_arguments, arguments);
     ServiceOptions options = {
         .name = "proxy",
-        .program = up->node_program,
+        .program = up->proxy_program,
         .arguments = up->proxy_arguments,
         .grace = PROXY_GRACE,
         .exited = handle_proxy_exited,
@@ -482,6 +484,7 @@ static void clear(Up *up)
     free(up->pki);
     free(up->listen);
     free(up->node_program);
+    free(up->proxy_program);
     sd_event_unref(up->event);
 }
 

@@ -91,6 +91,7 @@ static int make_secrets(const Instance *instance, char **ret_session, InaError *
         (r = pki_ensure_certificate(folder, "etcd", PKI_SERVER_AND_CLIENT, "inaetics:etcd", server, 3, error)) < 0 ||
         (r = pki_ensure_certificate(folder, "client", PKI_CLIENT, "inaetics:agents", NULL, 0, error)) < 0 ||
         (r = pki_ensure_certificate(folder, "admin", PKI_CLIENT, "inaetics:admin", NULL, 0, error)) < 0 ||
+        (r = pki_ensure_certificate(folder, "proxy", PKI_CLIENT, "inaetics:viewer", NULL, 0, error)) < 0 ||
         (r = pki_ensure_certificate(folder, "control-plane", PKI_SERVER_AND_CLIENT, "inaetics:control-plane", server, 4,
                                     error)) < 0 ||
         (r = make_node_certificates(instance, folder, error)) < 0 ||
