@@ -11,10 +11,13 @@
 #include "peer.h"
 #include "queue_load.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define ROUNDS_MAXIMUM 99
@@ -216,6 +219,28 @@ static void print_memory(const Comparison *comparison)
     printf("\n");
 }
 
+/* Returns in a child. Whoever interrupts us must not be left with the data, which may be gigabytes; after a failure it
+ * stays, since logs are in it. */
+static void guard(const char *folder)
+{
+    int status = 0;
+    InaError error = {0};
+    pid_t pid = bench_child_begin();
+    if (pid == 0) {
+        return;
+    }
+    signal(SIGINT, SIG_IGN); /* the child has it, too */
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (WIFEXITED(status)) {
+        exit(WEXITSTATUS(status));
+    }
+    for (int tries = 0; folder_remove(folder, &error) < 0 && tries < 100; tries++) {
+        usleep(50000); /* servers are ending, and may have written meanwhile */
+    }
+    exit(128 + WTERMSIG(status));
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -270,6 +295,7 @@ int main(int argc, char **argv)
                   "    [--seconds S] [--rounds 1..%d] [--batch 1|100|1000] [--patience S] [--directory DIR]",
                   ROUNDS_MAXIMUM);
     }
+    guard(comparison.folder);
     comparison.folder_fd = open(comparison.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     queue_load_start(&ours, argv[optind], argv[optind + 1], comparison.folder);
     comparison.contenders[comparison.n_contenders++] = (Contender){.name = "inaetics", .ours = &ours};

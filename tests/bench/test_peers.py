@@ -3,10 +3,13 @@
 
   INAETICS_BENCH_PEERS, INAETICS_AGENT, INAETICS_QUEUE   what is tested, and what it starts"""
 import os
+import pathlib
 import re
+import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 
@@ -83,16 +86,19 @@ while True:
 '''
 
 
+def command(tmp_path, *options):
+    server = tmp_path / "server"
+    server.write_text("#!/usr/bin/python3\n" + textwrap.dedent(SERVER))
+    server.chmod(0o755)
+    return [os.environ["INAETICS_BENCH_PEERS"], os.environ["INAETICS_AGENT"], os.environ["INAETICS_QUEUE"],
+            "--beanstalkd", server, "--rounds", "1", "--batch", "1", "--directory", tmp_path, *options]
+
+
 @pytest.fixture
 def compare(tmp_path):
-    def run(fault="", patience=4):
-        server = tmp_path / "server"
-        server.write_text("#!/usr/bin/python3\n" + textwrap.dedent(SERVER))
-        server.chmod(0o755)
-        return subprocess.run(
-            [os.environ["INAETICS_BENCH_PEERS"], os.environ["INAETICS_AGENT"], os.environ["INAETICS_QUEUE"], "--beanstalkd",
-             server, "--seconds", "0.1", "--rounds", "1", "--batch", "1", "--patience", str(patience), "--directory", tmp_path],
-            capture_output=True, text=True, timeout=120, check=False, env={**os.environ, "FAULT": fault})
+    def run(fault="", patience=3):
+        return subprocess.run(command(tmp_path, "--seconds", "0.1", "--patience", str(patience)), capture_output=True,
+                              text=True, timeout=120, check=False, env={**os.environ, "FAULT": fault})
     return run
 
 
@@ -145,6 +151,33 @@ def test_a_server_that_does_not_start_is_told(tmp_path):
          "/nowhere/beanstalkd", "--directory", tmp_path], capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 1
     assert "/nowhere/beanstalkd did not start; its log: " in result.stderr
+
+
+def test_who_interrupts_it_is_left_with_nothing(tmp_path):
+    with subprocess.Popen(command(tmp_path, "--seconds", "100"), stdout=subprocess.PIPE, text=True, start_new_session=True,
+                          env={**os.environ, "FAULT": ""}) as process:
+        assert any(line.startswith("samples per second") for line in iter(process.stdout.readline, ""))
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(60) == 128 + signal.SIGINT
+    for _ in range(600):
+        if not alive(process.pid):
+            break
+        time.sleep(0.05)
+    assert not alive(process.pid)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["server"]
+
+
+def alive(group):
+    """Processes of a group, but for those that only wait for their parent."""
+    found = []
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, its_group = stat.read_text(errors="replace").rpartition(")")[2].split()[:3]
+        except OSError:
+            continue  # it has ended meanwhile
+        if int(its_group) == group and state != "Z":
+            found.append(stat.parent.name)
+    return found
 
 
 if __name__ == "__main__":
