@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -25,6 +26,21 @@ static void reset_signals(void)
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Three that were given. */
+static int arrange_standard(const int *standard, bool terminal)
+{
+    int copies[3];
+    for (int i = 0; i < 3; i++)
+        if ((copies[i] = fcntl(standard[i], F_DUPFD_CLOEXEC, 10)) < 0)
+            return -errno;
+    for (int i = 0; i < 3; i++)
+        if (dup2(copies[i], i) < 0)
+            return -errno;
+    if (terminal && ioctl(0, TIOCSCTTY, 0) < 0)
+        return -errno;
+    return close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;
 }
 
 /* stdin, stdout, stderr and, if asked for, one more; all others close at exec. */
@@ -57,7 +73,8 @@ static int become(const ChildOptions *options, int output, pid_t parent)
     setrlimit(RLIMIT_CORE, &no_core);
     if (options->directory && chdir(options->directory) < 0)
         return -errno;
-    return arrange_descriptors(output, options->inherit_fd);
+    return options->standard ? arrange_standard(options->standard, options->terminal)
+                             : arrange_descriptors(output, options->inherit_fd);
 }
 
 static void run(const ChildOptions *options, int output, int report, pid_t parent) __attribute__((noreturn));

@@ -2,12 +2,14 @@
 
 #include "base/cleanup.h"
 #include "base/files.h"
+#include "base/map.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define TAIL_BLOCK 65536
 
@@ -23,6 +25,7 @@ struct ContainerLog {
     int fd;
     size_t size, size_max;
     uint64_t lost;        /* bytes that could not be written */
+    bool stamped, within; /* lines begin with their time; the last one is not complete */
     unsigned run, before; /* old files that hold the present run, and the one before */
     LogFollower *followers;
     unsigned n_followers;
@@ -97,8 +100,14 @@ int container_log_open(const char *folder, const char *name, size_t size_max, Co
     return 0;
 }
 
+void container_log_stamp(ContainerLog *log)
+{
+    log->stamped = true;
+}
+
 void container_log_begin(ContainerLog *log)
 {
+    log->within = false;
     log->before = 0;
     if (log->size > 0) {
         rotate(log);
@@ -130,7 +139,42 @@ static void say_lost(ContainerLog *log)
         log->lost = 0;
 }
 
+static void write_out(ContainerLog *log, const void *data, size_t size);
+
+/* With the time at the beginning of each line. */
+static void write_stamped(ContainerLog *log, const char *data, size_t size)
+{
+    struct timespec now;
+    struct tm parts;
+    char seconds[32], stamp[64];
+    Buffer lines = {0};
+    clock_gettime(CLOCK_REALTIME, &now);
+    strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", gmtime_r(&now.tv_sec, &parts));
+    int length = snprintf(stamp, sizeof stamp, "%s.%09ldZ ", seconds, now.tv_nsec);
+    while (size > 0) {
+        const char *newline = memchr(data, '\n', size);
+        size_t part = newline ? (size_t)(newline - data) + 1 : size;
+        if (!log->within)
+            buffer_append(&lines, stamp, (size_t)length);
+        buffer_append(&lines, data, part);
+        log->within = !newline;
+        data += part;
+        size -= part;
+    }
+    if (!lines.failed && lines.size > 0)
+        write_out(log, lines.data, lines.size);
+    buffer_free(&lines);
+}
+
 void container_log_write(ContainerLog *log, const void *data, size_t size)
+{
+    if (log->stamped)
+        write_stamped(log, data, size);
+    else
+        write_out(log, data, size);
+}
+
+static void write_out(ContainerLog *log, const void *data, size_t size)
 {
     if (log->size > 0 && log->size + size > log->size_max) {
         rotate(log);

@@ -21,6 +21,8 @@ typedef struct LogReader LogReader;
 
 /* Makes the folder. What a file of a former life holds counts as the run before. */
 int container_log_open(const char *folder, const char *name, size_t size_max, ContainerLog **ret, InaError *error);
+/* From now on each line begins with its time and a blank ("2026-01-31T12:00:00.123456789Z "). */
+void container_log_stamp(ContainerLog *log);
 /* A new run begins. */
 void container_log_begin(ContainerLog *log);
 /* Never fails: what cannot be written (disk full) is counted and said in the file later. */

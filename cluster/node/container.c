@@ -377,6 +377,8 @@ int container_new(const ContainerOptions *options, Container **ret, InaError *er
         free(container);
         return r;
     }
+    if (options->host->node)
+        container_log_stamp(container->log);
     *ret = container;
     return 0;
 }

@@ -167,6 +167,8 @@ static int start(KubeNode *node, InaError *error)
     node->host.children = node->children;
     node->host.http = node->http;
     end_leftovers(node);
+    if ((r = node_http_start(node, error)) < 0 || (r = monitor_start(node, error)) < 0)
+        return r;
     return join(node, error);
 }
 
@@ -237,12 +239,17 @@ KubeNode *kube_node_free(KubeNode *node)
     void *value;
     node->stopping = true;
     node->stopped = NULL;
+    execs_close(node->execs);
+    http_server_free(node->secure);
+    http_server_free(node->monitor);
+    execs_free(node->execs);
     while (node->members && map_next(node->members, &position, &key, &value))
         member_free(value);
     map_free(node->members);
     kube_informer_free(node->pods);
     kube_informer_free(node->services);
     kube_informer_free(node->self);
+    usage_free(node->usage);
     registration_free(node->registration);
     event_recorder_free(node->recorder);
     kube_client_free(node->client);

@@ -15,6 +15,7 @@
 #define NODE_LEASE_US 1000000
 #define NODE_LEASE_PATIENCE_US 2000000 /* for the answer to a renewal, before it is tried anew */
 #define NODE_PORT 10250
+#define NODE_MONITOR_PORT 4194
 
 typedef struct KubeNode KubeNode;
 

@@ -8,6 +8,8 @@
 
 #include "base/http_server.h"
 #include "base/map.h"
+#include "exec.h"
+#include "usage.h"
 
 /* A pod of the API that is bound to this node. */
 typedef struct Member {
@@ -34,7 +36,10 @@ struct KubeNode {
     KubeInformer *pods, *services, *self;
     Registration *registration;
     EventRecorder *recorder;
-    Map *members; /* uid -> Member */
+    Map *members;                 /* uid -> Member */
+    HttpServer *secure, *monitor; /* for the control plane; for measurements */
+    Execs *execs;
+    Usage *usage;
     unsigned next_address;
     bool registered, synced, told_ready, stopping;
     void (*stopped)(void *userdata);
@@ -48,3 +53,11 @@ void member_look(KubeNode *node, const json_t *object, bool gone);
 Member *member_find(KubeNode *node, const char *namespace, const char *name);
 void member_free(Member *member); /* kills what runs; the caller takes it out of the table */
 void node_check_stopped(KubeNode *node);
+
+/* node_http.c: HTTPS for the control plane. */
+int node_http_start(KubeNode *node, InaError *error);
+/* node_log.c: the request is answered. */
+void node_log_send(InaHttpRequest *request, Container *container);
+/* monitor.c: measurements. */
+int monitor_start(KubeNode *node, InaError *error);
+json_t *monitor_summary(KubeNode *node); /* of /stats/summary */

@@ -191,9 +191,15 @@ static void remove_logs(const Member *member)
         folder_remove(folder, NULL);
 }
 
+static void end_exec(void *userdata, const Container *container)
+{
+    execs_end(userdata, container);
+}
+
 static void handle_gone(void *userdata, Pod *pod)
 {
     Member *member = userdata;
+    pod_each(pod, end_exec, member->node->execs);
     if (member->node->stopping) {
         forget(member);
         return;
