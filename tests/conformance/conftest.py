@@ -15,6 +15,7 @@ import pytest
 
 import client
 import compare
+import node
 import normalise
 import plane
 import replay
@@ -42,11 +43,14 @@ def server(tmp_path_factory):
     if given:
         address, port = given.rsplit(":", 1)
         pki = pathlib.Path(os.environ["INAETICS_CONFORMANCE_PKI"])
-        yield client.Server(address, int(port), pki / "ca.crt", users.of_kubernetes(pki, folder))
+        kubernetes = client.Server(address, int(port), pki / "ca.crt", users.of_kubernetes(pki, folder))
+        with node.Node(kubernetes):
+            yield kubernetes
         return
     own = plane.Plane(folder)
     try:
-        yield own.start()
+        with node.Node(own.start()):
+            yield own.server
     finally:
         status = own.stop()
         print(own.logs())

@@ -16,6 +16,7 @@ import pathlib
 import tempfile
 
 import client
+import node
 import replay
 import users
 from scenarios import BY_TABLE
@@ -37,6 +38,17 @@ def without_owners(value):
     return [without_owners(one) for one in value] if isinstance(value, list) else value
 
 
+def record(server, tables):
+    RECORDED.mkdir(exist_ok=True)
+    for table in tables:
+        answers = {}
+        for name, listed in BY_TABLE[table].items():
+            print(f"{table}: {name}", flush=True)
+            answers[name] = without_owners(replay.run(server, name, listed))
+        text = json.dumps(answers, indent=1, ensure_ascii=False)
+        (RECORDED / f"{table}.json").write_text(text + "\n", encoding="utf-8")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("server", metavar="SERVER")
@@ -48,14 +60,8 @@ def main():
         server = client.Server(address, int(port), options.pki / "ca.crt", users.of_kubernetes(options.pki, pathlib.Path(folder)))
         client.request(server, "admin", "POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
                        {"Content-Type": "application/json"}, json.dumps(ROLE))
-        RECORDED.mkdir(exist_ok=True)
-        for table in options.table or BY_TABLE:
-            answers = {}
-            for name, listed in BY_TABLE[table].items():
-                print(f"{table}: {name}", flush=True)
-                answers[name] = without_owners(replay.run(server, name, listed))
-            text = json.dumps(answers, indent=1, ensure_ascii=False)
-            (RECORDED / f"{table}.json").write_text(text + "\n", encoding="utf-8")
+        with node.Node(server):
+            record(server, options.table or BY_TABLE)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import steps
 
 KEPT_HEADERS = ("content-type", "warning", "allow", "retry-after", "location")
 PATIENCE = 30  # seconds until a controller has done what a step waits for
+PATIENCE_NAMESPACE = 120  # until the last run's is gone
 
 
 class Text(string.Template):
@@ -56,20 +57,22 @@ class Replay:
     def prepare(self):
         """The namespace, with the service account that pods need."""
         wanted = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}}
-        self.wait(lambda: self.admin("POST", "/api/v1/namespaces", wanted).status == 201, "a fresh namespace")
+        self.wait(lambda: self.admin("POST", "/api/v1/namespaces", wanted).status == 201, "a fresh namespace", PATIENCE_NAMESPACE)
         account = f"/api/v1/namespaces/{self.namespace}/serviceaccounts/default"
         self.wait(lambda: self.admin("GET", account).status == 200, "the default service account")
 
     def clean(self):
         for stream in self.streams.values():
             stream.close()
+        # no one ends the pods of a node that runs nothing
+        self.admin("DELETE", f"/api/v1/namespaces/{self.namespace}/pods?gracePeriodSeconds=0")
         self.admin("DELETE", f"/api/v1/namespaces/{self.namespace}")
 
-    def wait(self, condition, what):
-        deadline = time.monotonic() + PATIENCE
+    def wait(self, condition, what, patience=PATIENCE):
+        deadline = time.monotonic() + patience
         while not condition():
             if time.monotonic() > deadline:
-                raise TimeoutError(f"waited {PATIENCE} s in vain for {what} ({self.namespace})")
+                raise TimeoutError(f"waited {patience} s in vain for {what} ({self.namespace})")
             time.sleep(0.1)
 
     def body(self, step):

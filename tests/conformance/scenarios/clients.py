@@ -3,6 +3,7 @@
 import json
 
 from steps import TABLE_KUBECTL, Edited, Step, container, delete, get, patch, pod, post, put, replication_controller, watch
+from scenarios.cluster import NODE, UNTAINTED
 
 ANY = "application/json, */*"
 APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -123,16 +124,18 @@ SCENARIOS = {
         watch("wait: the watch", "v1:pods?fieldSelector=metadata.name%3Done&resourceVersion=${seen}"),
     ],
     "kubectl drains": [
-        post("a node", "/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "${namespace}"}}),
+        post("a node", "/api/v1/nodes", NODE),
+        get("it is ready", "/api/v1/nodes/${namespace}", until=UNTAINTED),
         post("a pod", "v1:pods", pod("one", nodeName="${namespace}")),
-        patch("cordon", "strategic", "/api/v1/nodes/${namespace}", {"spec": {"unschedulable": True, "taints": None}}, accept=ANY),
+        patch("cordon", "strategic", "/api/v1/nodes/${namespace}", {"spec": {"unschedulable": True}}, accept=ANY),
         get("its pods", "/api/v1/pods?fieldSelector=spec.nodeName%3D${namespace}", accept=ANY),
         post("evict", "v1:pods/one/eviction", {
             "kind": "Eviction", "apiVersion": "policy/v1beta1", "metadata": {"name": "one", "namespace": "${namespace}", "creationTimestamp": None},
             "deleteOptions": {}}, accept=ANY),
         delete("delete at once", "v1:pods/one", {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}),
         get("delete: wait", "v1:pods?fieldSelector=metadata.name%3Done"),
-        patch("uncordon", "strategic", "/api/v1/nodes/${namespace}", {"spec": {"unschedulable": None, "taints": None}}, accept=ANY),
+        get("it is cordoned", "/api/v1/nodes/${namespace}", until={"spec.taints.0.key": "node.kubernetes.io/unschedulable"}, accept=ANY),
+        patch("uncordon", "strategic", "/api/v1/nodes/${namespace}", {"spec": {"unschedulable": None}}, accept=ANY),
         delete("the node goes", "/api/v1/nodes/${namespace}"),
     ],
     "new kubectl": [

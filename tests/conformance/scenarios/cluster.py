@@ -7,8 +7,9 @@ NODE = {
     "apiVersion": "v1",
     "kind": "Node",
     "metadata": {"name": "${namespace}", "labels": {"x": "y"}},
-    "spec": {"unschedulable": True},
+    "status": {"conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": "2020-01-01T00:00:00Z", "lastTransitionTime": "2020-01-01T00:00:00Z"}]},
 }
+UNTAINTED = {"spec.taints": None}
 EVENT = {
     "apiVersion": "v1",
     "kind": "Event",
@@ -74,12 +75,16 @@ SCENARIOS = {
     "nodes": [
         post("create", "/api/v1/nodes", NODE),
         post("create again", "/api/v1/nodes", NODE),
+        get("it is ready", "/api/v1/nodes/${namespace}", until=UNTAINTED),
         get("by name", "/api/v1/nodes?fieldSelector=metadata.name%3D${namespace}&labelSelector=x%3Dy"),
-        patch("uncordon", "strategic", "/api/v1/nodes/${namespace}", {"spec": {"unschedulable": None, "taints": None}}),
         patch("label", "merge", "/api/v1/nodes/${namespace}", {"metadata": {"labels": {"disk": "ssd"}, "annotations": {"a": "b"}}}),
         patch("status", "strategic", "/api/v1/nodes/${namespace}/status", {"status": {
             "capacity": {"cpu": "2", "memory": "1Gi", "pods": "10"}, "addresses": [{"type": "InternalIP", "address": "10.9.9.9"}]}}),
         patch("a quantity that is none", "merge", "/api/v1/nodes/${namespace}/status", {"status": {"capacity": {"cpu": "many"}}}),
+        patch("cordon", "strategic", "/api/v1/nodes/${namespace}", {"spec": {"unschedulable": True}}),
+        get("it is cordoned", "/api/v1/nodes/${namespace}", until={"spec.taints.0.key": "node.kubernetes.io/unschedulable"}),
+        patch("uncordon", "strategic", "/api/v1/nodes/${namespace}", {"spec": {"unschedulable": None}}),
+        get("it is uncordoned", "/api/v1/nodes/${namespace}", until=UNTAINTED),
         post("an invalid name", "/api/v1/nodes", NODE | {"metadata": {"name": "A_b"}}),
         post("an invalid taint", "/api/v1/nodes", NODE | {"metadata": {"name": "${namespace}-b"}, "spec": {"taints": [{"key": "a", "effect": "Nonsense"}]}}),
         get("get what is not there", "/api/v1/nodes/nonsense"),

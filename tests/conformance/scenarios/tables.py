@@ -1,7 +1,7 @@
 """Tables, as kubectl shows them."""
 
 from steps import TABLE, TABLE_KUBECTL, configmap, container, delete, get, patch, pod, post, replication_controller, service, watch, workload
-from scenarios.cluster import CLAIM, EVENT, LEASE, NODE, VOLUME
+from scenarios.cluster import CLAIM, EVENT, LEASE, NODE, UNTAINTED, VOLUME
 from scenarios.services import ENDPOINTS
 
 RUNNING = {"status": {
@@ -101,15 +101,15 @@ SCENARIOS = {
     ],
     "tables of nodes": [
         post("create", "/api/v1/nodes", NODE),
+        get("it is ready", "/api/v1/nodes/${namespace}", until=UNTAINTED),
         patch("give it an address", "strategic", "/api/v1/nodes/${namespace}/status", {"status": {
-            "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}],
             "addresses": [{"type": "InternalIP", "address": "10.9.9.9"}],
             "nodeInfo": {"kubeletVersion": "v1.2.3", "osImage": "an OS", "kernelVersion": "9", "containerRuntimeVersion": "process://1",
                          "machineID": "", "systemUUID": "", "bootID": "", "kubeProxyVersion": "", "operatingSystem": "linux", "architecture": "amd64"}}}),
         table("get", "/api/v1/nodes/${namespace}"),
         patch("give it a role", "merge", "/api/v1/nodes/${namespace}", {"metadata": {"labels": {"node-role.kubernetes.io/worker": ""}}}),
-        patch("uncordon it", "merge", "/api/v1/nodes/${namespace}", {"spec": {"unschedulable": None}}),
-        table("with a role", "/api/v1/nodes/${namespace}"),
+        patch("cordon it", "merge", "/api/v1/nodes/${namespace}", {"spec": {"unschedulable": True}}),
+        table("cordoned, with a role", "/api/v1/nodes/${namespace}"),
         delete("delete", "/api/v1/nodes/${namespace}"),
     ],
     "a watch of tables": [
