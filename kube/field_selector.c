@@ -79,7 +79,11 @@ static int add_term(FieldSelector *selector, const char *whole, const char *text
     if (r < 0)
         return r;
     if (!is_supported(term->field, fields))
-        return ina_error_set(error, EINVAL, "field label not supported: %s", term->field);
+        return fields ? ina_error_set(error, EINVAL, "field label not supported: %s", term->field)
+                      : ina_error_set(error, EINVAL,
+                                      "\"%s\" is not a known field selector: only \"metadata.name\", "
+                                      "\"metadata.namespace\"",
+                                      term->field);
     return 0;
 }
 
@@ -109,7 +113,8 @@ int field_selector_parse(const char *text, const char *const *fields, FieldSelec
 /* The field as text: absent is "", booleans and numbers as written. */
 static const char *field_text(const json_t *object, const char *field, char number[24])
 {
-    const json_t *value = kube_get(object, field);
+    /* Of events: who made it. */
+    const json_t *value = kube_get(object, strcmp(field, "source") == 0 ? "source.component" : field);
     if (json_is_boolean(value))
         return json_is_true(value) ? "true" : "false";
     if (json_is_integer(value)) {

@@ -312,6 +312,14 @@ static bool served(const ApiCall *call)
     return sub && sub->verbs & bits[call->verb];
 }
 
+static json_t *method_not_allowed(void)
+{
+    json_t *status =
+        kube_status_failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
+    kube_set(status, "details", json_object());
+    return status;
+}
+
 static ApiCall *call_new(Api *api, const ApiRequest *request)
 {
     ApiCall *call = calloc(1, sizeof *call);
@@ -357,7 +365,7 @@ void api_submit(Api *api, const ApiRequest *request, ApiDone done, void *userdat
     if (!call->namespace || !call->name || !call->subresource)
         refusal = kube_status_internal("out of memory");
     else if (!served(call))
-        refusal = kube_status_method(call->resource->group, call->resource->plural, verb_name(call->verb));
+        refusal = method_not_allowed();
     else if (call->outside)
         refusal = api_refusal(&call->user, verb_name(call->verb), call->resource, call->subresource, call->namespace,
                               call->name, subject(call));

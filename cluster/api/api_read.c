@@ -345,8 +345,10 @@ static void list_continue(ApiCall *call, const ApiSelection *selection)
 {
     AUTO_JSON json_t *token = token_read(call->continue_);
     if (!token) {
-        api_fail(call, kube_status_bad_request("continue key is not valid: it is what metadata.continue of the page "
-                                               "before says, unchanged"));
+        api_fail(call,
+                 kube_status_bad_request(
+                     "invalid continue token: continue key is not valid: it is what metadata.continue of the page "
+                     "before says, unchanged"));
         return;
     }
     if (kube_integer(token, "rv", 0) == -1) {
@@ -358,7 +360,8 @@ static void list_continue(ApiCall *call, const ApiSelection *selection)
     if (!snapshot)
         answer_expired(call, token);
     else if (at < 0 || (uint64_t)at > json_array_size(snapshot->objects))
-        api_fail(call, kube_status_bad_request("continue key is not valid: it lies outside of its list"));
+        api_fail(call, kube_status_bad_request(
+                           "invalid continue token: continue key is not valid: it lies outside of its list"));
     else
         answer_page(call, snapshot, (size_t)at);
 }

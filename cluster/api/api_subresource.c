@@ -211,6 +211,7 @@ static void binding(ApiCall *call)
         json_object_set((json_t *)kube_get(call->object, "metadata.annotations"), name, value);
     }
     kube_set_condition(call->object, "PodScheduled", "True", NULL, NULL, (time_t)api_now(call->api));
+    json_object_set_new((json_t *)kube_condition(call->object, "PodScheduled"), "lastProbeTime", json_null());
     call->written = on_bound;
     api_store_write(call, pod);
 }
@@ -317,12 +318,45 @@ static void eviction(ApiCall *call)
 
 /* --- tokens of service accounts ---------------------------------------------------------------------------- */
 
-#define TOKEN_LIFE INT64_C(3600) /* s, as Kubernetes when the request does not say */
+#define TOKEN_LIFE INT64_C(3600)    /* s, as Kubernetes when the request does not say */
+#define TOKEN_LIFE_MIN INT64_C(600) /* s */
+#define TOKEN_LIFE_MAX (INT64_C(1) << 32)
+#define TOKEN_AUDIENCE "https://kubernetes.default.svc.cluster.local"
+
+static json_t *check_token_request(const ApiCall *call)
+{
+    json_t *status = call->body ? check_name(call, "TokenRequest") : NULL;
+    if (status)
+        return status;
+    const json_t *life = kube_get(call->body, "spec.expirationSeconds");
+    KubeCauses *causes = kube_causes_new();
+    long long seconds = json_is_integer(life) ? json_integer_value(life) : TOKEN_LIFE;
+    if (seconds < TOKEN_LIFE_MIN)
+        kube_cause(causes, "FieldValueInvalid", "spec.expirationSeconds",
+                   "Invalid value: %lld: may not specify a duration less than 10 minutes", seconds);
+    if (seconds > TOKEN_LIFE_MAX)
+        kube_cause(causes, "FieldValueInvalid", "spec.expirationSeconds",
+                   "Invalid value: %lld: may not specify a duration larger than 2^32 seconds", seconds);
+    return kube_causes_status(causes, "authentication.k8s.io", "TokenRequest", "");
+}
+
+static json_t *make_token_request(const ApiCall *call, const char *token)
+{
+    char expires[KUBE_TIME_SIZE];
+    int64_t life = kube_integer(call->body, "spec.expirationSeconds", TOKEN_LIFE);
+    kube_time((time_t)(api_now(call->api) + life), expires);
+    const json_t *asked = kube_get(call->body, "spec.audiences");
+    json_t *audiences = json_array_size(asked) ? json_deep_copy(asked) : json_pack("[s]", TOKEN_AUDIENCE);
+    return json_pack("{s:s, s:s, s:{s:n}, s:{s:o, s:I, s:n}, s:{s:s, s:s}}", "kind", "TokenRequest", "apiVersion",
+                     "authentication.k8s.io/v1", "metadata", "creationTimestamp", "spec", "audiences", audiences,
+                     "expirationSeconds", (json_int_t)life, "boundObjectRef", "status", "token", token,
+                     "expirationTimestamp", expires);
+}
 
 static void token(ApiCall *call)
 {
     const json_t *account = find(call);
-    json_t *status = call->body ? check_name(call, "TokenRequest") : NULL;
+    json_t *status = check_token_request(call);
     if (!status && !account)
         status = not_found(call);
     if (!status && !call->api->authenticator)
@@ -333,18 +367,10 @@ static void token(ApiCall *call)
     }
     AUTO_FREE char *text =
         authenticator_token(call->api->authenticator, call->namespace, call->name, kube_uid(account));
-    if (!text) {
+    if (text)
+        api_answer(call, 201, make_token_request(call, text));
+    else
         api_fail(call, NULL);
-        return;
-    }
-    char expires[KUBE_TIME_SIZE];
-    int64_t life = kube_integer(call->body, "spec.expirationSeconds", TOKEN_LIFE);
-    kube_time((time_t)(api_now(call->api) + life), expires);
-    json_t *spec = json_deep_copy(json_object_get(call->body, "spec"));
-    api_answer(call, 201,
-               json_pack("{s:s, s:s, s:{s:s, s:s}, s:o, s:{s:s, s:s}}", "kind", "TokenRequest", "apiVersion",
-                         "authentication.k8s.io/v1", "metadata", "name", call->name, "namespace", call->namespace,
-                         "spec", spec ? spec : json_object(), "status", "token", text, "expirationTimestamp", expires));
 }
 
 /* --- namespaces: finalize ------------------------------------------------------------------------------------ */

@@ -109,10 +109,19 @@ static void restore(json_t *object, const json_t *current, const char *field)
         json_object_del(object, field);
 }
 
-/* The status of `object` on the rest of `current`. Takes object. */
-static json_t *only_status(json_t *object, const json_t *current)
+/* The status of `object` on the rest of `current`; its metadata too, as Kubernetes has it, but for the owners of pods,
+ * the labels of deployments, and all metadata of kinds that are not its own. Takes object. */
+static json_t *only_status(const Resource *resource, json_t *object, const json_t *current)
 {
     json_t *result = json_deep_copy(current), *status = json_object_get(object, "status");
+    const char *keeps = strcmp(resource->key, "pods") == 0               ? "ownerReferences"
+                        : strcmp(resource->key, "apps/deployments") == 0 ? "labels"
+                                                                         : "";
+    if (strcmp(resource->group, "inaetics.org") != 0) {
+        json_t *metadata = json_deep_copy(json_object_get(object, "metadata"));
+        keep(metadata, json_object_get(current, "metadata"), keeps);
+        json_object_set_new(result, "metadata", metadata);
+    }
     if (status)
         json_object_set(result, "status", status);
     else
@@ -238,15 +247,15 @@ static void put(ApiCall *call)
         api_fail(call, status);
         return;
     }
-    api_replace(call, current, *call->subresource ? only_status(object, current) : object);
+    api_replace(call, current, *call->subresource ? only_status(call->resource, object, current) : object);
 }
 
 /* --- PATCH -------------------------------------------------------------------------------------------------- */
 
-/* What a JSON or merge patch made and nobody can read is the patch's fault: 422, with all of it. */
+/* What a patch made and nobody can read is the patch's fault: 422, with all of the object, or of a strategic patch. */
 static json_t *admit_patched(ApiCall *call, json_t *object)
 {
-    AUTO_FREE char *text = call->patch == API_PATCH_STRATEGIC ? NULL : json_dumps(object, JSON_COMPACT);
+    AUTO_FREE char *text = json_dumps(call->patch == API_PATCH_STRATEGIC ? call->body : object, JSON_COMPACT);
     json_t *status = api_admit(call, object);
     if (!text || kube_status_code(status) != 400)
         return status;
@@ -283,7 +292,7 @@ static void patch(ApiCall *call)
         api_fail(call, status);
         return;
     }
-    api_replace(call, current, *call->subresource ? only_status(object, current) : object);
+    api_replace(call, current, *call->subresource ? only_status(call->resource, object, current) : object);
 }
 
 /* A write that names the version it was made from is not tried again when another one was first. */

@@ -12,14 +12,25 @@ static json_t *wrong_kind(const Resource *resource, const char *version, const c
     const char *slash = strrchr(version, '/'), *plain = slash ? slash + 1 : version;
     char group[RESOURCE_VERSION_SIZE];
     snprintf(group, sizeof group, "%.*s", slash ? (int)(slash - version) : 0, version);
-    if (resource_of_kind(group, kind))
+    const Resource *other = resource_of_kind(group, kind);
+    if (other && strcmp(other->version, plain) == 0)
         return kube_status_bad_request("%s in version \"%s\" cannot be handled as a %s: converting (%s.%s) to (%s.%s): "
                                        "unknown conversion",
                                        kind, plain, resource->kind, plain, kind,
                                        *resource->group ? resource->group : "core", resource->kind);
     return kube_status_bad_request("%s in version \"%s\" cannot be handled as a %s: no kind \"%s\" is registered for "
-                                   "version \"%s\" in scheme \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\"",
+                                   "version \"%s\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
                                    kind, plain, resource->kind, kind, version);
+}
+
+/* Whether "GROUP/VERSION" has this kind, here. */
+static bool known_version(const char *version, const char *kind)
+{
+    const char *slash = strrchr(version, '/'), *plain = slash ? slash + 1 : version;
+    char group[RESOURCE_VERSION_SIZE];
+    snprintf(group, sizeof group, "%.*s", slash ? (int)(slash - version) : 0, version);
+    const Resource *resource = resource_of_kind(group, kind);
+    return resource && strcmp(resource->version, plain) == 0;
 }
 
 /* kind and apiVersion may be absent, but not others. */
@@ -30,6 +41,8 @@ static json_t *check_kind(const Resource *resource, json_t *object)
     const char *has_version = kube_string(object, "apiVersion"), *has_kind = kube_string(object, "kind");
     if (*has_kind && strcmp(has_kind, resource->kind) != 0)
         return wrong_kind(resource, *has_version ? has_version : version, has_kind);
+    if (*has_version && strcmp(has_version, version) != 0 && !known_version(has_version, resource->kind))
+        return wrong_kind(resource, has_version, *has_kind ? has_kind : resource->kind);
     if (*has_version && strcmp(has_version, version) != 0)
         return kube_status_bad_request("the API version in the data (%s) does not match the expected API version (%s)",
                                        has_version, version);

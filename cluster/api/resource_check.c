@@ -17,6 +17,17 @@ static void invalid(KubeCauses *causes, const char *field, const char *value, co
     kube_cause(causes, "FieldValueInvalid", field, "Invalid value: %s: %s", quoted, why);
 }
 
+const char *check_path_segment(const char *name)
+{
+    if (strcmp(name, ".") == 0)
+        return "may not be '.'";
+    if (strcmp(name, "..") == 0)
+        return "may not be '..'";
+    if (strchr(name, '/'))
+        return "may not contain '/'";
+    return strchr(name, '%') ? "may not contain '%'" : NULL;
+}
+
 static const char *check_name(const Resource *resource, const char *name)
 {
     return resource->check_name ? resource->check_name(name) : kube_check_dns_subdomain(name);

@@ -34,7 +34,9 @@ extern const TableColumn columns_plain[], columns_pod[], columns_node[], columns
     columns_secret[], columns_config_map[], columns_service_account[], columns_lease[], columns_volume[],
     columns_claim[], columns_storage_class[], columns_pod_metrics[], columns_node_metrics[];
 
+const char *check_path_segment(const char *name); /* of events: what may stand in a path */
+
 /* --- what the server does to objects: resource_prepare.c, resource_service.c ---------------------------- */
 typedef void Prepare(const ResourceContext *context, json_t *object, const json_t *old, KubeCauses *causes);
-Prepare prepare_pod, prepare_namespace, prepare_replicas, prepare_deployment, prepare_volume, prepare_claim,
-    prepare_secret, prepare_service, allocate_service;
+Prepare prepare_pod, prepare_node, prepare_namespace, prepare_replicas, prepare_deployment, prepare_volume,
+    prepare_claim, prepare_secret, prepare_service, allocate_service;

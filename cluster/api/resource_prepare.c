@@ -88,8 +88,21 @@ static const char *quality(const json_t *pod)
     return all_limited ? "Guaranteed" : "Burstable";
 }
 
+/* podIPs is podIP again, as a list. */
+static void mirror_address(json_t *pod)
+{
+    const char *address = kube_string(pod, "status.podIP");
+    const char *first = kube_string(json_array_get(kube_get(pod, "status.podIPs"), 0), "ip");
+    if (*address && strcmp(address, first) != 0)
+        kube_set(pod, "status.podIPs", json_pack("[{s:s}]", "ip", address));
+    else if (!*address && *first)
+        kube_set(pod, "status.podIP", json_string(first));
+}
+
 void prepare_pod(const ResourceContext *context, json_t *object, const json_t *old, KubeCauses *causes)
 {
+    if (old)
+        mirror_address(object);
     if (old || !json_is_object(json_object_get(object, "spec")))
         return;
     const char *account = kube_string(object, "spec.serviceAccountName");
@@ -118,6 +131,25 @@ void prepare_deployment(const ResourceContext *context, json_t *object, const js
 {
     if (!old)
         json_object_set_new(object, "status", json_object());
+}
+
+/* --- nodes ------------------------------------------------------------------------------------------------- */
+
+#define NOT_READY "node.kubernetes.io/not-ready"
+
+/* A new node gets no pods until its life cycle has been looked at. */
+void prepare_node(const ResourceContext *context, json_t *object, const json_t *old, KubeCauses *causes)
+{
+    if (old)
+        return;
+    if (!json_is_array(kube_get(object, "spec.taints")))
+        kube_set(object, "spec.taints", json_array());
+    json_t *taints = (json_t *)kube_get(object, "spec.taints");
+    size_t i;
+    const json_t *taint;
+    json_array_foreach(taints, i, taint) if (strcmp(kube_string(taint, "key"), NOT_READY) == 0 &&
+                                             strcmp(kube_string(taint, "effect"), "NoSchedule") == 0) return;
+    json_array_append_new(taints, json_pack("{s:s, s:s}", "key", NOT_READY, "effect", "NoSchedule"));
 }
 
 /* --- namespaces, volumes, secrets ------------------------------------------------------------------------------ */

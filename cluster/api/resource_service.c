@@ -69,9 +69,9 @@ static void drop_for_type(json_t *service, const json_t *old)
         return;
     if (strcmp(kube_string(service, "spec.externalTrafficPolicy"), kube_string(old, "spec.externalTrafficPolicy")) == 0)
         kube_remove(service, "spec.externalTrafficPolicy");
-    json_array_foreach(kube_get(service, "spec.ports"), i, port)
-        if (kube_integer(port, "nodePort", 0) == kube_integer(same_port(old, port), "nodePort", -1))
-            json_object_del(port, "nodePort");
+    json_array_foreach(kube_get(service, "spec.ports"), i, port) if (kube_integer(port, "nodePort", 0) ==
+                                                                     kube_integer(same_port(old, port), "nodePort", -1))
+        json_object_del(port, "nodePort");
 }
 
 /* clusterIPs is clusterIP again, as a list. */
