@@ -84,10 +84,11 @@ static void next_step(Start *start)
 {
     Api *api = start->api;
     bool service = api->cluster_ip && port_of(api->address);
-    if (start->step < NAMESPACES)
-        api_create(api, "namespaces", make_namespace(namespaces[start->step]), on_made, start);
-    else if (start->step == NAMESPACES)
+    /* The class first: a claim, which needs its namespace, gets it when it is made or never. */
+    if (start->step == 0)
         api_create(api, "storage.k8s.io/storageclasses", make_storage_class(), on_made, start);
+    else if (start->step <= NAMESPACES)
+        api_create(api, "namespaces", make_namespace(namespaces[start->step - 1]), on_made, start);
     else if (service && start->step == NAMESPACES + 1)
         api_create(api, "services", make_service(api), on_made, start);
     else if (service && start->step == NAMESPACES + 2)
