@@ -19,6 +19,7 @@ struct HttpTlsSession {
     gnutls_session_t session;
     int fd;
     char host[64]; /* GnuTLS keeps the pointer */
+    bool borrowed;
 };
 
 static int refuse(InaError *error, int code, const char *what, const char *file)
@@ -94,6 +95,15 @@ HttpTlsSession *http_tls_session_new(HttpTls *tls, int fd, const char *host)
     }
     gnutls_session_set_verify_cert(session->session, session->host, 0);
     gnutls_handshake_set_timeout(session->session, GNUTLS_INDEFINITE_TIMEOUT); /* the fetch has its deadline */
+    return session;
+}
+
+HttpTlsSession *http_tls_session_borrow(void *borrowed, int fd)
+{
+    HttpTlsSession *session = calloc(1, sizeof(*session));
+
+    if (session)
+        *session = (HttpTlsSession){.session = borrowed, .fd = fd, .borrowed = true};
     return session;
 }
 
@@ -196,7 +206,8 @@ HttpTlsSession *http_tls_session_free(HttpTlsSession *session)
     if (!session)
         return NULL;
     gnutls_bye(session->session, GNUTLS_SHUT_WR);
-    gnutls_deinit(session->session);
+    if (!session->borrowed)
+        gnutls_deinit(session->session);
     free(session);
     return NULL;
 }

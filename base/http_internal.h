@@ -9,6 +9,7 @@
  *   http_respond.c  answers
  *   http_stream.c   answers that go on
  *   http_files.c    answers from files
+ *   http_sniff.c    plain HTTP on a TLS port
  *   http_upgrade.c  connections that stop being HTTP
  *   http_watch.c    noticing clients that leave, and letting refused ones read
  *                   why before their connection closes
@@ -38,6 +39,7 @@
 typedef struct HttpConnection HttpConnection;
 typedef struct HttpLingering HttpLingering;
 typedef struct HttpUpgrade HttpUpgrade;
+typedef struct HttpSniffed HttpSniffed;
 
 typedef struct HttpRoute {
     char *prefix; /* without a slash at its end; "" for all */
@@ -53,9 +55,12 @@ typedef struct HttpListener {
     sd_event_source *io, *timer, *again; /* again: while wanted */
     uint64_t armed;                      /* when the timer fires, us; UINT64_MAX: off */
     bool running;
-    bool again_wanted; /* there is more to do, which libmicrohttpd does not say by itself */
-    uint64_t activity; /* grows whenever libmicrohttpd calls us */
-    unsigned unasked;  /* connections without a request so far */
+    bool again_wanted;       /* there is more to do, which libmicrohttpd does not say by itself */
+    uint64_t activity;       /* grows whenever libmicrohttpd calls us */
+    unsigned unasked;        /* connections without a request so far */
+    sd_event_source *accept; /* where plain HTTP is told from TLS */
+    HttpSniffed *sniffed;    /* nothing was read of them so far, or they were told */
+    unsigned n_sniffed;
     /* Of a unix socket, so that only our own file is removed. */
     char *path;
     dev_t device;
@@ -122,7 +127,7 @@ struct InaHttpRequest {
 struct HttpServer {
     sd_event *event;
     HttpServerOptions limits;
-    char *certificate, *key, *ca;
+    char *certificate, *key, *ca, *plain;
     HttpListener listeners[HTTP_SERVER_LISTENERS_MAX];
     size_t n_listeners;
     HttpRoute *routes; /* sorted by prefix */
@@ -188,6 +193,10 @@ void http_stream_gone(InaHttpStream *stream);
 /* Cuts it if it is that handler's: `closed` is called now. */
 void http_stream_abandon(InaHttpStream *stream, HttpHandler handler, const void *handler_userdata);
 
+/* http_sniff.c */
+int http_sniff_start(HttpListener *listener, int fd); /* takes fd unless it fails */
+void http_sniff_stop(HttpListener *listener);
+
 /* http_upgrade.c */
 void http_upgrade_gone(HttpUpgrade *upgrade); /* with its connection */
 /* Closes the socket; tells its user, who still has the tunnel. */
@@ -199,6 +208,8 @@ int http_watch_open(HttpServer *server, InaError *error);
 void http_watch_close(HttpServer *server);
 void http_suspend(HttpConnection *connection);
 void http_resume(HttpConnection *connection);
+/* Its client's leaving is somebody else's affair from now on. */
+void http_unwatch(HttpConnection *connection);
 /* The connection is about to be closed by libmicrohttpd. */
 void http_watch_forget(HttpConnection *connection);
 /* Keeps the socket open until the client has closed it, a second has passed or

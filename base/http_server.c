@@ -34,7 +34,9 @@ int http_server_new(sd_event *event, const HttpServerOptions *options, HttpServe
         server->certificate = strdup(limits->certificate);
         server->key = limits->key ? strdup(limits->key) : NULL;
         server->ca = limits->ca ? strdup(limits->ca) : NULL;
-        if (!server->certificate || (limits->key && !server->key) || (limits->ca && !server->ca)) {
+        server->plain = limits->plain ? strdup(limits->plain) : NULL;
+        if (!server->certificate || (limits->key && !server->key) || (limits->ca && !server->ca) ||
+            (limits->plain && !server->plain)) {
             http_server_free(server);
             return ina_error_errno(error, ENOMEM, "HTTP server");
         }
@@ -167,24 +169,28 @@ static int on_again(sd_event_source *source, void *userdata)
 int http_listener_start(HttpListener *listener, int fd, InaError *error)
 {
     HttpServer *server = listener->server;
-    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE;
-    struct MHD_OptionItem tls[6];
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
+    struct MHD_OptionItem more[7];
     unsigned n = 0;
+    bool sniffs = server->plain && !listener->path;
 
     if (server->certificate) {
         flags |= MHD_USE_TLS;
-        tls[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, server->certificate};
-        tls[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, server->key};
+        more[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, server->certificate};
+        more[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, server->key};
         static char priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
-        tls[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, priorities};
+        more[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, priorities};
         if (server->ca)
-            tls[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_TRUST, 0, server->ca};
+            more[n++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_TRUST, 0, server->ca};
     }
-    tls[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+    if (sniffs)
+        flags |= MHD_USE_NO_LISTEN_SOCKET;
+    else
+        more[n++] = (struct MHD_OptionItem){MHD_OPTION_LISTEN_SOCKET, fd, NULL};
+    more[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
 
     /* A few more than allowed are let in, to be told 503. */
     listener->daemon = MHD_start_daemon(flags, 0, NULL, NULL, http_on_request, listener,                  /**/
-                                        MHD_OPTION_LISTEN_SOCKET, fd,                                     /**/
                                         MHD_OPTION_CONNECTION_LIMIT, server->limits.connections_max + 16, /**/
                                         MHD_OPTION_CONNECTION_TIMEOUT, server->limits.idle_seconds,       /**/
                                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_POOL_SIZE,       /**/
@@ -192,7 +198,7 @@ int http_listener_start(HttpListener *listener, int fd, InaError *error)
                                         MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, listener,         /**/
                                         MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, listener,       /**/
                                         MHD_OPTION_UNESCAPE_CALLBACK, http_unescape, listener,            /**/
-                                        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
+                                        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
     if (!listener->daemon)
         return ina_error_set(error, EINVAL, "libmicrohttpd does not start%s",
                              server->certificate ? ": certificate, key or CA is not usable PEM" : "");
@@ -202,6 +208,8 @@ int http_listener_start(HttpListener *listener, int fd, InaError *error)
         r = sd_event_add_time(server->event, &listener->timer, CLOCK_MONOTONIC, 0, 50000, on_timer, listener);
     if (r >= 0)
         r = sd_event_source_set_enabled(listener->timer, SD_EVENT_OFF);
+    if (r >= 0 && sniffs)
+        r = http_sniff_start(listener, fd);
     if (r < 0)
         return ina_error_errno(error, r, "event loop");
     listener->armed = UINT64_MAX;
@@ -212,6 +220,7 @@ int http_listener_start(HttpListener *listener, int fd, InaError *error)
 
 void http_listener_stop(HttpListener *listener)
 {
+    http_sniff_stop(listener);
     sd_event_source_disable_unref(listener->io);
     sd_event_source_disable_unref(listener->timer);
     listener->io = listener->timer = NULL;
@@ -251,5 +260,6 @@ static void server_end(HttpServer *server)
     free(server->certificate);
     free(server->key);
     free(server->ca);
+    free(server->plain);
     free(server);
 }

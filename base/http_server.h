@@ -27,6 +27,8 @@ typedef struct HttpServerOptions {
     unsigned idle_seconds;    /* 0: HTTP_SERVER_IDLE_SECONDS */
     /* TLS when certificate is set; PEM texts, copied. With ca, client certificates are asked for. */
     const char *certificate, *key, *ca;
+    /* With TLS: the JSON that a client gets, with status 400, that speaks plain HTTP. NULL: it is closed. */
+    const char *plain;
 } HttpServerOptions;
 
 typedef void (*HttpHandler)(void *userdata, InaHttpRequest *request);

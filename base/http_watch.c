@@ -78,16 +78,19 @@ void http_resume(HttpConnection *connection)
         http_listener_again(listener);
 }
 
+void http_unwatch(HttpConnection *connection)
+{
+    unfresh(connection);
+    if (connection->watch != HTTP_UNWATCHED)
+        epoll_ctl(connection->listener->server->watch_fd, EPOLL_CTL_DEL, connection->fd, NULL);
+    connection->watch = HTTP_UNWATCHED;
+}
+
 void http_watch_forget(HttpConnection *connection)
 {
-    HttpServer *server = connection->listener->server;
-
-    unfresh(connection);
     if (connection->suspended)
-        server->statistics.suspended--;
-    if (connection->watch != HTTP_UNWATCHED)
-        epoll_ctl(server->watch_fd, EPOLL_CTL_DEL, connection->fd, NULL);
-    connection->watch = HTTP_UNWATCHED;
+        connection->listener->server->statistics.suspended--;
+    http_unwatch(connection);
 }
 
 static int on_watch_timer(sd_event_source *source, uint64_t at, void *userdata)

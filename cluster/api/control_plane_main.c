@@ -185,9 +185,29 @@ static int open_authenticator(Program *program, InaError *error)
                                      &program->authenticator, error);
 }
 
+/* For those who ask as the original was asked, without TLS. */
+static char *plain_answer(const Program *program)
+{
+    AUTO_FREE char *message = NULL;
+
+    if (asprintf(&message,
+                 "plain HTTP is not served here: use https://%s with the kubeconfig %s/kubeconfig "
+                 "(kubectl --kubeconfig %s/kubeconfig get pods)",
+                 program->options.listen, program->options.data, program->options.data) < 0) {
+        message = NULL;
+        return NULL;
+    }
+    AUTO_JSON json_t *status = kube_status_bad_request("%s", message);
+    char *text = json_dumps(status, JSON_INDENT(2)), *line = NULL;
+    if (text && asprintf(&line, "%s\n", text) < 0)
+        line = NULL;
+    free(text);
+    return line;
+}
+
 static int open_server(Program *program, InaError *error)
 {
-    AUTO_FREE char *ca = NULL, *certificate = NULL, *key = NULL;
+    AUTO_FREE char *ca = NULL, *certificate = NULL, *key = NULL, *plain = plain_answer(program);
     int r;
 
     if ((r = file_read(program->ca, PEM_MAX, &ca, NULL, error)) < 0 ||
@@ -200,7 +220,8 @@ static int open_server(Program *program, InaError *error)
                                        .idle_seconds = IDLE_SECONDS,
                                        .certificate = certificate,
                                        .key = key,
-                                       .ca = ca};
+                                       .ca = ca,
+                                       .plain = plain};
     r = http_server_new(program->event, &options, &program->server, error);
     return r < 0 ? r : http_server_listen(program->server, program->options.listen, error);
 }

@@ -2,6 +2,8 @@
 
 import json
 import re
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -90,6 +92,14 @@ def test_unknown_paths_are_404_and_wrong_methods_405(plane):
 def test_head_answers_without_a_body(plane):
     status, headers, text = plane.exchange("HEAD", "/api/v1/namespaces/default")
     assert (status, text) == (200, "")
+
+
+def test_plain_http_is_told_where_to_go(plane):
+    with pytest.raises(urllib.error.HTTPError) as raised:
+        urllib.request.urlopen(f"http://{plane.address}/api/v1/pods")
+    answer = json.loads(raised.value.read())
+    assert (raised.value.code, answer["kind"], answer["code"]) == (400, "Status", 400)
+    assert f"https://{plane.address}" in answer["message"] and "kubeconfig" in answer["message"]
 
 
 # -- content types
