@@ -145,7 +145,7 @@ static unsigned without_room(const Planner *planner, const Component *component)
 static bool decide(Planner *planner, Component *component, const QueueSight *queue, const Present *present)
 {
     char reason[POLICY_REASON_MAX] = "as declared";
-    bool seen = true;
+    bool seen = true, sure = true;
     double next = planner->sight->now + LOOK_AGAIN;
     unsigned wanted = (unsigned)component->replicas;
     if (component->scaled) {
@@ -167,6 +167,7 @@ static bool decide(Planner *planner, Component *component, const QueueSight *que
         policy_decide(&component->policy, &component->state, &observation, &decision);
         wanted = decision.wanted;
         seen = queue->known;
+        sure = decision.checked && component->state.measured;
         snprintf(reason, sizeof reason, "%s", queue->known ? decision.reason : "the queue is not seen");
         if (decision.checked) {
             component->overloaded = decision.needed > decision.wanted;
@@ -174,10 +175,12 @@ static bool decide(Planner *planner, Component *component, const QueueSight *que
         } else if (queue->known)
             next = fmin(next, fmax(decision.next, planner->sight->now));
     }
-    if (wanted != component->announced || component->decided == 0) {
+    bool other = component->announced > 0 && wanted != component->announced;
+    if (other || (component->decided == 0 && sure)) {
         component->decided = (int64_t)planner->sight->now;
         snprintf(component->reason, sizeof component->reason, "%s", reason);
-    }
+    } else if (component->decided == 0)
+        snprintf(component->reason, sizeof component->reason, "nothing was measured yet");
     component->wanted = wanted;
     planner->plan->next = fmin(planner->plan->next, next);
     return seen;

@@ -85,8 +85,9 @@ typedef struct PolicyState {
     double deviation;      /* of single measurements from it */
     double trend;          /* of the rate, samples/s each second */
     double surprise;       /* the last measurement was far above (1) or below (-1) it; 0: near */
-    double service_rate;   /* samples/s of one processor; 0: not measured yet */
-    double service_best;   /* the highest it was */
+    double service_rate;   /* samples/s of one processor; 0: nothing was observed yet */
+    double service_best;   /* its mean, or what it rose to since */
+    double service_count;  /* measurements in that mean */
     double start_up;       /* s that a processor needs until it works; 0: not measured yet */
     double starting_since; /* time of the last increase that is not ready yet; 0: none */
     double starting_to;    /* processors that were wanted then */

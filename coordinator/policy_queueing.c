@@ -19,7 +19,8 @@
 #define NOISE_FLOOR 0.04         /* of the rate: deviation that is always allowed for */
 #define SERVICE_UP 0.3           /* weight of a new measurement of a processor's rate, when it is higher */
 #define SERVICE_DOWN 0.1         /* and when it is lower: something else may have held them up */
-#define SERVICE_FORGET 0.005     /* of the highest rate, with each measurement */
+#define SERVICE_PRIOR 10.0       /* measurements that the configured rate is worth */
+#define SERVICE_COUNT_MAX 190.0  /* measurements that the mean remembers */
 #define SERVICE_RECOVERY 60.0    /* s in which a low rate that is not measured again is forgotten */
 #define SERVICE_RANGE 10.0       /* measured rates are believed within rate/10 to rate*10 */
 #define IN_FLIGHT 0.25           /* s of work that processors hold without being late */
@@ -69,6 +70,8 @@ static void measure_service(PolicyCheck *check, double done)
     PolicyState *state = check->state;
     const PolicyObservation *now = check->now;
     double measured = 0;
+    if (state->service_rate <= 0)
+        state->service_rate = state->service_best = check->config->rate;
     if (now->service_rate > 0)
         measured = now->service_rate;
     else if (now->ready >= 1 && now->ready == state->ready && now->ready == check->requested &&
@@ -80,18 +83,18 @@ static void measure_service(PolicyCheck *check, double done)
     }
     if (!(measured > 0) || !isfinite(measured)) {
         /* A store that was slow for a minute shall not cost processors for ever. */
-        if (state->service_rate > 0 && state->service_rate < state->service_best)
+        if (state->service_rate < state->service_best)
             state->service_rate +=
                 (1 - exp(-check->elapsed / SERVICE_RECOVERY)) * (state->service_best - state->service_rate);
         return;
     }
     measured = clamp(measured, check->config->rate / SERVICE_RANGE, check->config->rate * SERVICE_RANGE);
-    double weight = measured > state->service_rate ? SERVICE_UP : SERVICE_DOWN;
-    state->service_rate =
-        state->service_rate > 0 ? state->service_rate + weight * (measured - state->service_rate) : measured;
-    /* A slow one takes long to be believed, a mistake is not kept for ever either. */
-    state->service_best += SERVICE_FORGET * (state->service_rate - state->service_best);
+    double weight = now->service_rate > 0 ? 1 : measured > state->service_rate ? SERVICE_UP : SERVICE_DOWN;
+    state->service_rate += weight * (measured - state->service_rate);
+    /* A mean in which what was configured counts as some measurements, and the last ones always count a little. */
+    state->service_best += (measured - state->service_best) / (SERVICE_PRIOR + state->service_count);
     state->service_best = fmax(state->service_best, state->service_rate);
+    state->service_count = fmin(state->service_count + 1, SERVICE_COUNT_MAX);
 }
 
 static void measure_start_up(PolicyCheck *check)

@@ -29,6 +29,7 @@ static const Entry numbers[] = {
     {"surprise", offsetof(PolicyState, surprise), -1, 1},
     {"serviceRate", offsetof(PolicyState, service_rate), 0, POLICY_COUNT_MAX},
     {"serviceBest", offsetof(PolicyState, service_best), 0, POLICY_COUNT_MAX},
+    {"serviceCount", offsetof(PolicyState, service_count), 0, POLICY_COUNT_MAX},
     {"startUp", offsetof(PolicyState, start_up), 0, TIME_MAX},
     {"startingSince", offsetof(PolicyState, starting_since), 0, TIME_MAX},
     {"startingTo", offsetof(PolicyState, starting_to), 0, POLICY_REPLICAS_MAX},
