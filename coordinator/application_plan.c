@@ -382,6 +382,12 @@ static void make_status(Planner *planner)
         set_condition(planner, holder, "Balanced", "False", "Scaling", planner->waiting);
     else
         set_condition(planner, holder, "Balanced", "True", "AsDeclared", "");
+    const json_t *balanced = kube_condition(holder, "Balanced");
+    const char *state = kube_string(balanced, "status");
+    kube_set(holder, "status.phase",
+             json_string(strcmp(state, "True") == 0      ? "Balanced"
+                         : strcmp(state, "Unknown") == 0 ? "QueueNotSeen"
+                                                         : kube_string(balanced, "reason")));
     AUTO_JSON json_t *new_view = without_figures(json_object_get(holder, "status"));
     AUTO_JSON json_t *old_view = without_figures(before);
     planner->plan->urgent = !before || !json_equal(new_view, old_view);

@@ -316,6 +316,7 @@ static void complain(Entry *entry, double now)
     const json_t *status = json_object_get(entry->object, "status");
     json_object_set_new(holder, "status", status ? json_deep_copy(status) : json_object());
     kube_set_condition(holder, "Valid", "False", "Refused", entry->wrong, (time_t)now);
+    kube_set(holder, "status.phase", json_string("Refused"));
     write_status(entry, json_object_get(holder, "status"), now);
     tell(entry->reconciler, INA_LOG_WARNING, "application %s: %s", kube_name(entry->object), entry->wrong);
 }

@@ -253,6 +253,7 @@ static void overload_is_an_event_once_and_a_condition(void **state)
     }
     assert_int_equal(events, 1);
     assert_string_equal(condition(c, "Overloaded"), "True");
+    assert_string_equal(kube_string(c->object, "status.phase"), "Overloaded");
     assert_int_equal(replicas(c, "shop-processor-c") + replicas(c, "shop-processor-b"), 8);
     c->queues[1].backlog = 0;
     for (int i = 0; i < 5 && !has_event(c, "OverloadEnded"); i++) {
@@ -299,6 +300,7 @@ static void a_queue_that_is_not_seen_changes_nothing(void **state)
         assert_int_equal(replicas(c, "shop-processor-c"), before);
     }
     assert_string_equal(condition(c, "Balanced"), "Unknown");
+    assert_string_equal(kube_string(c->object, "status.phase"), "QueueNotSeen");
     cluster_free(c);
 }
 
