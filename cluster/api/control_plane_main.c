@@ -1,6 +1,7 @@
 /* inaetics-control-plane: the Kubernetes API of the cluster, its scheduler and
  * its controllers, over etcd. */
 #include "api_http.h"
+#include "api_metrics.h"
 
 #include "base/cleanup.h"
 #include "base/files.h"
@@ -52,6 +53,7 @@ typedef struct Program {
     HttpServer *server;
     HttpDialer *nodes;
     ApiHttp *http;
+    ApiNodeMetrics *metrics;
     Control *control;
     bool connected;
     sd_event_source *state;
@@ -328,6 +330,8 @@ static int open_api(Program *program, const char *cluster_ip, InaError *error)
                                  .server = program->server,
                                  .nodes = program->nodes,
                                  .address = address};
+    if ((r = api_node_metrics_new(program->api, &tls, &program->metrics, error)) < 0)
+        return r;
     return api_http_new(&http, &program->http, error);
 }
 
@@ -355,6 +359,7 @@ static int run(Program *program, InaError *error)
 static void clear(Program *program)
 {
     sd_event_source_disable_unref(program->state);
+    api_node_metrics_free(program->metrics);
     api_free(program->api);
     control_free(program->control);
     api_http_free(program->http);
