@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,18 +55,86 @@ int patch_finish(json_t *result, json_t **ret, InaError *error)
     return r;
 }
 
+/* Keys in order. Trees are shallow here: their depth was checked. */
+static void print_value(FILE *out, const json_t *value)
+{
+    const char *key;
+    size_t i;
+    const json_t *item;
+    if (json_is_object(value)) {
+        AUTO_FREE char *text = json_dumps(value, JSON_SORT_KEYS);
+        AUTO_JSON json_t *sorted = text ? json_loads(text, 0, NULL) : NULL;
+        bool first = true;
+        fputs("map[", out);
+        json_object_foreach(sorted, key, item)
+        {
+            fprintf(out, "%s%s:", first ? "" : " ", key);
+            print_value(out, item);
+            first = false;
+        }
+        fputc(']', out);
+    } else if (json_is_array(value)) {
+        fputc('[', out);
+        json_array_foreach(value, i, item)
+        {
+            fputs(i ? " " : "", out);
+            print_value(out, item);
+        }
+        fputc(']', out);
+    } else if (json_is_string(value)) {
+        fputs(json_string_value(value), out);
+    } else if (json_is_null(value)) {
+        fputs("<nil>", out);
+    } else {
+        AUTO_FREE char *text = json_dumps(value, JSON_ENCODE_ANY);
+        fputs(text ? text : "", out);
+    }
+}
+
+char *patch_text(const json_t *value)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    print_value(out, value);
+    fclose(out);
+    return text;
+}
+
+/* 422 of a patch that did not apply; of what it made. */
+static json_t *not_applied(void)
+{
+    json_t *status =
+        kube_status_failure(422, "Invalid", "the server rejected our request due to an error in our request");
+    json_object_set_new(status, "details", json_object());
+    return status;
+}
+
+static json_t *no_object(const char *message)
+{
+    KubeCauses *causes = kube_causes_new();
+    if (!causes)
+        return NULL;
+    kube_cause(causes, "FieldValueInvalid", "patch", "Invalid value: %s", message);
+    return kube_causes_status(causes, "", "", "");
+}
+
 json_t *patch_status(const InaError *error)
 {
     switch (error->code) {
     case EBADMSG:
         return kube_status_failure(400, "BadRequest", error->message);
     case EINVAL:
-        return kube_status_failure(422, "Invalid", "the server rejected our request due to an error in our request");
+        return not_applied();
+    case EPROTO:
+        return no_object(error->message);
     case E2BIG:
     case EFBIG:
         return kube_status_failure(413, "RequestEntityTooLarge", error->message);
     default:
-        return kube_status_internal(error->message);
+        return kube_status_failure(500, NULL, error->message);
     }
 }
 
@@ -109,11 +178,20 @@ static void merge(json_t *object, const json_t *patch)
 
 int patch_merge(const json_t *object, const json_t *patch, json_t **ret, InaError *error)
 {
-    if (!json_is_object(patch))
-        return ina_error_set(error, EBADMSG, "Invalid JSON Patch");
     int r = patch_check_depth(patch, error);
     if (r < 0)
         return r;
+    if (json_is_array(patch)) {
+        AUTO_FREE char *text = json_dumps(patch, JSON_COMPACT);
+        AUTO_FREE char *quoted = kube_quote(text ? text : "");
+        return ina_error_set(error, EPROTO,
+                             "%.200s: couldn't get version/kind; json parse error: json: cannot unmarshal array into "
+                             "Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind "
+                             "string \"json:\\\"kind,omitempty\\\"\" }",
+                             quoted);
+    }
+    if (!json_is_object(patch))
+        return ina_error_set(error, EREMOTE, "Invalid JSON Patch");
     json_t *copy = json_deep_copy(object);
     if (copy)
         merge(copy, patch);

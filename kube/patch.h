@@ -6,6 +6,8 @@
  * wrong, the message how Kubernetes words it:
  *   -EBADMSG  the patch itself is malformed: 400
  *   -EINVAL   it does not apply (a failed test, a missing path): 422
+ *   -EPROTO   it would make something else than an object: 422
+ *   -EREMOTE  it cannot be merged (an unknown directive, an element without its key): 500, as Kubernetes has it
  *   -E2BIG    more operations than PATCH_OPERATIONS_MAX: 413
  *   -EFBIG    the result would be too large or too deep, or cost too much: 413 */
 #pragma once
@@ -22,5 +24,7 @@ int patch_merge(const json_t *object, const json_t *patch, json_t **ret, InaErro
 /* `schema` of the object's kind; NULL: lists are replaced. */
 int patch_strategic(const json_t *object, const json_t *patch, const Schema *schema, json_t **ret, InaError *error);
 
+/* A value as Go prints it: "map[spec:map[replicas:3]]". malloc'ed; NULL: out of memory. */
+char *patch_text(const json_t *value);
 /* The Status that kube-apiserver answers for such an error. NULL: out of memory. */
 json_t *patch_status(const InaError *error);

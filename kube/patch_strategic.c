@@ -45,10 +45,19 @@ static bool is_directive(const char *key)
            starts_with(key, ORDER_PREFIX);
 }
 
-static int bad_patch_type(Merge *merge, const json_t *directive)
+static int bad_patch_type(Merge *merge, const json_t *directive, const json_t *whole)
 {
-    const char *text = json_string_value(directive);
-    return ina_error_set(merge->error, EBADMSG, "unknown patch type: %s", text ? text : "(not a string)");
+    AUTO_FREE char *text = patch_text(directive);
+    AUTO_FREE char *shown = patch_text(whole);
+    return ina_error_set(merge->error, EREMOTE, "unknown patch type: %s in map: %s", text ? text : "",
+                         shown ? shown : "");
+}
+
+static int no_merge_key(Merge *merge, const json_t *element, const char *key)
+{
+    AUTO_FREE char *shown = patch_text(element);
+    return ina_error_set(merge->error, EREMOTE, "map: %s does not contain declared merge key: %s", shown ? shown : "",
+                         key);
 }
 
 /* What the patch adds anew: without nulls, directives and elements that are to be deleted. */
@@ -95,14 +104,11 @@ static int check_elements(Merge *merge, const json_t *list, const char *key, siz
         if (json_is_array(item))
             return ina_error_set(merge->error, EINVAL, "lists of lists are not supported");
         if (*key == '\0' && json_is_object(item))
-            return ina_error_set(merge->error, EBADMSG, "cannot merge lists without merge key");
+            return ina_error_set(merge->error, EREMOTE, "cannot merge lists without merge key");
         if (*key && !json_is_object(item))
-            return ina_error_set(merge->error, EBADMSG, "list element types are not identical");
-        if (*key && !json_object_get(item, key) && !json_object_get(item, DIRECTIVE)) {
-            AUTO_FREE char *text = json_dumps(item, JSON_COMPACT);
-            return ina_error_set(merge->error, EBADMSG, "map: %s does not contain declared merge key: %s",
-                                 text ? text : "", key);
-        }
+            return ina_error_set(merge->error, EREMOTE, "list element types are not identical");
+        if (*key && !json_object_get(item, key) && !json_object_get(item, DIRECTIVE))
+            return no_merge_key(merge, item, key);
     }
     size_t count = json_array_size(list) + 1, against = COMPARISON_WORK * (others + count);
     return patch_work(&merge->work, count > SIZE_MAX / against ? SIZE_MAX : count * against, merge->error);
@@ -142,19 +148,16 @@ static int obey_elements(Merge *merge, json_t *list, const json_t *patch, const 
         if (!directive)
             continue;
         if (text && strcmp(text, "delete") == 0) {
-            if (!json_object_get(element, key)) {
-                AUTO_FREE char *shown = json_dumps(element, JSON_COMPACT);
-                return ina_error_set(merge->error, EBADMSG, "map: %s does not contain declared merge key: %s",
-                                     shown ? shown : "", key);
-            }
+            if (!json_object_get(element, key))
+                return no_merge_key(merge, element, key);
             for (size_t at; (at = position(list, element, key)) != SIZE_MAX;)
                 json_array_remove(list, at);
         } else if (text && strcmp(text, "replace") == 0) {
             replace = true;
         } else if (text && strcmp(text, "merge") == 0) {
-            return ina_error_set(merge->error, EBADMSG, "merging lists cannot yet be specified in the patch");
+            return ina_error_set(merge->error, EREMOTE, "merging lists cannot yet be specified in the patch");
         } else {
-            return bad_patch_type(merge, directive);
+            return bad_patch_type(merge, directive, element);
         }
     }
     if (replace)
@@ -226,7 +229,7 @@ static int check_order(Merge *merge, const json_t *patch, const json_t *order, c
             }
         }
         if (wanted)
-            return ina_error_set(merge->error, EBADMSG, "The order in patch list doesn't match $setElementOrder list");
+            return ina_error_set(merge->error, EREMOTE, "The order in patch list doesn't match $setElementOrder list");
     }
     return 0;
 }
@@ -349,7 +352,7 @@ static int obey_object(Merge *merge, json_t *object, const json_t *patch, const 
     const char *text = json_string_value(directive);
     bool replace = text && strcmp(text, "replace") == 0;
     if (!replace && (!text || strcmp(text, "delete") != 0))
-        return bad_patch_type(merge, directive);
+        return bad_patch_type(merge, directive, patch);
     json_object_clear(object);
     if (replace) {
         AUTO_JSON json_t *content = plain(patch);

@@ -74,6 +74,9 @@ typedef struct SchemaResult {
  * know, nulls are removed, quantities made canonical, refused fields are causes, ignored ones warnings. Changes
  * `object`. Wrong types: the 400 of Kubernetes' decoder. Returns 0 or the status' code. */
 int schema_admit(const Schema *schema, json_t *object, bool strict, SchemaResult *ret);
+/* What Kubernetes says of wrong types in what a strategic merge patch made ("unrecognized type: int32"); malloc'ed.
+ * NULL: they are right. */
+char *schema_convert_error(const Schema *schema, const json_t *object);
 /* Fills in what the table says and what depends on other fields (as Kubernetes' defaults.go: probes, ports' protocol,
  * selector and labels from the template, strategy, terminationMessagePath, service type, ...). */
 void schema_default(const Schema *schema, json_t *object);

@@ -115,7 +115,8 @@ static void check_size(Check *check, const char *name, size_t size)
     if (size <= DATA_MAX)
         return;
     size_t length = name ? path_field(&check->path, name) : check->path.length;
-    kube_cause(check->causes, "FieldValueTooLong", check->path.text, "Too long: must have at most %u bytes", DATA_MAX);
+    kube_cause(check->causes, "FieldValueTooLong", name ? check->path.text : "[]",
+               "Too long: must have at most %u bytes", DATA_MAX);
     path_back(&check->path, length);
 }
 

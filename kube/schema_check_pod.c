@@ -7,6 +7,18 @@
 
 /* --- where pods may run ---------------------------------------------------------------------------- */
 
+/* The toleration as Go prints it. */
+static void refuse_value(Check *check, const json_t *toleration)
+{
+    size_t length = path_field(&check->path, "operator");
+    kube_cause(check->causes, INVALID, check->path.text,
+               "Invalid value: core.Toleration{Key:\"%s\", Operator:\"Exists\", Value:\"%s\", Effect:\"%s\", "
+               "TolerationSeconds:(*int64)(%s)}: value must be empty when `operator` is 'Exists'",
+               kube_string(toleration, "key"), kube_string(toleration, "value"), kube_string(toleration, "effect"),
+               json_object_get(toleration, "tolerationSeconds") ? "..." : "nil");
+    path_back(&check->path, length);
+}
+
 static void check_toleration(Check *check, const json_t *toleration)
 {
     static const char *const operators[] = {"Equal", "Exists", NULL};
@@ -27,7 +39,7 @@ static void check_toleration(Check *check, const json_t *toleration)
             check_invalid_text(check, "operator", value, wrong);
     } else if (exists) {
         if (*value)
-            check_invalid(check, "operator", toleration, "value must be empty when `operator` is 'Exists'");
+            refuse_value(check, toleration);
     } else {
         check_unsupported(check, "operator", json_object_get(toleration, "operator"), operators);
     }
@@ -170,6 +182,21 @@ static bool check_container_count(Check *check, const json_t *spec, const json_t
     return false;
 }
 
+/* Said a second time of what lost its image: once as of any pod, once as of a change. */
+static void check_images_left(Check *check, const json_t *spec, const char *name)
+{
+    size_t i;
+    const json_t *container;
+    json_array_foreach(json_object_get(spec, name), i, container)
+    {
+        size_t length = path_field(&check->path, name);
+        path_index(&check->path, i);
+        if (*kube_string(container, "image") == '\0')
+            check_required(check, "image", NULL);
+        path_back(&check->path, length);
+    }
+}
+
 static void take_images(json_t *spec, const json_t *old, const char *name)
 {
     size_t i;
@@ -216,6 +243,8 @@ static void check_pod_change(Check *check, const json_t *spec, const json_t *old
     if (!check_container_count(check, spec, old, "containers") ||
         !check_container_count(check, spec, old, "initContainers"))
         return;
+    check_images_left(check, spec, "containers");
+    check_images_left(check, spec, "initContainers");
     check_added_tolerations(check, spec, old);
     AUTO_JSON json_t *same = json_deep_copy(spec);
     take_images(same, old, "containers");

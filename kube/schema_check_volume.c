@@ -254,7 +254,10 @@ void check_volume(Check *check, const json_t *object, const json_t *old)
         check_required(check, "accessModes", NULL);
     if (json_object_size(capacity) == 0)
         check_required(check, "capacity", NULL);
-    if (!json_object_get(capacity, "storage") || json_object_size(capacity) > 1)
+    if (json_object_size(capacity) == 0)
+        kube_cause(check->causes, UNSUPPORTED, "spec.capacity",
+                   "Unsupported value: core.ResourceList(nil): supported values: \"storage\"");
+    else if (!json_object_get(capacity, "storage") || json_object_size(capacity) > 1)
         check_unsupported(check, "capacity", capacity, resources);
     else if (milli_of(json_object_get(capacity, "storage")) <= 0)
         check_invalid(check, "capacity[storage]", json_object_get(capacity, "storage"), "must be greater than zero");

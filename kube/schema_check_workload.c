@@ -169,6 +169,17 @@ static void check_selector_kept(Check *check, const json_t *spec, const json_t *
         invalid_in_go(check, "selector", selector, true, "field is immutable");
 }
 
+/* A number or a text as Go prints it. */
+static void invalid_share(Check *check, const char *name, const json_t *value, const char *detail)
+{
+    AUTO_FREE char *text = kube_quote(json_is_string(value) ? json_string_value(value) : "");
+    size_t length = path_field(&check->path, name);
+    kube_cause(check->causes, INVALID, check->path.text,
+               "Invalid value: intstr.IntOrString{Type:%d, IntVal:%d, StrVal:%s}: %s", json_is_string(value),
+               (int)json_integer_value(value), text ? text : "\"\"", detail);
+    path_back(&check->path, length);
+}
+
 /* "25%", or a number that is not negative. The number; -1: wrong, and said. */
 static int64_t check_share(Check *check, const json_t *rolling, const char *name)
 {
@@ -180,9 +191,9 @@ static int64_t check_share(Check *check, const json_t *rolling, const char *name
     }
     size_t digits = strspn(text, "0123456789");
     if (digits == 0 || strcmp(text + digits, "%") != 0) {
-        check_invalid(check, name, value,
-                      "a valid percent string must be a numeric string followed by an ending '%%' (e.g. '1%%',  or "
-                      "'93%%', regex used for validation is '[0-9]+%%')");
+        invalid_share(check, name, value,
+                      "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or "
+                      "'93%', regex used for validation is '[0-9]+%')");
         return -1;
     }
     return strtoll(text, NULL, 10);
@@ -191,18 +202,25 @@ static int64_t check_share(Check *check, const json_t *rolling, const char *name
 static void check_strategy(Check *check, const json_t *strategy)
 {
     const json_t *rolling = json_object_get(strategy, "rollingUpdate");
+    const char *type = kube_string(strategy, "type");
     size_t length = path_field(&check->path, "strategy");
-    if (strcmp(kube_string(strategy, "type"), "Recreate") == 0 && rolling)
+    if (strcmp(type, "Recreate") != 0 && strcmp(type, "RollingUpdate") != 0)
+        kube_cause(check->causes, UNSUPPORTED, check->path.text,
+                   "Unsupported value: apps.DeploymentStrategy{Type:\"%s\", "
+                   "RollingUpdate:(*apps.RollingUpdateDeployment)(%s)}: supported values: \"Recreate\", "
+                   "\"RollingUpdate\"",
+                   type, rolling ? "..." : "nil");
+    if (strcmp(type, "Recreate") == 0 && rolling)
         check_forbidden(check, "rollingUpdate", "may not be specified when strategy `type` is 'Recreate'");
-    if (strcmp(kube_string(strategy, "type"), "RollingUpdate") == 0 && rolling) {
+    if (strcmp(type, "RollingUpdate") == 0 && rolling) {
         path_field(&check->path, "rollingUpdate");
         int64_t unavailable = check_share(check, rolling, "maxUnavailable");
         int64_t surge = check_share(check, rolling, "maxSurge");
         const json_t *value = json_object_get(rolling, "maxUnavailable");
         if (unavailable == 0 && surge == 0)
-            check_invalid(check, "maxUnavailable", value, "may not be 0 when `maxSurge` is 0");
+            invalid_share(check, "maxUnavailable", value, "may not be 0 when `maxSurge` is 0");
         if (json_is_string(value) && unavailable > 100)
-            check_invalid(check, "maxUnavailable", value, "must not be greater than 100%%");
+            invalid_share(check, "maxUnavailable", value, "must not be greater than 100%");
     }
     path_back(&check->path, length);
 }

@@ -1,5 +1,6 @@
 /* schema_decode.c - wrong types, in the words of Kubernetes' decoder: where in
- * its structs, what it expected, and the text around the place. */
+ * its structs, what it expected, and the text around the place; and in those of
+ * its converter, which a strategic merge patch goes through. */
 #include "schema_internal.h"
 
 #include "base/cleanup.h"
@@ -20,7 +21,8 @@ typedef struct Decoder {
     char what[256]; /* "ReadString: expects ..., but found " */
     bool first;     /* the first character of the value ends the message */
     const json_t *value;
-    size_t offset; /* where it is found: of the value's text; behind the character that was wrong */
+    FieldType type; /* that it should have had */
+    bool wide;
 } Decoder;
 
 /* The name in Go: "hostIP" is HostIP, "uid" UID. */
@@ -122,7 +124,7 @@ static bool check_text(Decoder *decoder, const json_t *value, FieldType type)
         return wrong(decoder, value, what, false);
     }
     if (type == FIELD_BYTES && !is_base64(text, json_string_length(value), &at)) {
-        snprintf(what, sizeof what, "base64Codec: illegal base64 data at input byte %zu", at);
+        snprintf(what, sizeof what, "decode base64: illegal base64 data at input byte %zu", at);
         return wrong(decoder, value, what, false);
     }
     return true;
@@ -148,6 +150,8 @@ static bool check_object(Decoder *decoder, const Schema *schema, const json_t *o
 
 static bool check_plain(Decoder *decoder, const json_t *value, FieldType type, bool wide)
 {
+    decoder->type = type;
+    decoder->wide = wide;
     switch (type) {
     case FIELD_INTEGER:
         return check_integer(decoder, value, wide);
@@ -178,6 +182,7 @@ static bool check_list(Decoder *decoder, const SchemaField *field, const json_t 
     size_t i, length = decoder->length;
     const json_t *item;
     enter(decoder, "[]%s%s: ", field->schema ? go_type(field->schema) : "string", NULL);
+    decoder->type = FIELD_LIST;
     if (!json_is_array(list))
         return wrong(decoder, list, "decode slice: expect [ or n, but found ", true);
     json_array_foreach(list, i, item)
@@ -196,6 +201,7 @@ static bool check_map(Decoder *decoder, const SchemaField *field, const json_t *
 {
     const char *key;
     const json_t *item;
+    decoder->type = FIELD_MAP;
     if (!json_is_object(map))
         return wrong(decoder, map, "ReadMapCB: expect { or n, but found ", true);
     json_object_foreach((json_t *)map, key, item)
@@ -214,6 +220,7 @@ static bool check_object(Decoder *decoder, const Schema *schema, const json_t *o
     const char *key;
     const json_t *value;
     size_t length = decoder->length;
+    decoder->type = FIELD_OBJECT;
     if (!json_is_object(object))
         return wrong(decoder, object, "readObjectStart: expect { or n, but found ", true);
     json_object_foreach((json_t *)object, key, value)
@@ -293,4 +300,54 @@ char *schema_decode_error(const Schema *schema, json_t *object)
                  text + near, (int)(far_end - far), text + far) < 0)
         return NULL;
     return message;
+}
+
+/* The kind of a value in Go. */
+static const char *go_kind(const json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        return "map";
+    case JSON_ARRAY:
+        return "slice";
+    case JSON_STRING:
+        return "string";
+    case JSON_INTEGER:
+        return "int64";
+    case JSON_REAL:
+        return "float64";
+    default:
+        return "bool";
+    }
+}
+
+char *schema_convert_error(const Schema *schema, const json_t *object)
+{
+    Decoder decoder = {.length = 0};
+    char *message = NULL;
+    const char *kind, *detail;
+    if (check_object(&decoder, schema, object))
+        return NULL;
+    kind = go_kind(decoder.value);
+    detail = strstr(decoder.what, ": ");
+    int r;
+    if (decoder.type == FIELD_OBJECT)
+        r = asprintf(&message, "cannot restore struct from: %s", kind);
+    else if (decoder.type == FIELD_LIST)
+        r = asprintf(&message, "cannot restore slice from %s", kind);
+    else if (decoder.type == FIELD_MAP)
+        r = asprintf(&message, "cannot restore map from %s", kind);
+    else if (decoder.type == FIELD_INTEGER && json_is_real(decoder.value))
+        r = asprintf(&message, "cannot convert float64 to int%s", decoder.wide ? "64" : "32");
+    else if (decoder.type == FIELD_INTEGER)
+        r = asprintf(&message, "unrecognized type: int%s", decoder.wide ? "64" : "32");
+    else if (decoder.type == FIELD_BOOLEAN)
+        r = asprintf(&message, "unrecognized type: bool");
+    else if (decoder.type == FIELD_STRING && json_is_integer(decoder.value))
+        r = asprintf(&message, "cannot convert int64 to string");
+    else if (decoder.type == FIELD_STRING)
+        r = asprintf(&message, "unrecognized type: string");
+    else
+        r = asprintf(&message, "%s", detail ? detail + 2 : decoder.what);
+    return r < 0 ? NULL : message;
 }

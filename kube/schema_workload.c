@@ -1,8 +1,6 @@
 /* schema_workload.c - the fields of what makes pods (Kubernetes API reference, v1.20). */
 #include "schema_tables.h"
 
-static const char *const values_recreate_rollingupdate[] = {"Recreate", "RollingUpdate", NULL};
-
 static const SchemaField replication_controller_spec_fields[] = {
     INTEGER("replicas", KEPT, DEFAULT("1")),
     INTEGER("minReadySeconds"),
@@ -56,7 +54,7 @@ const Schema schema_rolling_update_deployment = {"io.k8s.api.apps.v1.RollingUpda
                                                  rolling_update_deployment_fields};
 
 static const SchemaField deployment_strategy_fields[] = {
-    STRING("type", DEFAULT("\"RollingUpdate\""), VALUES(values_recreate_rollingupdate)),
+    STRING("type", DEFAULT("\"RollingUpdate\"")),
     OBJECT("rollingUpdate", &schema_rolling_update_deployment, KEPT),
     END,
 };

@@ -253,9 +253,11 @@ static void put(ApiCall *call)
 /* --- PATCH -------------------------------------------------------------------------------------------------- */
 
 /* What a patch made and nobody can read is the patch's fault: 422, with all of the object, or of a strategic patch. */
-static json_t *admit_patched(ApiCall *call, json_t *object)
+static json_t *admit_patched(ApiCall *call, const Schema *schema, json_t *object)
 {
-    AUTO_FREE char *text = json_dumps(call->patch == API_PATCH_STRATEGIC ? call->body : object, JSON_COMPACT);
+    bool strategic = call->patch == API_PATCH_STRATEGIC;
+    AUTO_FREE char *text = strategic ? patch_text(call->body) : json_dumps(object, JSON_COMPACT);
+    AUTO_FREE char *converting = strategic && schema ? schema_convert_error(schema, object) : NULL;
     json_t *status = api_admit(call, object);
     if (!text || kube_status_code(status) != 400)
         return status;
@@ -263,7 +265,10 @@ static json_t *admit_patched(ApiCall *call, json_t *object)
     const char *why = what ? strstr(what, ": ") : NULL;
     AUTO_FREE char *quoted = kube_quote(text);
     KubeCauses *causes = kube_causes_new();
-    kube_cause(causes, "FieldValueInvalid", "patch", "Invalid value: %s: %s", quoted, why ? why + 2 : message);
+    kube_cause(causes, "FieldValueInvalid", "patch", "Invalid value: %s: %s", quoted,
+               converting ? converting
+               : why      ? why + 2
+                          : message);
     json_decref(status);
     return kube_causes_status(causes, "", "", "");
 }
@@ -279,10 +284,10 @@ static void patch(ApiCall *call)
     json_decref(call->warnings);
     call->warnings = NULL;
     json_t *object = NULL;
-    json_t *status =
-        api_apply_patch(call, current, schema_find(resource->group, resource->version, resource->kind), &object);
+    const Schema *schema = schema_find(resource->group, resource->version, resource->kind);
+    json_t *status = api_apply_patch(call, current, schema, &object);
     if (!status)
-        status = admit_patched(call, object);
+        status = admit_patched(call, schema, object);
     if (!status)
         status = check_path(call, object);
     if (!status)

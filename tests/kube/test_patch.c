@@ -130,7 +130,8 @@ static void a_merge_patch_merges_objects_and_replaces_the_rest(void **state)
         {"{\"a\":[1,2]}", "{\"a\":[3]}", "{\"a\":[3]}"},
         {"{}", "{\"a\":{\"b\":{\"c\":null}}}", "{\"a\":{\"b\":{}}}"},
         {"{\"a\":1}", "{\"a\":{\"b\":null}}", "{\"a\":{}}"},
-        {"{\"a\":1}", "[1]", "-Invalid JSON Patch"},
+        {"{\"a\":1}", "[1]", "-\"[1]\": couldn't get version/kind; json parse error: json: cannot unmarshal array"},
+        {"{\"a\":1}", "1", "-Invalid JSON Patch"},
     };
     check(MERGE, cases, sizeof cases / sizeof *cases);
 }
@@ -201,9 +202,9 @@ static void directives_of_a_strategic_patch_are_obeyed(void **state)
 static void wrong_directives_are_refused_in_kubernetes_words(void **state)
 {
     static const Case cases[] = {
-        {"{\"labels\":{}}", "{\"labels\":{\"$patch\":\"melt\"}}", "-unknown patch type: melt"},
+        {"{\"labels\":{}}", "{\"labels\":{\"$patch\":\"melt\"}}", "-unknown patch type: melt in map: map[$patch:melt]"},
         {"{\"containers\":[{\"name\":\"a\"}]}", "{\"containers\":[{\"image\":\"x\"}]}",
-         "-does not contain declared merge key: name"},
+         "-map: map[image:x] does not contain declared merge key: name"},
         {"{\"containers\":[{\"name\":\"a\"}]}", "{\"containers\":[{\"$patch\":\"delete\"}]}",
          "-does not contain declared merge key: name"},
         {"{\"containers\":[{\"name\":\"a\"}]}", "{\"containers\":[[1]]}", "-lists of lists are not supported"},
@@ -269,7 +270,11 @@ static void a_status_tells_the_client_as_kubernetes_does(void **state)
     static const struct {
         int code, http;
         const char *reason;
-    } cases[] = {{EBADMSG, 400, "BadRequest"}, {EINVAL, 422, "Invalid"}, {E2BIG, 413, "RequestEntityTooLarge"}};
+    } cases[] = {{EBADMSG, 400, "BadRequest"},
+                 {EINVAL, 422, "Invalid"},
+                 {EPROTO, 422, "Invalid"},
+                 {E2BIG, 413, "RequestEntityTooLarge"},
+                 {EREMOTE, 500, ""}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         InaError error;
         ina_error_set(&error, cases[i].code, "what was wrong");

@@ -175,7 +175,7 @@ static void wrong_types_are_told_in_the_words_of_the_decoder(void **state)
          "v1.Pod.Spec: v1.PodSpec.HostNetwork: ReadBool: expect t or f, but found \""},
         {"", "Pod", "{\"spec\":{\"nodeSelector\":[]}}",
          "v1.Pod.Spec: v1.PodSpec.NodeSelector: ReadMapCB: expect { or n, but found ["},
-        {"", "Secret", "{\"data\":{\"a\":\"?\"}}", "base64Codec: illegal base64 data at input byte 0"},
+        {"", "Secret", "{\"data\":{\"a\":\"?\"}}", "decode base64: illegal base64 data at input byte 0"},
         {"", "Pod", "{\"spec\":3}", "v1.Pod.Spec: readObjectStart: expect { or n, but found 3"},
         {"", "ReplicationController", "{\"spec\":{\"replicas\":99999999999}}", "ReadInt32: overflow: 99999999999"},
         {"", "ReplicationController", "{\"spec\":{\"replicas\":1.5}}", "assertInteger: can not decode float as int"},

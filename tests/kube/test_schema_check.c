@@ -184,15 +184,19 @@ static void workloads_are_checked(void **state)
         {"apps", "Deployment",
          "{\"spec\":{" SELECTOR "," TEMPLATE
          ",\"strategy\":{\"rollingUpdate\":{\"maxSurge\":0,\"maxUnavailable\":0}}}}",
-         NULL, "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge` is 0"},
+         NULL,
+         "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: intstr.IntOrString{Type:0, IntVal:0, "
+         "StrVal:\"\"}: may not be 0 when `maxSurge` is 0"},
         {"apps", "Deployment",
          "{\"spec\":{" SELECTOR "," TEMPLATE ",\"strategy\":{\"type\":\"Recreate\",\"rollingUpdate\":{}}}}", NULL,
          "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'"},
         {"apps", "Deployment", "{\"spec\":{" SELECTOR "," TEMPLATE ",\"strategy\":{\"type\":\"Jump\"}}}", NULL,
-         "spec.strategy.type: Unsupported value: \"Jump\": supported values: \"Recreate\", \"RollingUpdate\""},
+         "spec.strategy: Unsupported value: apps.DeploymentStrategy{Type:\"Jump\", "
+         "RollingUpdate:(*apps.RollingUpdateDeployment)(nil)}: supported values: \"Recreate\", \"RollingUpdate\""},
         {"apps", "Deployment",
          "{\"spec\":{" SELECTOR "," TEMPLATE ",\"strategy\":{\"rollingUpdate\":{\"maxSurge\":\"much\"}}}}", NULL,
-         "maxSurge: Invalid value: \"much\": a valid percent string must be a numeric string followed by an ending "
+         "maxSurge: Invalid value: intstr.IntOrString{Type:1, IntVal:0, StrVal:\"much\"}: a valid percent string must "
+         "be a numeric string followed by an ending "
          "'%'"},
         {"apps", "StatefulSet",
          "{\"spec\":{\"serviceName\":\"s\"," SELECTOR ",\"volumeClaimTemplates\":[{\"metadata\":{\"name\":\"d\"}}],"
