@@ -322,9 +322,8 @@ static bool look_at_event(void *userdata, const json_t *event)
     return json_array_size(sweep->old) < SWEEP_MAX;
 }
 
-static int on_sweep(sd_event_source *source, uint64_t us, void *userdata)
+void api_sweep_events(Api *api)
 {
-    Api *api = userdata;
     Sweep sweep = {.before = api_now(api) - API_EVENT_LIFE, .old = json_array()};
     store_each(api->store, "events", NULL, look_at_event, &sweep);
     size_t i;
@@ -332,6 +331,11 @@ static int on_sweep(sd_event_source *source, uint64_t us, void *userdata)
     json_array_foreach(sweep.old, i, event)
         store_delete(api->store, "events", kube_namespace(event), kube_name(event), kube_revision(event), NULL, NULL);
     json_decref(sweep.old);
+}
+
+static int on_sweep(sd_event_source *source, uint64_t us, void *userdata)
+{
+    api_sweep_events(userdata);
     sd_event_source_set_time_relative(source, API_EVENT_SWEEP);
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }

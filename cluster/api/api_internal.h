@@ -136,4 +136,5 @@ void api_subresource(ApiCall *call); /* "scale", "binding", "eviction", "token",
 /* --- api_event.c, api_start.c ------------------------------------------------------------------------ */
 int api_events_new(Api *api);
 void api_events_free(Api *api);
+void api_sweep_events(Api *api); /* deletes those older than API_EVENT_LIFE */
 int api_start(Api *api); /* makes what every cluster has, once the store is ready */

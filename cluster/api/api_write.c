@@ -241,6 +241,20 @@ static void settle_system_fields(ApiCall *call, json_t *metadata)
     json_object_set_new(metadata, "creationTimestamp", json_string(created));
 }
 
+/* NULL, or why this pod cannot be: the account that it names is not there. "default" comes by itself. */
+static json_t *check_account(const ApiCall *call, const json_t *pod)
+{
+    const char *account = kube_string(pod, "spec.serviceAccountName");
+    if (!*account || strcmp(account, "default") == 0 ||
+        store_get(call->api->store, "serviceaccounts", call->namespace, account))
+        return NULL;
+    AUTO_FREE char *why = NULL;
+    if (asprintf(&why, "error looking up service account %s/%s: serviceaccount \"%s\" not found", call->namespace,
+                 account, account) < 0)
+        return kube_status_internal("out of memory");
+    return kube_status_forbidden("", "pods", kube_name(pod), why);
+}
+
 /* Server-owned fields, then the rules. NULL or the Status 422. */
 static json_t *prepare_and_check(ApiCall *call, json_t *object)
 {
@@ -274,6 +288,8 @@ static json_t *create_check(ApiCall *call, json_t *object)
         return status;
     settle_name(call, metadata);
     if (call->resource->namespaced && (status = check_namespace(call, kube_name(object))))
+        return status;
+    if (strcmp(call->resource->key, "pods") == 0 && (status = check_account(call, object)))
         return status;
     settle_system_fields(call, metadata);
     return prepare_and_check(call, object);
