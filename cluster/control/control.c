@@ -14,8 +14,9 @@
 #define DISCONNECTED_PAUSE (50 * CONTROL_MS)
 
 static const Controller *const controllers[] = {
-    &schedule_controller, &replication_controller, &replica_set_controller, &nodes_controller,   &endpoints_controller,
-    &garbage_controller,  &namespaces_controller,  &claims_controller,      &volumes_controller,
+    &schedule_controller,   &replication_controller, &replica_set_controller, &deployment_controller,
+    &stateful_controller,   &nodes_controller,       &endpoints_controller,   &garbage_controller,
+    &namespaces_controller, &claims_controller,      &volumes_controller,
 };
 #define N_CONTROLLERS (sizeof controllers / sizeof *controllers)
 

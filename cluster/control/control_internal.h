@@ -129,7 +129,8 @@ bool control_changed(const StoreEvent *event, const char *path);
 
 /* --- the controllers -------------------------------------------------------------------------------- */
 extern const Controller schedule_controller, replication_controller, replica_set_controller, nodes_controller,
-    endpoints_controller, garbage_controller, namespaces_controller, claims_controller, volumes_controller;
+    endpoints_controller, garbage_controller, namespaces_controller, claims_controller, volumes_controller,
+    deployment_controller, stateful_controller;
 void volumes_clean_up(Control *control); /* what an earlier life left of removed folders */
 /* Keeps the scheduler's state: `object` is what changed, `current` what is there now (NULL: nothing). */
 void schedule_feed(Control *control, const char *resource, const json_t *object, const json_t *current);

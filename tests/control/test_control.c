@@ -1,8 +1,6 @@
 /* The controllers together, on a stepped clock, against an API in memory whose
  * writes, answers and events come in random order and fail at random. */
-#include "cluster/control/control_internal.h"
-#include "fake_api.h"
-#include "objects.h"
+#include "world.h"
 
 #include "base/cleanup.h"
 
@@ -10,294 +8,129 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MS UINT64_C(1000000)
-#define NODES 5
-#define T0 "2026-01-01T00:00:00Z"
-
-typedef struct World {
-    sd_event *event;
-    Api *api;
-    Control *control;
-    uint64_t now, renewed[NODES];
-    bool silent[NODES];
-    unsigned renewals;
-    size_t most; /* pods of "rc" that counted at once */
-} World;
-
-static uint64_t world_now(void *userdata)
-{
-    return ((World *)userdata)->now;
-}
-
-static void start_control(World *world)
-{
-    ControlOptions options = {.api = world->api, .pod_prefix = "127.1.", .now = world_now, .userdata = world};
-    assert_int_equal(control_new(&options, &world->control, NULL), 0);
-}
-
-static int set_up(void **state)
-{
-    World *world = calloc(1, sizeof *world);
-    assert_true(sd_event_new(&world->event) >= 0);
-    world->now = 1000 * MS;
-    world->api = fake_api_new(world->event, 0);
-    for (unsigned i = 0; i < NODES; i++) {
-        fake_api_put(world->api, "nodes",
-                     object_of("{'apiVersion': 'v1', 'kind': 'Node', 'metadata': {'name': 'node-%u'}, 'spec': {}, "
-                               "'status': {'allocatable': {'cpu': '8', 'memory': '8Gi', 'pods': '110'}, 'conditions': "
-                               "[{'type': 'Ready', 'status': 'True'}]}}",
-                               i));
-        fake_api_put(world->api, "coordination.k8s.io/leases",
-                     object_of("{'metadata': {'name': 'node-%u', 'namespace': 'kube-node-lease'}, 'spec': {}}", i));
-    }
-    start_control(world);
-    *state = world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    World *world = *state;
-    fake_api_free(world->api);
-    sd_event_unref(world->event);
-    free(world);
-    return 0;
-}
-
-/* Calls under way die with the process; what was sent may still be written. */
-static void end_control(World *world)
-{
-    fake_api_forget(world->api);
-    world->control = control_free(world->control);
-}
-
-static void put_rc(World *world, const char *name, unsigned replicas)
-{
-    fake_api_put(world->api, RESOURCE_RCS,
-                 object_of("{'apiVersion': 'v1', 'kind': 'ReplicationController', 'metadata': {'name': '%s', "
-                           "'namespace': 'default', 'uid': 'uid-%s'}, 'spec': {'replicas': %u, 'selector': {'app': "
-                           "'%s'}, 'template': {'metadata': {'labels': {'app': '%s'}}, 'spec': {'containers': "
-                           "[{'name': 'c', 'resources': {'requests': {'cpu': '10m'}}}]}}}}",
-                           name, name, replicas, name, name));
-}
-
-/* --- nodes ---------------------------------------------------------------------------------- */
-
-typedef struct Pods {
-    json_t *list[256];
-    size_t count;
-} Pods;
-
-static bool collect(void *userdata, const json_t *pod)
-{
-    Pods *pods = userdata;
-    if (pods->count < 256)
-        pods->list[pods->count++] = json_incref((json_t *)pod);
-    return true;
-}
-
-/* What living nodes do: begin pods, end those that are being deleted. */
-static void run_nodes(World *world)
-{
-    Pods pods = {0};
-    char name[16];
-
-    store_each(api_store(world->api), RESOURCE_PODS, NULL, collect, &pods);
-    for (size_t i = 0; i < pods.count; i++) {
-        json_t *pod = pods.list[i];
-        const char *node = kube_string(pod, "spec.nodeName");
-        if (*node && !world->silent[node[5] - '0']) {
-            if (kube_deleting(pod)) {
-                fake_api_remove(world->api, RESOURCE_PODS, kube_namespace(pod), kube_name(pod));
-            } else if (strcmp(kube_string(pod, "status.phase"), "Pending") == 0) {
-                json_t *copy = json_deep_copy(pod);
-                kube_set(copy, "status",
-                         object_of("{'phase': 'Running', 'podIP': '127.1.1.%zu', 'conditions': [{'type': 'Ready', "
-                                   "'status': 'True', 'lastTransitionTime': '" T0 "'}]}",
-                                   i));
-                fake_api_put(world->api, RESOURCE_PODS, copy);
-            }
-        }
-        json_decref(pod);
-    }
-    for (unsigned i = 0; i < NODES; i++)
-        if (!world->silent[i] && world->now - world->renewed[i] >= 1000 * MS) {
-            snprintf(name, sizeof name, "node-%u", i);
-            fake_api_put(world->api, "coordination.k8s.io/leases",
-                         object_of("{'metadata': {'name': '%s', 'namespace': 'kube-node-lease'}, 'spec': "
-                                   "{'renewTime': '%u'}}",
-                                   name, world->renewals++));
-            world->renewed[i] = world->now;
-        }
-}
-
-/* --- time ----------------------------------------------------------------------------------- */
-
-static bool count_active(void *userdata, const json_t *pod)
-{
-    if (strcmp(kube_string(kube_controller(pod), "name"), "rc") == 0 && !kube_deleting(pod) && !kube_pod_ended(pod))
-        ++*(size_t *)userdata;
-    return true;
-}
-
-static size_t active(World *world)
-{
-    size_t count = 0;
-    store_each(api_store(world->api), RESOURCE_PODS, NULL, count_active, &count);
-    return count;
-}
-
-/* Everything that is pending now and within `milliseconds`; nodes run at random moments. */
-static void pass(World *world, unsigned milliseconds)
-{
-    for (unsigned i = 0; i < milliseconds; i += 10) {
-        world->now += 10 * MS;
-        for (unsigned k = 0; k < 40; k++) {
-            fake_api_step(world->api);
-            if (random() % 4 == 0)
-                control_step(world->control, world->now);
-            size_t count = active(world);
-            world->most = count > world->most ? count : world->most;
-        }
-        run_nodes(world);
-    }
-}
-
-static unsigned on_node(World *world, const char *name)
-{
-    size_t count;
-    index_group(world->control->index, &count, "node/%s", name);
-    return (unsigned)count;
-}
-
-static const json_t *get(World *world, const char *resource, const char *namespace, const char *name)
-{
-    return store_get(api_store(world->api), resource, namespace, name);
-}
-
 /* --- tests ---------------------------------------------------------------------------------- */
 
 static void test_replicas_are_made_placed_counted_and_scaled(void **state)
 {
     World *world = *state;
-    put_rc(world, "rc", 10);
-    pass(world, 3000);
+    world_put_rc(world, "rc", 10);
+    world_pass(world, 3000);
     for (unsigned i = 0; i < NODES; i++) {
         char name[16];
         snprintf(name, sizeof name, "node-%u", i);
-        assert_int_equal(on_node(world, name), 2);
+        assert_int_equal(world_on_node(world, name), 2);
     }
-    const json_t *rc = get(world, RESOURCE_RCS, "default", "rc");
+    const json_t *rc = world_get(world, RESOURCE_RCS, "default", "rc");
     assert_int_equal(kube_integer(rc, "status.readyReplicas", -1), 10);
     assert_int_equal(world->most, 10);
     assert_int_equal(fake_api_events(world->api, "SuccessfulCreate"), 10);
     assert_int_equal(fake_api_events(world->api, "Scheduled"), 10);
-    put_rc(world, "rc", 3);
-    pass(world, 3000);
-    assert_int_equal(active(world), 3);
+    world_put_rc(world, "rc", 3);
+    world_pass(world, 3000);
+    assert_int_equal(world_active(world), 3);
     assert_int_equal(fake_api_events(world->api, "SuccessfulDelete"), 7);
     fake_api_remove(world->api, RESOURCE_RCS, "default", "rc");
-    end_control(world);
+    world_end(world);
 }
 
 static void test_every_node_gets_a_range_of_its_own(void **state)
 {
     World *world = *state;
-    pass(world, 2000);
+    world_pass(world, 2000);
     for (unsigned i = 0; i < NODES; i++)
         for (unsigned k = 0; k < i; k++) {
             char one[16], other[16];
             snprintf(one, sizeof one, "node-%u", i);
             snprintf(other, sizeof other, "node-%u", k);
-            const char *range = kube_string(get(world, RESOURCE_NODES, "", one), "spec.podCIDR");
+            const char *range = kube_string(world_get(world, RESOURCE_NODES, "", one), "spec.podCIDR");
             assert_int_equal(strncmp(range, "127.1.", 6), 0);
-            assert_string_not_equal(range, kube_string(get(world, RESOURCE_NODES, "", other), "spec.podCIDR"));
+            assert_string_not_equal(range, kube_string(world_get(world, RESOURCE_NODES, "", other), "spec.podCIDR"));
         }
-    end_control(world);
+    world_end(world);
 }
 
 static void test_pods_of_a_silent_node_are_replaced_and_the_node_returns(void **state)
 {
     World *world = *state;
-    put_rc(world, "rc", 5);
-    pass(world, 5000);
-    assert_int_equal(on_node(world, "node-2"), 1);
+    world_put_rc(world, "rc", 5);
+    world_pass(world, 5000);
+    assert_int_equal(world_on_node(world, "node-2"), 1);
     world->silent[2] = true;
-    pass(world, 4500);
-    assert_int_equal(on_node(world, "node-2"), 0);
-    assert_int_equal(active(world), 5);
-    const json_t *rc = get(world, RESOURCE_RCS, "default", "rc");
+    world_pass(world, 4500);
+    assert_int_equal(world_on_node(world, "node-2"), 0);
+    assert_int_equal(world_active(world), 5);
+    const json_t *rc = world_get(world, RESOURCE_RCS, "default", "rc");
     assert_int_equal(kube_integer(rc, "status.readyReplicas", -1), 5);
-    const json_t *node = get(world, RESOURCE_NODES, "", "node-2");
+    const json_t *node = world_get(world, RESOURCE_NODES, "", "node-2");
     assert_string_equal(kube_string(kube_condition(node, "Ready"), "status"), "Unknown");
     assert_int_equal(json_array_size(kube_get(node, "spec.taints")), 2);
     assert_int_equal(fake_api_events(world->api, "NodeNotReady"), 1);
     world->silent[2] = false;
-    pass(world, 3000);
-    node = get(world, RESOURCE_NODES, "", "node-2");
+    world_pass(world, 3000);
+    node = world_get(world, RESOURCE_NODES, "", "node-2");
     assert_true(kube_condition_true(node, "Ready"));
     assert_null(kube_get(node, "spec.taints"));
-    put_rc(world, "rc", 6);
-    pass(world, 2000);
-    assert_int_equal(on_node(world, "node-2"), 1);
-    end_control(world);
+    world_put_rc(world, "rc", 6);
+    world_pass(world, 2000);
+    assert_int_equal(world_on_node(world, "node-2"), 1);
+    world_end(world);
 }
 
 static void test_nothing_is_replaced_when_etcd_stalls_or_most_nodes_fall_silent(void **state)
 {
     World *world = *state;
-    put_rc(world, "rc", 10);
-    pass(world, 5000);
+    world_put_rc(world, "rc", 10);
+    world_pass(world, 5000);
     fake_api_connected(world->api, false, 0);
     for (unsigned i = 0; i < NODES; i++)
         world->silent[i] = true;
-    pass(world, 20000);
+    world_pass(world, 20000);
     fake_api_connected(world->api, true, world->now);
     for (unsigned i = 0; i < NODES; i++)
         world->silent[i] = false;
-    pass(world, 10000);
+    world_pass(world, 10000);
     assert_int_equal(fake_api_events(world->api, "SuccessfulCreate"), 10);
     assert_int_equal(fake_api_events(world->api, "NodeNotReady"), 0);
     for (unsigned i = 0; i < 3; i++)
         world->silent[i] = true;
-    pass(world, 20000);
+    world_pass(world, 20000);
     assert_int_equal(fake_api_events(world->api, "SuccessfulCreate"), 10);
     assert_int_equal(fake_api_events(world->api, "PartialDisruption"), 3);
     for (unsigned i = 0; i < 3; i++)
         world->silent[i] = false;
-    pass(world, 10000);
+    world_pass(world, 10000);
     assert_int_equal(fake_api_events(world->api, "SuccessfulCreate"), 10);
     assert_int_equal(fake_api_events(world->api, "NodeReady"), 3);
-    end_control(world);
+    world_end(world);
 }
 
 static void test_a_restart_of_the_controllers_replaces_nothing(void **state)
 {
     World *world = *state;
-    put_rc(world, "rc", 10);
-    pass(world, 5000);
+    world_put_rc(world, "rc", 10);
+    world_pass(world, 5000);
     for (unsigned i = 0; i < 5; i++) {
-        end_control(world);
+        world_end(world);
         world->now += 30000 * MS;
-        start_control(world);
-        pass(world, 6000);
+        world_start(world);
+        world_pass(world, 6000);
     }
     assert_int_equal(fake_api_events(world->api, "SuccessfulCreate"), 10);
-    assert_int_equal(active(world), 10);
-    end_control(world);
+    assert_int_equal(world_active(world), 10);
+    world_end(world);
 }
 
 static void test_pods_of_a_removed_node_go_at_once(void **state)
 {
     World *world = *state;
-    put_rc(world, "rc", 5);
-    pass(world, 5000);
+    world_put_rc(world, "rc", 5);
+    world_pass(world, 5000);
     fake_api_remove(world->api, RESOURCE_NODES, "", "node-1");
     world->silent[1] = true;
-    pass(world, 1000);
-    assert_int_equal(on_node(world, "node-1"), 0);
-    assert_int_equal(active(world), 5);
-    end_control(world);
+    world_pass(world, 1000);
+    assert_int_equal(world_on_node(world, "node-1"), 0);
+    assert_int_equal(world_active(world), 5);
+    world_end(world);
 }
 
 static void test_a_pod_without_room_is_placed_when_there_is_some(void **state)
@@ -306,17 +139,17 @@ static void test_a_pod_without_room_is_placed_when_there_is_some(void **state)
     fake_api_put(world->api, RESOURCE_PODS,
                  object_of("{'metadata': {'name': 'picky', 'namespace': 'default'}, 'spec': {'nodeSelector': {'disk': "
                            "'fast'}}, 'status': {'phase': 'Pending'}}"));
-    pass(world, 2000);
-    const json_t *pod = get(world, RESOURCE_PODS, "default", "picky");
+    world_pass(world, 2000);
+    const json_t *pod = world_get(world, RESOURCE_PODS, "default", "picky");
     assert_string_equal(kube_string(kube_condition(pod, "PodScheduled"), "message"),
                         "0/5 nodes are available: 5 node(s) didn't match Pod's node affinity.");
     assert_int_equal(fake_api_events(world->api, "FailedScheduling"), 1);
-    json_t *node = json_deep_copy(get(world, RESOURCE_NODES, "", "node-3"));
+    json_t *node = json_deep_copy(world_get(world, RESOURCE_NODES, "", "node-3"));
     kube_set(node, "metadata.labels", object_of("{'disk': 'fast'}"));
     fake_api_put(world->api, RESOURCE_NODES, node);
-    pass(world, 200);
-    assert_string_equal(kube_string(get(world, RESOURCE_PODS, "default", "picky"), "spec.nodeName"), "node-3");
-    end_control(world);
+    world_pass(world, 200);
+    assert_string_equal(kube_string(world_get(world, RESOURCE_PODS, "default", "picky"), "spec.nodeName"), "node-3");
+    world_end(world);
 }
 
 static void put_service(World *world)
@@ -329,7 +162,7 @@ static void put_service(World *world)
 
 static size_t ready_addresses(World *world)
 {
-    const json_t *subsets = kube_get(get(world, RESOURCE_ENDPOINTS, "default", "web"), "subsets");
+    const json_t *subsets = kube_get(world_get(world, RESOURCE_ENDPOINTS, "default", "web"), "subsets");
     return json_array_size(kube_get(json_array_get(subsets, 0), "addresses"));
 }
 
@@ -337,68 +170,68 @@ static void test_endpoints_follow_pods_and_services(void **state)
 {
     World *world = *state;
     put_service(world);
-    put_rc(world, "rc", 4);
-    pass(world, 2000);
+    world_put_rc(world, "rc", 4);
+    world_pass(world, 2000);
     assert_int_equal(ready_addresses(world), 4);
-    int64_t revision = kube_revision(get(world, RESOURCE_ENDPOINTS, "default", "web"));
-    pass(world, 2000);
-    assert_int_equal(kube_revision(get(world, RESOURCE_ENDPOINTS, "default", "web")), revision);
-    put_rc(world, "rc", 1);
-    pass(world, 2000);
+    int64_t revision = kube_revision(world_get(world, RESOURCE_ENDPOINTS, "default", "web"));
+    world_pass(world, 2000);
+    assert_int_equal(kube_revision(world_get(world, RESOURCE_ENDPOINTS, "default", "web")), revision);
+    world_put_rc(world, "rc", 1);
+    world_pass(world, 2000);
     assert_int_equal(ready_addresses(world), 1);
     fake_api_remove(world->api, RESOURCE_SERVICES, "default", "web");
-    pass(world, 500);
-    assert_null(get(world, RESOURCE_ENDPOINTS, "default", "web"));
-    end_control(world);
+    world_pass(world, 500);
+    assert_null(world_get(world, RESOURCE_ENDPOINTS, "default", "web"));
+    world_end(world);
 }
 
 static void test_pods_go_with_their_controller_unless_they_are_orphaned(void **state)
 {
     World *world = *state;
-    put_rc(world, "rc", 3);
-    pass(world, 2000);
-    json_t *rc = json_deep_copy(get(world, RESOURCE_RCS, "default", "rc"));
+    world_put_rc(world, "rc", 3);
+    world_pass(world, 2000);
+    json_t *rc = json_deep_copy(world_get(world, RESOURCE_RCS, "default", "rc"));
     kube_set(rc, "metadata.deletionTimestamp", json_string(T0));
     kube_set(rc, "metadata.finalizers", object_of("['orphan']"));
     fake_api_put(world->api, RESOURCE_RCS, rc);
-    pass(world, 2000);
-    assert_null(get(world, RESOURCE_RCS, "default", "rc"));
+    world_pass(world, 2000);
+    assert_null(world_get(world, RESOURCE_RCS, "default", "rc"));
     Pods pods = {0};
-    store_each(api_store(world->api), RESOURCE_PODS, NULL, collect, &pods);
+    store_each(api_store(world->api), RESOURCE_PODS, NULL, world_collect, &pods);
     assert_int_equal(pods.count, 3);
     for (size_t i = 0; i < pods.count; i++) {
         assert_null(kube_get(pods.list[i], "metadata.ownerReferences"));
         json_decref(pods.list[i]);
     }
     /* Adopted again by one of the same selector, and then gone with it. */
-    put_rc(world, "rc", 3);
-    pass(world, 2000);
-    assert_int_equal(active(world), 3);
+    world_put_rc(world, "rc", 3);
+    world_pass(world, 2000);
+    assert_int_equal(world_active(world), 3);
     assert_int_equal(fake_api_events(world->api, "SuccessfulCreate"), 3);
     fake_api_remove(world->api, RESOURCE_RCS, "default", "rc");
-    pass(world, 2000);
-    assert_int_equal(active(world), 0);
-    end_control(world);
+    world_pass(world, 2000);
+    assert_int_equal(world_active(world), 0);
+    world_end(world);
 }
 
 static void test_foreground_deletion_ends_with_the_last_dependent(void **state)
 {
     World *world = *state;
-    put_rc(world, "rc", 3);
-    pass(world, 2000);
+    world_put_rc(world, "rc", 3);
+    world_pass(world, 2000);
     for (unsigned i = 0; i < NODES; i++)
         world->silent[i] = true; /* their pods do not end yet */
-    json_t *rc = json_deep_copy(get(world, RESOURCE_RCS, "default", "rc"));
+    json_t *rc = json_deep_copy(world_get(world, RESOURCE_RCS, "default", "rc"));
     kube_set(rc, "metadata.deletionTimestamp", json_string(T0));
     kube_set(rc, "metadata.finalizers", object_of("['foregroundDeletion']"));
     fake_api_put(world->api, RESOURCE_RCS, rc);
-    pass(world, 1000);
-    assert_int_equal(active(world), 0);
-    assert_non_null(get(world, RESOURCE_RCS, "default", "rc"));
+    world_pass(world, 1000);
+    assert_int_equal(world_active(world), 0);
+    assert_non_null(world_get(world, RESOURCE_RCS, "default", "rc"));
     memset(world->silent, 0, sizeof world->silent);
-    pass(world, 1000);
-    assert_null(get(world, RESOURCE_RCS, "default", "rc"));
-    end_control(world);
+    world_pass(world, 1000);
+    assert_null(world_get(world, RESOURCE_RCS, "default", "rc"));
+    world_end(world);
 }
 
 static void test_a_namespace_is_furnished_emptied_and_removed(void **state)
@@ -406,23 +239,23 @@ static void test_a_namespace_is_furnished_emptied_and_removed(void **state)
     World *world = *state;
     fake_api_put(world->api, RESOURCE_NAMESPACES,
                  object_of("{'apiVersion': 'v1', 'kind': 'Namespace', 'metadata': {'name': 'default'}}"));
-    pass(world, 200);
-    assert_non_null(get(world, RESOURCE_ACCOUNTS, "default", "default"));
+    world_pass(world, 200);
+    assert_non_null(world_get(world, RESOURCE_ACCOUNTS, "default", "default"));
     fake_api_remove(world->api, RESOURCE_ACCOUNTS, "default", "default");
-    pass(world, 200);
-    assert_non_null(get(world, RESOURCE_ACCOUNTS, "default", "default"));
+    world_pass(world, 200);
+    assert_non_null(world_get(world, RESOURCE_ACCOUNTS, "default", "default"));
     put_service(world);
-    put_rc(world, "rc", 3);
-    pass(world, 2000);
-    json_t *namespace = json_deep_copy(get(world, RESOURCE_NAMESPACES, "", "default"));
+    world_put_rc(world, "rc", 3);
+    world_pass(world, 2000);
+    json_t *namespace = json_deep_copy(world_get(world, RESOURCE_NAMESPACES, "", "default"));
     kube_set(namespace, "metadata.deletionTimestamp", json_string(T0));
     fake_api_put(world->api, RESOURCE_NAMESPACES, namespace);
-    pass(world, 5000);
-    assert_null(get(world, RESOURCE_NAMESPACES, "", "default"));
-    assert_null(get(world, RESOURCE_SERVICES, "default", "web"));
-    assert_null(get(world, RESOURCE_RCS, "default", "rc"));
-    assert_int_equal(active(world), 0);
-    end_control(world);
+    world_pass(world, 5000);
+    assert_null(world_get(world, RESOURCE_NAMESPACES, "", "default"));
+    assert_null(world_get(world, RESOURCE_SERVICES, "default", "web"));
+    assert_null(world_get(world, RESOURCE_RCS, "default", "rc"));
+    assert_int_equal(world_active(world), 0);
+    world_end(world);
 }
 
 static void test_random_deaths_conflicts_and_silences_end_in_the_wanted_state(void **state)
@@ -436,7 +269,7 @@ static void test_random_deaths_conflicts_and_silences_end_in_the_wanted_state(vo
     srandom(seed);
     for (unsigned round = 0; round < 8; round++) {
         void *inner;
-        set_up(&inner);
+        world_set_up(&inner);
         World *world = inner;
         bool faults = round % 2;
         unsigned replicas = 0, largest = 0;
@@ -446,10 +279,10 @@ static void test_random_deaths_conflicts_and_silences_end_in_the_wanted_state(vo
             if (what == 0 || replicas == 0) {
                 replicas = 1 + (unsigned)random() % 12;
                 largest = replicas > largest ? replicas : largest;
-                put_rc(world, "rc", replicas);
+                world_put_rc(world, "rc", replicas);
             } else if (what < 5) {
                 Pods pods = {0};
-                store_each(api_store(world->api), RESOURCE_PODS, NULL, collect, &pods);
+                store_each(api_store(world->api), RESOURCE_PODS, NULL, world_collect, &pods);
                 if (pods.count > 0) {
                     const json_t *pod = pods.list[(size_t)random() % pods.count];
                     fake_api_remove(world->api, RESOURCE_PODS, "default", kube_name(pod));
@@ -459,27 +292,27 @@ static void test_random_deaths_conflicts_and_silences_end_in_the_wanted_state(vo
             } else if (what == 5) {
                 world->silent[random() % NODES] ^= true;
             } else if (what == 6 && faults) {
-                end_control(world);
-                start_control(world);
+                world_end(world);
+                world_start(world);
             }
-            pass(world, 10 * (1 + (unsigned)random() % 60));
+            world_pass(world, 10 * (1 + (unsigned)random() % 60));
             /* Without failures, nobody ever sees more than was asked for. */
             if (!faults && world->most > largest)
                 fail_msg("round %u: %zu pods of at most %u", round, world->most, largest);
         }
         fake_api_failures(world->api, 0);
         memset(world->silent, 0, sizeof world->silent);
-        pass(world, 40000);
-        const json_t *rc = get(world, RESOURCE_RCS, "default", "rc");
-        if (active(world) != replicas || kube_integer(rc, "status.readyReplicas", 0) != replicas)
-            fail_msg("round %u: %zu pods, %lld ready, of %u", round, active(world),
+        world_pass(world, 40000);
+        const json_t *rc = world_get(world, RESOURCE_RCS, "default", "rc");
+        if (world_active(world) != replicas || kube_integer(rc, "status.readyReplicas", 0) != replicas)
+            fail_msg("round %u: %zu pods, %lld ready, of %u", round, world_active(world),
                      (long long)kube_integer(rc, "status.readyReplicas", 0), replicas);
-        end_control(world);
-        tear_down(&inner);
+        world_end(world);
+        world_tear_down(&inner);
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, world_set_up, world_tear_down)
 
 int main(void)
 {
