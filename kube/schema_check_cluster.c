@@ -35,6 +35,7 @@ void check_namespace(Check *check, const json_t *object, const json_t *old)
 
 static void check_taint(Check *check, const json_t *taint, json_t *seen)
 {
+    static const char *const effects[] = {"NoSchedule", "PreferNoSchedule", "NoExecute", NULL};
     const char *key = kube_string(taint, "key"), *value = kube_string(taint, "value"), *wrong;
     const char *effect = kube_string(taint, "effect");
     if ((wrong = kube_check_label_key(key)))
@@ -43,6 +44,8 @@ static void check_taint(Check *check, const json_t *taint, json_t *seen)
         check_invalid_text(check, "value", value, wrong);
     if (*effect == '\0')
         check_required(check, "effect", NULL);
+    else if (strcmp(effect, effects[0]) != 0 && strcmp(effect, effects[1]) != 0 && strcmp(effect, effects[2]) != 0)
+        check_unsupported(check, "effect", json_object_get(taint, "effect"), effects);
     AUTO_JSON json_t *pair = json_sprintf("%s:%s", key, effect);
     if (pair && json_object_get(seen, json_string_value(pair))) {
         AUTO_FREE char *shown = NULL;

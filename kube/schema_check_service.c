@@ -133,8 +133,8 @@ static void check_addresses(Check *check, const json_t *spec, const json_t *befo
 /* What Kubernetes knows and this cluster does not do. */
 static void check_honoured(Check *check, const json_t *spec)
 {
-    if (is_type(spec, "ExternalName"))
-        check_forbidden(check, "type", "not supported by this cluster: there is no name service for ExternalName");
+    if (is_type(spec, "ExternalName")) /* and with a name it is refused by that */
+        check_required(check, "externalName", NULL);
     if (strcmp(kube_string(spec, "sessionAffinity"), "ClientIP") == 0)
         check_forbidden(check, "sessionAffinity",
                         "not supported by this cluster: each connection is given to any endpoint");
@@ -170,7 +170,10 @@ void check_service(Check *check, const json_t *object, const json_t *old)
 static void check_endpoint(Check *check, const json_t *address)
 {
     const char *host = kube_string(address, "hostname"), *node = kube_string(address, "nodeName"), *wrong;
+    struct in_addr number;
     check_address(check, "ip", kube_string(address, "ip"));
+    if (inet_pton(AF_INET, kube_string(address, "ip"), &number) != 1) /* Kubernetes says it twice */
+        check_invalid_text(check, "ip", kube_string(address, "ip"), "must be a valid IP address");
     if (*host && (wrong = kube_check_dns_label(host)))
         check_invalid_text(check, "hostname", host, wrong);
     if (*node && (wrong = kube_check_dns_subdomain(node)))

@@ -2,9 +2,6 @@
  */
 #include "schema_tables.h"
 
-static const char *const values_noschedule_prefernoschedule_noexecute[] = {"NoSchedule", "PreferNoSchedule",
-                                                                           "NoExecute", NULL};
-
 static const SchemaField namespace_spec_fields[] = {
     STRINGS("finalizers"),
     END,
@@ -39,11 +36,7 @@ static const SchemaField namespace_fields[] = {
 const Schema schema_namespace = {"io.k8s.api.core.v1.Namespace", namespace_fields};
 
 static const SchemaField taint_fields[] = {
-    STRING("key", FILLED, REQUIRED),
-    STRING("value"),
-    STRING("effect", FILLED, REQUIRED, VALUES(values_noschedule_prefernoschedule_noexecute)),
-    TIME("timeAdded"),
-    END,
+    STRING("key", FILLED, REQUIRED), STRING("value"), STRING("effect", FILLED, REQUIRED), TIME("timeAdded"), END,
 };
 const Schema schema_taint = {"io.k8s.api.core.v1.Taint", taint_fields};
 

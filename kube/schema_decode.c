@@ -104,7 +104,7 @@ static bool is_base64(const char *text, size_t length, size_t *ret_at)
     return length % 4 == 0;
 }
 
-static bool check_text(Decoder *decoder, const json_t *value, FieldType type)
+static bool check_text(Decoder *decoder, const json_t *value, FieldType type, bool wide)
 {
     uint64_t time;
     char what[256];
@@ -118,9 +118,9 @@ static bool check_text(Decoder *decoder, const json_t *value, FieldType type)
                                   : wrong(decoder, value, "ReadString: expects \" or n, but found ", true);
     if (type == FIELD_TIME && *text && kube_time_parse(text, &time) < 0) {
         snprintf(what, sizeof what,
-                 "unmarshalerDecoder: parsing time \"%.60s\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"%.60s\" "
-                 "as \"2006\"",
-                 text, text);
+                 "unmarshalerDecoder: parsing time \"%.60s\" as \"2006-01-02T15:04:05%sZ07:00\": cannot parse "
+                 "\"%.60s\" as \"2006\"",
+                 text, wide ? ".000000" : "", text);
         return wrong(decoder, value, what, false);
     }
     if (type == FIELD_BYTES && !is_base64(text, json_string_length(value), &at)) {
@@ -162,7 +162,7 @@ static bool check_plain(Decoder *decoder, const json_t *value, FieldType type, b
     case FIELD_STRING:
     case FIELD_TIME:
     case FIELD_BYTES:
-        return check_text(decoder, value, type);
+        return check_text(decoder, value, type, wide);
     case FIELD_QUANTITY:
         return check_quantity(decoder, value);
     case FIELD_INT_OR_STRING:

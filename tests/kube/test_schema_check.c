@@ -228,7 +228,7 @@ static void services_and_endpoints_are_checked(void **state)
         {"", "Service", "{\"spec\":{\"type\":\"Magic\",\"ports\":[{\"port\":80}]}}", NULL,
          "spec.type: Unsupported value: \"Magic\": supported values: \"ClusterIP\", \"ExternalName\", "
          "\"LoadBalancer\", \"NodePort\""},
-        {"", "Service", "{\"spec\":{\"type\":\"ExternalName\"}}", NULL, "spec.type: Forbidden: not supported by"},
+        {"", "Service", "{\"spec\":{\"type\":\"ExternalName\"}}", NULL, "spec.externalName: Required value"},
         {"", "Service", "{\"spec\":{\"sessionAffinity\":\"ClientIP\",\"ports\":[{\"port\":80}]}}", NULL,
          "spec.sessionAffinity: Forbidden: not supported by this cluster"},
         {"", "Service", "{\"spec\":{\"clusterIP\":\"127.3.0.9\",\"ports\":[{\"port\":80}]}}",
