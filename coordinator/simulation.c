@@ -32,7 +32,7 @@ typedef struct Simulation {
 void simulation_defaults(SimulationOptions *options)
 {
     *options = (SimulationOptions){
-        .seed = 1, .service = 0.003, .start_up = 1, .capacity = 10000, .wait = 1, .processors = 1, .busy_known = true};
+        .seed = 1, .service = 0.003, .start_up = 1, .capacity = 10000, .wait = 1, .processors = 1, .busy_known = false};
 }
 
 /* --- chance ------------------------------------------------------------------- */
@@ -171,7 +171,9 @@ static void check(Simulation *s)
         .acknowledged = s->acknowledged,
         .requested = s->requested,
         .ready = count_ready(s),
-        .busy = s->options->busy_known && s->worked > 0 ? fmin(1, s->busy / s->worked) : NAN,
+        .busy = (s->options->busy_known || s->config->kind == POLICY_HPA) && s->worked > 0
+                    ? fmin(1, s->busy / s->worked)
+                    : NAN,
         .service_rate = NAN,
     };
     PolicyDecision decision;

@@ -44,10 +44,10 @@ typedef struct SimulationOptions {
     double capacity;     /* samples that the queue holds */
     double wait;         /* s: the declared quality, see above */
     unsigned processors; /* at the beginning */
-    bool busy_known;     /* whether policies are told how busy processors are */
+    bool busy_known;     /* whether all policies are told how busy processors are, or hpa only */
 } SimulationOptions;
 
-/* 3 ms, 1 s, 10,000 samples, 1 s, one processor, known: the demonstrator's. */
+/* 3 ms, 1 s, 10,000 samples, 1 s, one processor, hpa only: the demonstrator's. */
 void simulation_defaults(SimulationOptions *options);
 
 /* What happened, one line each `trace_interval`. */
