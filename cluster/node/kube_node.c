@@ -98,6 +98,25 @@ static int make_client(KubeNode *node, InaError *error)
     return kube_client_new(node->event, &options, &node->client, error);
 }
 
+static void handle_proxy_problem(void *userdata, const char *text)
+{
+    log_record(INA_LOG_WARNING, text, NULL);
+}
+
+/* Ports of services at this node's address. */
+static int offer_node_ports(KubeNode *node, InaError *error)
+{
+    ProxyOptions options = {
+        .event = node->event,
+        .client = node->client,
+        .instance = node->host.instance,
+        .node_address = node->host.instance->node,
+        .problem = handle_proxy_problem,
+        .userdata = node,
+    };
+    return proxy_new(&options, &node->proxy, error);
+}
+
 static int join(KubeNode *node, InaError *error)
 {
     KubeInformerOptions services = {.path = "/api/v1/services", .synced = handle_services_synced, .userdata = node};
@@ -119,7 +138,7 @@ static int join(KubeNode *node, InaError *error)
     if ((r = registration_new(&registration, &node->registration, error)) < 0)
         return r;
     node->services = kube_informer_new(node->client, &services, error);
-    return node->services ? 0 : -EIO;
+    return node->services ? offer_node_ports(node, error) : -EIO;
 }
 
 /* --- the node --------------------------------------------------------------------------- */
@@ -246,6 +265,7 @@ KubeNode *kube_node_free(KubeNode *node)
     while (node->members && map_next(node->members, &position, &key, &value))
         member_free(value);
     map_free(node->members);
+    proxy_free(node->proxy);
     kube_informer_free(node->pods);
     kube_informer_free(node->services);
     kube_informer_free(node->self);

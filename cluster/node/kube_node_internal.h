@@ -9,6 +9,7 @@
 #include "base/http_server.h"
 #include "base/map.h"
 #include "exec.h"
+#include "cluster/proxy/proxy.h"
 #include "usage.h"
 
 /* A pod of the API that is bound to this node. */
@@ -40,6 +41,7 @@ struct KubeNode {
     HttpServer *secure, *monitor; /* for the control plane; for measurements */
     Execs *execs;
     Usage *usage;
+    Proxy *proxy; /* of node ports */
     unsigned next_address;
     bool registered, synced, told_ready, stopping;
     void (*stopped)(void *userdata);
