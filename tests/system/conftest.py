@@ -276,16 +276,21 @@ class Instance:
 
     # -- afterwards
 
+    def log_files(self):
+        """Of its own parts, and of the containers on its nodes."""
+        folders = [self.data / "logs", *self.data.glob("nodes/*/logs")]
+        return sorted(path for folder in folders for path in folder.rglob("*.log*"))
+
     def show(self):
         """All that it wrote, for a test that failed."""
         print(f"-- inaetics up --\n{self.output()}")
-        for path in sorted((self.data / "logs").rglob("*.log*")):
+        for path in self.log_files():
             print(f"-- {path.relative_to(self.data)} --\n{path.read_text(encoding='utf-8', errors='replace')[-8000:]}")
 
     def sanitizer_reports(self):
         """What the sanitizers said in any log, of any process."""
         texts = {"inaetics up": self.output()}
-        for path in (self.data / "logs").rglob("*.log*"):
+        for path in self.log_files():
             texts[str(path.relative_to(self.data))] = path.read_text(encoding="utf-8", errors="replace")
         marks = re.compile(r"^.*(?:ERROR: \w+Sanitizer|runtime error: ).*(?:\n.*){0,30}", re.M)
         return [f"{name}: {found[0]}" for name, text in texts.items() if (found := marks.search(text))]
@@ -338,13 +343,15 @@ def make_instance(request):
         return made[-1]
 
     yield make
-    report = getattr(request.node, "report_call", None)
+    reports = [getattr(request.node, f"report_{phase}", None) for phase in ("setup", "call")]
     wrong = []
     for one in made:
         if one.process and one.process.poll() is None:
             one.stop()  # first, so that all has been said
-        if report is not None and report.failed:
-            one.show()
+        if any(report is not None and report.failed for report in reports):
+            # Past the capture, which forgets what is said after a setup that failed.
+            with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+                one.show()
         wrong += one.close()
     assert not wrong, "\n".join(wrong)
 
