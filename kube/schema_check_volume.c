@@ -196,13 +196,15 @@ void check_claim_spec(Check *check, const json_t *spec)
         check_forbidden(check, "volumeMode", "not supported by this cluster: there are no block volumes");
 }
 
-/* The spec, with what may change taken from `old`: the volume once, and the size. */
+/* The spec, with what may change taken from `old`: the volume once, a class where none was said, and the size. */
 static json_t *fixed_claim_spec(const json_t *spec, const json_t *old)
 {
     json_t *copy = json_deep_copy(spec);
     json_t *volume = json_object_get(old, "volumeName");
     if (!volume)
         json_object_del(copy, "volumeName");
+    if (!json_object_get(old, "storageClassName"))
+        json_object_del(copy, "storageClassName");
     json_t *requests = json_object_get(json_object_get(copy, "resources"), "requests");
     json_t *size = json_object_get(json_object_get(json_object_get(old, "resources"), "requests"), "storage");
     if (requests && size)

@@ -215,6 +215,31 @@ static void bind_to(Control *control, Work *work, const json_t *claim, const jso
         control_update_status(control, work, RESOURCE_CLAIMS, copy, NULL, NULL);
 }
 
+static bool find_default(void *userdata, const json_t *class)
+{
+    const char *is_default = kube_annotation(class, "storageclass.kubernetes.io/is-default-class");
+
+    if (is_default && strcmp(is_default, "true") == 0)
+        *(const json_t **)userdata = class;
+    return true;
+}
+
+/* A claim that says nothing of a class was made while there was no default: it gets the one that has come since. */
+static bool give_class(Control *control, Work *work, const json_t *claim)
+{
+    const json_t *class = NULL;
+
+    if (json_object_get(json_object_get(claim, "spec"), "storageClassName"))
+        return false;
+    store_each(control->store, RESOURCE_CLASSES, NULL, find_default, &class);
+    if (!class)
+        return false;
+    json_t *copy = json_deep_copy(claim);
+    kube_set(copy, "spec.storageClassName", json_string(kube_name(class)));
+    control_update(control, work, RESOURCE_CLAIMS, copy, NULL, NULL);
+    return true;
+}
+
 static void find_volume(Control *control, Work *work, const json_t *claim)
 {
     Search search = {.claim = claim};
@@ -257,7 +282,8 @@ static void claims_look(Control *control, Work *work, const char *namespace, con
     const char *wanted = kube_string(claim, "spec.volumeName");
     const json_t *volume = *wanted ? store_get(control->store, RESOURCE_VOLUMES, "", wanted) : NULL;
     if (!*wanted) {
-        find_volume(control, work, claim);
+        if (!give_class(control, work, claim))
+            find_volume(control, work, claim);
     } else if (volume && (!kube_get(volume, "spec.claimRef") || volumes_promised(volume, claim))) {
         bind_to(control, work, claim, volume);
     } else if (strcmp(kube_string(claim, "status.phase"), "Bound") == 0) {
