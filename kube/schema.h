@@ -51,6 +51,7 @@ typedef struct SchemaField {
     const char *fallback;      /* default as JSON text ("\"Always\"", "1"); NULL: none */
     const char *const *values; /* allowed strings, NULL-terminated; NULL: any */
     const char *why;           /* IGNORED, REFUSED: ends the message */
+    const char *usual;         /* IGNORED, REFUSED: the text that means nothing else; NULL: none */
     SchemaZero zero;
     bool required; /* OpenAPI says so */
     bool wide;     /* INTEGER: of 64 bits; TIME: with microseconds */

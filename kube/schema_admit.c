@@ -27,6 +27,8 @@ static bool says_something(const SchemaField *field, const json_t *value)
 {
     if (schema_is_zero(value))
         return false;
+    if (field->usual && json_is_string(value) && strcmp(json_string_value(value), field->usual) == 0)
+        return false;
     if (!field->fallback)
         return true;
     AUTO_JSON json_t *fallback = schema_fallback(field);

@@ -195,7 +195,7 @@ static const SchemaField service_account_fields[] = {
     OBJECT("metadata", &schema_object_meta, FILLED),
     LIST("secrets", &schema_object_reference, KEY("name"), STORED),
     LIST("imagePullSecrets", &schema_local_object_reference, STORED),
-    BOOLEAN("automountServiceAccountToken", KEPT, IGNORED("every pod gets the token of its service account")),
+    BOOLEAN("automountServiceAccountToken", KEPT, IGNORED("only pods say whether they get a token")),
     END,
 };
 const Schema schema_service_account = {"io.k8s.api.core.v1.ServiceAccount", service_account_fields};

@@ -98,7 +98,7 @@ static const SchemaField http_get_action_fields[] = {
     INT_OR_STRING("port", KEPT, REQUIRED),
     STRING("host"),
     STRING("scheme", DEFAULT("\"HTTP\""), VALUES(values_http_https)),
-    LIST("httpHeaders", &schema_http_header),
+    LIST("httpHeaders", &schema_http_header, IGNORED("probes send no headers of their own")),
     END,
 };
 const Schema schema_http_get_action = {"io.k8s.api.core.v1.HTTPGetAction", http_get_action_fields};
@@ -254,7 +254,7 @@ static const SchemaField pod_spec_fields[] = {
     MAP("nodeSelector"),
     STRING("serviceAccountName"),
     STRING("serviceAccount", STORED),
-    BOOLEAN("automountServiceAccountToken", KEPT, IGNORED("every pod gets the token of its service account")),
+    BOOLEAN("automountServiceAccountToken", KEPT),
     STRING("nodeName"),
     BOOLEAN("hostNetwork", IGNORED("pods have addresses of the machine")),
     BOOLEAN("hostPID", IGNORED("pods see the processes of the machine")),

@@ -7,6 +7,7 @@
  *   REQUIRED  OpenAPI calls it so
  *   KEY       lists: what they are merged by
  *   DEFAULT   as JSON
+ *   USUAL     of an ignored or refused text: the value that needs no word
  * and the treatment: STORED, IGNORED(why), REFUSED(why); honoured otherwise. */
 #pragma once
 
@@ -44,6 +45,7 @@
 #define KEY(key_) .merge_key = (key_)
 #define RETAINS_KEYS .retain_keys = true
 #define DEFAULT(json_) .fallback = (json_)
+#define USUAL(text_) .usual = (text_)
 #define VALUES(values_) .values = (values_)
 #define STORED .treatment = FIELD_STORED
 #define IGNORED(why_) .treatment = FIELD_IGNORED, .why = (why_)

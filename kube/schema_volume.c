@@ -53,7 +53,7 @@ const Schema schema_secret_volume_source = {"io.k8s.api.core.v1.SecretVolumeSour
 
 static const SchemaField persistent_volume_claim_volume_source_fields[] = {
     STRING("claimName", FILLED, REQUIRED),
-    BOOLEAN("readOnly"),
+    BOOLEAN("readOnly", IGNORED("volumes are folders of the machine")),
     END,
 };
 const Schema schema_persistent_volume_claim_volume_source = {"io.k8s.api.core.v1.PersistentVolumeClaimVolumeSource",
@@ -173,7 +173,7 @@ const Schema schema_volume = {"io.k8s.api.core.v1.Volume", volume_fields};
 
 static const SchemaField volume_mount_fields[] = {
     STRING("name", FILLED, REQUIRED),
-    BOOLEAN("readOnly"),
+    BOOLEAN("readOnly", IGNORED("volumes are folders of the machine")),
     STRING("mountPath", FILLED, REQUIRED),
     STRING("subPath"),
     STRING("mountPropagation", KEPT, IGNORED("volumes are folders of the machine")),

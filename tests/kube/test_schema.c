@@ -209,6 +209,24 @@ static void what_is_not_honoured_is_refused_or_warned_of(void **state)
     json_decref(result.warnings);
 }
 
+static void usual_values_of_ignored_fields_need_no_warning(void **state)
+{
+    static const char *const cases[][2] = {{"Cluster", NULL},
+                                           {"Local",
+                                            "[\"spec.externalTrafficPolicy is ignored here: connections go to any "
+                                            "endpoint\"]"}};
+    for (size_t i = 0; i < 2; i++) {
+        AUTO_JSON json_t *service = json_pack("{s:{s:s}}", "spec", "externalTrafficPolicy", cases[i][0]);
+        SchemaResult result;
+        assert_int_equal(schema_admit(schema_find("", "v1", "Service"), service, true, &result), 0);
+        if (cases[i][1])
+            assert_json(result.warnings, NULL, cases[i][1]);
+        else
+            assert_null(result.warnings);
+        json_decref(result.warnings);
+    }
+}
+
 static void nothing_is_known_of_unknown_kinds(void **state)
 {
     assert_null(schema_find("", "v1", "Ingress"));
@@ -302,6 +320,7 @@ int main(void)
         cmocka_unit_test(unknown_fields_are_dropped_or_refused_when_strict),
         cmocka_unit_test(wrong_types_are_told_in_the_words_of_the_decoder),
         cmocka_unit_test(what_is_not_honoured_is_refused_or_warned_of),
+        cmocka_unit_test(usual_values_of_ignored_fields_need_no_warning),
         cmocka_unit_test(nothing_is_known_of_unknown_kinds),
         cmocka_unit_test(openapi_defines_all_that_it_refers_to),
         cmocka_unit_test(openapi_in_protobuf_has_the_same_definitions),
