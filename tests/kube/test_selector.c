@@ -212,7 +212,7 @@ static void fields_are_compared(void **state)
 static void wrong_field_selectors_are_refused_in_kubernetes_words(void **state)
 {
     static const char *const cases[][2] = {
-        {"spec.x=y", "field label not supported: spec.x"},
+        {"spec.x=y", "\"spec.x\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""},
         {"metadata.name", "invalid selector: 'metadata.name'; can't understand 'metadata.name'"},
         {"metadata.name=a\\b", "invalid field selector: invalid escape sequence: \\b"},
         {"metadata.name=a\\", "invalid field selector: invalid escape sequence: \\"},
@@ -230,6 +230,9 @@ static void wrong_field_selectors_are_refused_in_kubernetes_words(void **state)
     static const char *const fields[] = {"a", NULL};
     FieldSelector *selector = NULL;
     assert_int_equal(field_selector_parse(text, fields, &selector, NULL), -E2BIG);
+    InaError error = {.message = ""};
+    assert_int_equal(field_selector_parse("spec.x=y", fields, &selector, &error), -EINVAL); /* of a kind with fields */
+    assert_string_equal(error.message, "field label not supported: spec.x");
 }
 
 int main(void)
