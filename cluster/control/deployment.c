@@ -49,13 +49,24 @@ static void deployment_event(Control *control, const StoreEvent *event)
 
 /* --- answers -------------------------------------------------------------------------------- */
 
-/* context: [deployment, set]. A set of that name with another template: the hash was the same by chance. */
+/* context: [deployment, set, text or null] */
+static void set_scaled(Control *control, Work *work, const ApiAnswer *answer, json_t *context)
+{
+    const char *text = json_string_value(json_array_get(context, 2));
+    (void)work;
+    if (answer->status < 400 && text)
+        api_event(control->api, json_array_get(context, 0), "Normal", "ScalingReplicaSet", COMPONENT, "%s", text);
+}
+
+/* The same context. A set of that name with another template: the hash was the same by chance. */
 static void set_made(Control *control, Work *work, const ApiAnswer *answer, json_t *context)
 {
     const json_t *deployment = json_array_get(context, 0), *wanted = json_array_get(context, 1);
 
-    if (answer->status < 400)
+    if (answer->status < 400) {
+        set_scaled(control, work, answer, context);
         return;
+    }
     const json_t *is = store_get(control->store, RESOURCE_REPLICA_SETS, kube_namespace(wanted), kube_name(wanted));
     if (answer->status != 409) {
         json_decref(work->note);
@@ -112,19 +123,23 @@ static size_t pods_of(Control *control, const json_t *set)
     return pods;
 }
 
+static json_t *context_of(const json_t *deployment, const json_t *set, const DeploymentPlan *plan)
+{
+    json_t *text = json_object_get(plan->events, kube_name(set));
+    return json_pack("[O, O, O?]", deployment, set, text);
+}
+
 static void act(Control *control, Work *work, const json_t *deployment, DeploymentPlan *plan)
 {
     json_t *item;
     size_t i;
 
-    json_array_foreach(plan->events, i, item)
-        api_event(control->api, deployment, "Normal", "ScalingReplicaSet", COMPONENT, "%s", json_string_value(item));
     if (plan->create) {
-        json_t *context = json_pack("[O, O]", deployment, plan->create);
+        json_t *context = context_of(deployment, plan->create, plan);
         control_create(control, work, RESOURCE_REPLICA_SETS, TAKE_PTR(plan->create), set_made, context);
     }
-    json_array_foreach(plan->updates, i, item)
-        control_update(control, work, RESOURCE_REPLICA_SETS, json_incref(item), NULL, NULL);
+    json_array_foreach(plan->updates, i, item) control_update(control, work, RESOURCE_REPLICA_SETS, json_incref(item),
+                                                              set_scaled, context_of(deployment, item, plan));
     json_array_foreach(plan->remove, i, item)
         control_delete(control, work, RESOURCE_REPLICA_SETS, item, -1, NULL, NULL);
     if (plan->object)

@@ -100,7 +100,7 @@ static void scale(Rollout *rollout, DeploymentPlan *plan, const json_t *set, int
     kube_set(changed(plan, set), "spec.replicas", json_integer(replicas));
     snprintf(text, sizeof text, "Scaled %s replica set %s to %lld", replicas > is ? "up" : "down", kube_name(set),
              (long long)replicas);
-    json_array_append_new(plan->events, json_string(text));
+    json_object_set_new(plan->events, kube_name(set), json_string(text));
     rollout->scaled = true;
 }
 
@@ -285,7 +285,7 @@ static void make_new(Rollout *rollout, DeploymentPlan *plan)
     rollout->made = kube_name(plan->create);
     snprintf(text, sizeof text, "Scaled up replica set %s to %lld", rollout->made, (long long)replicas);
     if (replicas > 0)
-        json_array_append_new(plan->events, json_string(text));
+        json_object_set_new(plan->events, rollout->made, json_string(text));
     rollout->scaled = true;
 }
 
@@ -387,7 +387,7 @@ int deployment_plan(const json_t *deployment, const DeploymentSet *sets, size_t 
 {
     Rollout rollout = {.deployment = deployment};
 
-    *ret = (DeploymentPlan){.updates = json_array(), .remove = json_array(), .events = json_array(), .look_again = -1};
+    *ret = (DeploymentPlan){.updates = json_array(), .remove = json_array(), .events = json_object(), .look_again = -1};
     read_strategy(&rollout);
     int r = ret->updates && ret->remove && ret->events ? find_sets(&rollout, sets, count) : -ENOMEM;
     if (r == 0 && !kube_deleting(deployment)) {

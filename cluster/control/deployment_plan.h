@@ -23,7 +23,7 @@ typedef struct DeploymentPlan {
     json_t *create;     /* a ReplicaSet; NULL: none */
     json_t *updates;    /* array of ReplicaSets as they should be */
     json_t *remove;     /* array of ReplicaSets beyond the history's limit */
-    json_t *events;     /* array of texts of ScalingReplicaSet */
+    json_t *events;     /* by name of the set: what is told of ScalingReplicaSet once it is done */
     json_t *object;     /* the Deployment with its revision; then the status waits */
     json_t *status;     /* the Deployment with its status; NULL: as it stands */
     int64_t look_again; /* s; -1: none */
