@@ -5,7 +5,8 @@ Runs an agent with the queue and the coordinator, and lets it keep an
 Application of a replication controller over two runtimes and a deployment.
 KUBECONFIG (in JSON: kubectl config view --raw -o json) is an administrator's.
 IMAGE is one that stays up without a command (default k8s.gcr.io/pause:3.2).
-The kind and the namespace it makes are removed again. Needs kubectl.
+The kind and the namespace it makes are removed again. Needs kubectl, from
+$KUBECTL or $PATH.
 """
 
 import json
@@ -120,7 +121,7 @@ class Kubernetes:
         self.kubeconfig = kubeconfig
 
     def run(self, *arguments, stdin=None, check_status=True):
-        result = subprocess.run(["kubectl", "--kubeconfig", self.kubeconfig, *arguments], input=stdin, text=True,
+        result = subprocess.run([os.environ.get("KUBECTL", "kubectl"), "--kubeconfig", self.kubeconfig, *arguments], input=stdin, text=True,
                                 capture_output=True, timeout=120, check=False)
         if check_status and result.returncode:
             raise SystemExit(f"kubectl {' '.join(arguments)}: {result.stderr}")
@@ -201,13 +202,15 @@ def main():
         try:
             if not has_kind:
                 cluster.run("apply", "-f", str(kind))
-            cluster.run("create", "namespace", NAMESPACE)
+            cluster.run("apply", "-f", "-", stdin=json.dumps(
+                {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}))
             agent.start()
             exercise(cluster, agent, image)
         finally:
-            if agent.process and agent.process.poll() is None:
-                agent.kill(signal.SIGTERM)
-            print((pathlib.Path(folder) / "log").read_text()[-2000:], file=sys.stderr)
+            if agent.process:
+                if agent.process.poll() is None:
+                    agent.kill(signal.SIGTERM)
+                print((pathlib.Path(folder) / "log").read_text()[-2000:], file=sys.stderr)
             cluster.run("delete", "namespace", NAMESPACE, "--wait=false", check_status=False)
             if not has_kind:
                 cluster.run("delete", "-f", str(kind), check_status=False)
