@@ -208,9 +208,12 @@ class Instance:
 
     def pid(self, pod):
         """Of a pod's first container; None when it does not run."""
-        container = self.container(pod) or {}
-        match = re.fullmatch(r"process://(\d+)", container.get("containerID", ""))
-        return int(match[1]) if match and "running" in container["state"] else None
+        node, container = self.node_of(pod), self.container(pod) or {}
+        if not node or "running" not in container.get("state", {}):
+            return None
+        listed = json.loads(self.cli("node", "ps", node, "--json").stdout)
+        pids = [one["pid"] for one in listed if (one["pod"], one["container"]) == (pod, container["name"])]
+        return min(pids, default=None)
 
     def logs(self, pod, *options):
         """What a pod wrote; empty when it is not there (yet)."""
@@ -221,7 +224,7 @@ class Instance:
         return self
 
     def node_of(self, pod):
-        return self.pods()[pod]["spec"].get("nodeName")
+        return self.pods().get(pod, {"spec": {}})["spec"].get("nodeName")
 
     # -- services
 
