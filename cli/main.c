@@ -237,7 +237,7 @@ static const struct option option_table[] = {
     {"start-up", required_argument, NULL, 'U'},
     {"svg", required_argument, NULL, 'V'},
     {"json", no_argument, NULL, 'J'},
-    {"purge", no_argument, NULL, 'P'},
+    {"purge", no_argument, NULL, 'X'},
     {"help", no_argument, NULL, 'h'},
     {0},
 };
@@ -309,6 +309,8 @@ static void set_option(Arguments *arguments, int option, const char *value)
         break;
     case 'V':
         arguments->svg = value;
+        break;
+    case 'X':
         arguments->purge = true;
         break;
     case 'J':

@@ -25,8 +25,8 @@ typedef struct ChildOptions {
     const char *directory; /* NULL: ours */
     int death_signal;      /* when we die; 0: SIGKILL */
     int inherit_fd;        /* -1, or kept open under the number CHILD_INHERITED_FD */
-    const int *standard; /* three descriptors for stdin, stdout and stderr, or NULL: as said above */
-    bool terminal;       /* the first of these becomes its controlling terminal */
+    const int *standard;   /* three descriptors for stdin, stdout and stderr, or NULL: as said above */
+    bool terminal;         /* the first of these becomes its controlling terminal */
     /* Each read of what it wrote; NULL: its output goes nowhere. */
     void (*output)(void *userdata, const void *data, size_t size);
     /* Once, when it has ended and its output was read. wait status as waitpid's. */

@@ -110,8 +110,11 @@ static void begin_run(Service *service)
 {
     InaError error = {0};
     container_log_begin(service->log);
-    if (spawn(service, &error) == 0)
+    if (spawn(service, &error) == 0) {
+        if (service->options.started)
+            service->options.started(service->options.userdata);
         return;
+    }
     container_log_write(service->log, error.message, strlen(error.message));
     container_log_write(service->log, "\n", 1);
     end_run(service);

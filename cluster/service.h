@@ -16,6 +16,7 @@ typedef struct ServiceOptions {
     int death_signal;               /* when we die */
     bool ready;     /* give it a pipe as descriptor CHILD_INHERITED_FD; what it writes there calls `up` */
     uint64_t grace; /* ns from SIGTERM to SIGKILL */
+    void (*started)(void *userdata); /* each time a process was started; or NULL */
     void (*up)(void *userdata);
     void (*exited)(void *userdata, const char *how); /* each time, before it is started again */
     void (*ended)(void *userdata);                   /* after service_stop or service_halt; from the loop */

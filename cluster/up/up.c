@@ -231,11 +231,16 @@ static void handle_nodes_ready(void *userdata)
     proceed_when_applied(up);
 }
 
-static void handle_control_up(void *userdata)
+static void handle_started(void *userdata)
 {
     Up *up = userdata;
     if (up->phase == RUNNING)
         write_state(up);
+}
+
+static void handle_control_up(void *userdata)
+{
+    Up *up = userdata;
     if (up->phase != STARTING_CONTROL)
         return;
     up->phase = STARTING_NODES;
@@ -343,6 +348,7 @@ static int make_etcd(Up *up, InaError *error)
         .program = up->etcd_program,
         .arguments = up->etcd_arguments.items,
         .grace = ETCD_GRACE,
+        .started = handle_started,
         .exited = handle_etcd_exited,
         .ended = handle_etcd_ended,
         .userdata = up,
@@ -392,6 +398,7 @@ static int make_control(Up *up, InaError *error)
         .ready = true,
         .grace = CONTROL_GRACE,
         .up = handle_control_up,
+        .started = handle_started,
         .exited = handle_control_exited,
         .ended = handle_control_ended,
         .userdata = up,
@@ -413,6 +420,7 @@ static int make_proxy(Up *up, InaError *error)
         .program = up->proxy_program,
         .arguments = up->proxy_arguments,
         .grace = PROXY_GRACE,
+        .started = handle_started,
         .exited = handle_proxy_exited,
         .ended = handle_control_ended,
         .userdata = up,

@@ -324,7 +324,7 @@ def manifest(name, script, annotations=None, spec=None, **container):
         "metadata": {"name": name, "annotations": annotations or {}},
         "spec": {
             "terminationGracePeriodSeconds": 5,
-            "containers": [{"name": "main", "image": "test/shell", "command": ["/bin/sh", "-c", script], **container}],
+            "containers": [{"name": "main", "image": "inaetics/shell", "command": ["/bin/sh", "-c", script], **container}],
             **(spec or {}),
         },
     }

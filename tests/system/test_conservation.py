@@ -64,13 +64,22 @@ class Faults:
     def freeze_node(self):
         return self.lose_node("freeze", "thaw")
 
+    def kill_part(self, part):
+        def killed():
+            try:
+                os.kill(self.instance.state()[part]["pid"], signal.SIGKILL)
+            except ProcessLookupError:
+                return False  # it is being started again
+            return True
+        wait_for(killed, f"{part} runs, to be killed")
+
     def kill_control_plane(self):
-        os.kill(self.instance.state()["controlPlane"]["pid"], signal.SIGKILL)
+        self.kill_part("controlPlane")
         wait_for(lambda: self.instance.cli("pods", check=False).returncode == 0, "the API answers again")
         return "kill the control plane"
 
     def kill_etcd(self):
-        os.kill(self.instance.state()["etcd"]["pid"], signal.SIGKILL)
+        self.kill_part("etcd")
         return "kill etcd"
 
 

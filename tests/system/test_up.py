@@ -81,7 +81,7 @@ def test_the_node_is_started_again_when_it_is_killed(instance):
     os.kill(machines(instance)[instance.node_of("sleeper")]["pid"], signal.SIGKILL)
     wait_for(lambda: "it is started again" in instance.output(), "up says so")
     wait_for(lambda: instance.pid("sleeper") not in (None, first), "the pod runs again")
-    assert sum("sleep 1000" in c for c in instance.processes().values()) == 2, "nothing of the former life is left"
+    wait_for(lambda: sum("sleep 1000" in c for c in instance.processes().values()) == 2, "nothing of the former life is left")
 
 
 def test_etcd_is_started_again_when_it_is_killed(instance):
