@@ -1,6 +1,8 @@
 /* api_http.c - see api_http.h: the way of a request. */
 #include "api_http_internal.h"
 
+#include "kube/protobuf.h"
+
 #include "base/cleanup.h"
 #include "base/json.h"
 
@@ -137,7 +139,7 @@ static json_t *unsupported(const char *header, bool patch)
     AUTO_FREE char *message = NULL;
     const char *accepted = patch ? "application/json-patch+json, application/merge-patch+json, "
                                    "application/strategic-merge-patch+json"
-                                 : "application/json";
+                                 : "application/json, " KUBE_PROTOBUF;
 
     if (asprintf(&message, "the body of the request was in an unknown format - accepted media types include: %s",
                  accepted) < 0)
@@ -166,6 +168,11 @@ static json_t *read_body(ApiHttpCall *call, ApiRequest *request)
         if (i == 3)
             return unsupported(type, true);
         request->patch = patches[i].patch;
+    } else if (size > 0 && type_is(type, KUBE_PROTOBUF)) {
+        if (kube_protobuf_decode(text, size, &call->body, &error) < 0)
+            return kube_status_bad_request("%s", error.message);
+        request->body = call->body;
+        return NULL;
     } else if (size > 0 && type && *type && !type_is(type, "application/json")) {
         return unsupported(type, false);
     }

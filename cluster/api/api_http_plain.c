@@ -2,6 +2,8 @@
  * OpenAPI; and reviews, which ask what one may. */
 #include "api_http_internal.h"
 
+#include "kube/protobuf.h"
+
 #include "base/cleanup.h"
 #include "base/json.h"
 
@@ -218,7 +220,10 @@ bool api_review(ApiHttp *http, InaHttpRequest *request, const ApiUser *user)
         return true;
     }
     const char *text = ina_http_body(request, &size);
-    if (json_parse(text, size, API_BODY_MAX, &review, &error) < 0 || !json_is_object(review)) {
+    const char *type = ina_http_header(request, "Content-Type");
+    int r = type && strcmp(type, KUBE_PROTOBUF) == 0 ? kube_protobuf_decode(text, size, &review, &error)
+                                                     : json_parse(text, size, API_BODY_MAX, &review, &error);
+    if (r < 0 || !json_is_object(review)) {
         json_decref(review);
         api_respond_status(request, kube_status_bad_request("the body is no JSON object: %s", error.message));
         return true;
