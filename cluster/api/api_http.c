@@ -79,7 +79,7 @@ static bool on_guard(void *userdata, InaHttpRequest *request)
     if (!length || strtoull(length, NULL, 10) <= API_BODY_MAX)
         return false;
     ina_http_set_header(request, "Connection", "close");
-    api_respond_status(request, kube_status_too_large("Request entity too large: limit is 3145728"));
+    api_respond_status(request, kube_status_too_large("limit is 3145728"));
     return true;
 }
 
@@ -179,82 +179,15 @@ static json_t *read_body(ApiHttpCall *call, ApiRequest *request)
     if (size == 0 && (request->verb == API_DELETE || request->verb == API_DELETE_COLLECTION))
         return NULL;
     int r = json_parse(text, size, API_BODY_MAX, &call->body, &error);
-    if (r < 0)
-        return kube_status_bad_request("couldn't get version/kind; json parse error: %s", error.message);
-    if (!json_is_object(call->body) && !(request->verb == API_PATCH && json_is_array(call->body)))
-        return kube_status_bad_request("couldn't get version/kind; json parse error: the body is no object");
+    bool patch = request->verb == API_PATCH;
+    if (json_is_null(call->body) && !patch) { /* an object with nothing in it */
+        json_decref(call->body);
+        call->body = json_object();
+    }
+    if (r < 0 || (!json_is_object(call->body) && !(patch && json_is_array(call->body))))
+        return api_body_malformed(&call->target, request, text, size, &error, call->body);
     request->body = call->body;
     return NULL;
-}
-
-/* --- options in the query --------------------------------------------------------------------------------------- */
-
-static json_t *parse_number(const InaHttpRequest *request, const char *name, int64_t otherwise, int64_t *ret)
-{
-    const char *text = ina_http_query(request, name);
-    char *end;
-
-    *ret = otherwise;
-    if (!text || *text == '\0')
-        return NULL;
-    errno = 0;
-    long long value = strtoll(text, &end, 10);
-    if (errno == 0 && *end == '\0' && end > text) {
-        *ret = value;
-        return NULL;
-    }
-    AUTO_FREE char *quoted = kube_quote(text);
-    return kube_status_bad_request("%s: strconv.ParseInt: parsing %s: invalid syntax", name, quoted);
-}
-
-typedef struct DryRun {
-    bool wanted, wrong;
-    char value[64];
-} DryRun;
-
-static bool each_dry_run(void *userdata, const char *name, const char *value)
-{
-    DryRun *dry = userdata;
-
-    dry->wanted = true;
-    if (strcmp(value, "All") != 0) {
-        dry->wrong = true;
-        snprintf(dry->value, sizeof dry->value, "%s", value);
-    }
-    return !dry->wrong;
-}
-
-static json_t *parse_options(const InaHttpRequest *request, ApiRequest *ret)
-{
-    static const char *const kinds[] = {[API_CREATE] = "CreateOptions",
-                                        [API_UPDATE] = "UpdateOptions",
-                                        [API_PATCH] = "PatchOptions",
-                                        [API_DELETE] = "DeleteOptions",
-                                        [API_DELETE_COLLECTION] = "DeleteOptions"};
-    DryRun dry = {0};
-    const char *validation = ina_http_query(request, "fieldValidation");
-
-    json_t *status = parse_number(request, "limit", 0, &ret->limit);
-    if (!status)
-        status = parse_number(request, "gracePeriodSeconds", -1, &ret->grace);
-    if (status)
-        return status;
-    ret->label_selector = ina_http_query(request, "labelSelector");
-    ret->field_selector = ina_http_query(request, "fieldSelector");
-    ret->continue_ = ina_http_query(request, "continue");
-    ret->resource_version = ina_http_query(request, "resourceVersion");
-    ret->propagation = ina_http_query(request, "propagationPolicy");
-    if (!ret->propagation && ina_http_query(request, "orphanDependents"))
-        ret->propagation = api_query_is(request, "orphanDependents") ? "Orphan" : "Background";
-    ret->strict = validation && strcmp(validation, "Strict") == 0;
-    http_request_each(request, "dryRun", each_dry_run, &dry);
-    ret->dry_run = dry.wanted;
-    if (!dry.wrong || !kinds[ret->verb])
-        return NULL;
-    KubeCauses *causes = kube_causes_new();
-    AUTO_FREE char *quoted = kube_quote(dry.value);
-    kube_cause(causes, "FieldValueNotSupported", "dryRun", "Unsupported value: %s: supported values: \"All\"", quoted);
-    return kube_causes_status(causes, "meta.k8s.io", kinds[ret->verb], "");
 }
 
 /* --- objects ------------------------------------------------------------------------------------------------------ */
@@ -326,7 +259,7 @@ static void submit(ApiHttp *http, InaHttpRequest *request, const ApiUser *user, 
         .subresource = call->target.subresource[0] ? call->target.subresource : NULL,
         .user = &call->user,
     };
-    json_t *refusal = parse_options(request, &asked);
+    json_t *refusal = api_query_options(request, &asked);
     if (!refusal && verb != API_GET && verb != API_LIST)
         refusal = read_body(call, &asked);
     if (!refusal)
@@ -358,6 +291,11 @@ static void handle_resource(ApiHttp *http, InaHttpRequest *request, const ApiUse
                                                         "application/json"));
         return;
     }
+    json_t *refusal = api_query_include(request, &accept);
+    if (refusal) {
+        api_respond_status(request, refusal);
+        return;
+    }
     if (!find_verb(ina_http_method(request), target, &verb))
         api_respond_status(request, api_status_method());
     else if (is_watch(request, target))
@@ -366,8 +304,30 @@ static void handle_resource(ApiHttp *http, InaHttpRequest *request, const ApiUse
         submit(http, request, user, target, &accept, verb);
 }
 
-static void not_found(InaHttpRequest *request)
+/* Within /api and the groups that are there Kubernetes answers with a Status, elsewhere with a page. */
+static bool within_group(const char *path)
 {
+    char group[API_SEGMENT_MAX];
+
+    if (strncmp(path, "/api/", 5) == 0)
+        return true;
+    if (strncmp(path, "/apis/", 6) != 0)
+        return false;
+    snprintf(group, sizeof group, "%.*s", (int)strcspn(path + 6, "/"), path + 6);
+    AUTO_JSON json_t *found = discovery_group(group);
+    return found != NULL;
+}
+
+static void not_found(InaHttpRequest *request, const ApiUser *user)
+{
+    if (user->role == ROLE_NONE) {
+        api_respond_status(request, forbidden(request, user));
+        return;
+    }
+    if (within_group(ina_http_path(request))) {
+        api_respond_status(request, api_status_missing());
+        return;
+    }
     ina_http_set_header(request, "X-Content-Type-Options", "nosniff");
     ina_http_respond_text(request, 404, "404 page not found\n");
 }
@@ -397,7 +357,7 @@ static void on_request(void *userdata, InaHttpRequest *request)
         break;
     }
     if (!api_plain(http, request, &user))
-        not_found(request);
+        not_found(request, &user);
 }
 
 /* --- life ------------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
  *
  *   api_http.c         the way of a request; writes; life
  *   api_http_path.c    paths, and the Accept header
+ *   api_http_query.c   options in the query, bodies that cannot be read
  *   api_http_answer.c  objects, lists, Tables and Statuses as JSON
  *   api_http_plain.c   health, version, discovery, OpenAPI, reviews
  *   api_http_watch.c   watches
@@ -85,6 +86,15 @@ ApiPath api_path_parse(const char *path, ApiTarget *ret);
 /* What the client takes and we have; false: nothing (406). */
 bool api_accept_parse(const InaHttpRequest *request, ApiAccept *ret);
 bool api_query_is(const InaHttpRequest *request, const char *name); /* "true", "1", or without a value */
+
+/* api_http_query.c: NULL, or the Status that refuses */
+json_t *api_query_number(const InaHttpRequest *request, const char *name, int64_t otherwise, int64_t *ret);
+json_t *api_query_options(const InaHttpRequest *request, ApiRequest *ret);
+json_t *api_query_include(const InaHttpRequest *request, const ApiAccept *accept);
+json_t *api_query_log(const InaHttpRequest *request, const char *pod);
+/* Of a body that is no JSON (value NULL: `error` says why), or no object. */
+json_t *api_body_malformed(const ApiTarget *target, const ApiRequest *request, const char *text, size_t size,
+                           const InaError *error, const json_t *value);
 
 /* api_http_answer.c */
 /* Takes `status`, a Status; answers with its code. */

@@ -319,9 +319,8 @@ static json_t *find_container(const json_t *pod, const char *wanted, const char 
     if (*wanted == '\0' && json_array_size(containers) == 1)
         *ret = kube_string(json_array_get(containers, 0), "name");
     else if (*wanted == '\0' && initial_names.size > 0)
-        status = kube_status_bad_request(
-            "a container name must be specified for pod %s, choose one of: [%s] or one of the init containers: [%s]",
-            kube_name(pod), names.data ? names.data : "", initial_names.data);
+        status = kube_status_bad_request("a container name must be specified for pod %s, choose one of: [%s %s]",
+                                         kube_name(pod), initial_names.data, names.data ? names.data : "");
     else if (*wanted == '\0')
         status = kube_status_bad_request("a container name must be specified for pod %s, choose one of: [%s]",
                                          kube_name(pod), names.data ? names.data : "");
@@ -447,16 +446,19 @@ void api_pass(ApiHttp *http, InaHttpRequest *request, const ApiUser *user, const
                                  target->name, NULL);
     if (!status && !get && (log || strcmp(method, "POST") != 0))
         status = api_status_method();
+    if (!status && log)
+        status = api_query_log(request, target->name);
+    if (!status)
+        status = make_url(http, request, target, log, &url);
     if (!status && !log && !asks_for_websocket(request))
         status =
             kube_status_bad_request("exec works over WebSocket here, not over SPDY: kubectl 1.31 or later uses it, "
                                     "client libraries do, and so does `inaetics exec`");
-    if (!status)
-        status = make_url(http, request, target, log, &url);
-    if (status)
+    if (status) {
+        free(url);
         api_respond_status(request, status);
-    else if (!url) /* not on a node yet */
-        ina_http_respond(request, 200, "text/plain", "", 0);
+    } else if (!url) /* not on a node yet */
+        ina_http_respond(request, 204, NULL, NULL, 0);
     else
         pass_on(http, request, url, !log);
 }

@@ -11,6 +11,13 @@
 
 #define TEXT "text/plain; charset=utf-8"
 
+static bool reads(const InaHttpRequest *request)
+{
+    const char *method = ina_http_method(request);
+
+    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+}
+
 /* --- health ------------------------------------------------------------------------------------------- */
 
 static void respond_health(InaHttpRequest *request, const char *what, bool etcd)
@@ -50,6 +57,10 @@ bool api_health(ApiHttp *http, InaHttpRequest *request)
     }
     if (strcmp(path, "version") != 0 && strcmp(path, "version/") != 0)
         return false;
+    if (!reads(request)) {
+        api_respond_status(request, api_status_method());
+        return true;
+    }
     api_respond_json(request, 200,
                      json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "major", "1", "minor", "20",
                                "gitVersion", "v1.20.2+inaetics-" INAETICS_VERSION, "gitCommit", "", "gitTreeState",
@@ -136,13 +147,6 @@ static void respond_openapi(ApiHttp *http, InaHttpRequest *request)
         ina_http_respond(request, 200, "application/json", http->openapi, http->openapi_size);
     else
         api_respond_status(request, kube_status_internal("out of memory"));
-}
-
-static bool reads(const InaHttpRequest *request)
-{
-    const char *method = ina_http_method(request);
-
-    return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
 }
 
 bool api_plain(ApiHttp *http, InaHttpRequest *request, const ApiUser *user)
@@ -242,6 +246,7 @@ bool api_review(ApiHttp *http, InaHttpRequest *request, const ApiUser *user)
         return true;
     }
     json_object_set_new(review, "status", status);
+    kube_set(review, "metadata.creationTimestamp", json_null());
     api_respond_json(request, 201, review, api_is_pretty(request));
     return true;
 }

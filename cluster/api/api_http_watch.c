@@ -158,7 +158,7 @@ static void append_formed(ApiHttpWatch *watch, Buffer *out, const char *type, co
             : resource_metadata_only(object, watch->accept.version);
 
     if (watch->accept.form == FORM_TABLE && watch->headed)
-        json_object_set_new(formed, "columnDefinitions", json_array());
+        json_object_set_new(formed, "columnDefinitions", json_null());
     watch->headed = true;
     append_tree(out, type, formed);
 }
