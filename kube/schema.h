@@ -66,15 +66,18 @@ struct Schema {
 const Schema *schema_find(const char *group, const char *version, const char *kind);
 const SchemaField *schema_field(const Schema *schema, const char *name);
 
+/* What becomes of fields that Kubernetes does not know: dropped silently, dropped with a warning each, or refused. */
+typedef enum SchemaUnknown { SCHEMA_DROP, SCHEMA_REFUSE, SCHEMA_WARN } SchemaUnknown;
+
 typedef struct SchemaResult {
     json_t *status;   /* a Status when refused; NULL otherwise */
     json_t *warnings; /* array of strings, or NULL */
 } SchemaResult;
 
-/* Of a body from outside: checks types against the table, drops (or with `strict` refuses) what Kubernetes does not
+/* Of a body from outside: checks types against the table, drops or refuses what Kubernetes does not
  * know, nulls are removed, quantities made canonical, refused fields are causes, ignored ones warnings. Changes
  * `object`. Wrong types: the 400 of Kubernetes' decoder. Returns 0 or the status' code. */
-int schema_admit(const Schema *schema, json_t *object, bool strict, SchemaResult *ret);
+int schema_admit(const Schema *schema, json_t *object, SchemaUnknown unknown, SchemaResult *ret);
 /* What Kubernetes says of wrong types in what a strategic merge patch made ("unrecognized type: int32"); malloc'ed.
  * NULL: they are right. */
 char *schema_convert_error(const Schema *schema, const json_t *object);

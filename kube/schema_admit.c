@@ -11,7 +11,7 @@
 #define WARNINGS_MAX 64u /* of one request */
 
 typedef struct Admission {
-    bool strict;
+    SchemaUnknown treatment;
     KubeCauses *refused;
     json_t *warnings;
     char *unknown; /* 'unknown field "spec.x", unknown field ...' */
@@ -123,7 +123,9 @@ static void admit_map(Admission *admission, const SchemaField *field, json_t *ma
 
 static void unknown_field(Admission *admission)
 {
-    if (admission->strict && admission->unknown_text && admission->unknown_count++ < UNKNOWN_MAX)
+    if (admission->treatment == SCHEMA_WARN && admission->unknown_count++ < UNKNOWN_MAX)
+        json_array_append_new(admission->warnings, json_sprintf("unknown field \"%s\"", admission->path.text));
+    if (admission->unknown_text && admission->unknown_count++ < UNKNOWN_MAX)
         fprintf(admission->unknown_text, "%sunknown field \"%s\"", admission->unknown_count > 1 ? ", " : "",
                 admission->path.text);
 }
@@ -167,7 +169,7 @@ static json_t *bad_request(const Schema *schema, const char *what)
     return kube_status_bad_request("%s in version \"%s\" cannot be handled as a %s: %s", name, version, name, what);
 }
 
-int schema_admit(const Schema *schema, json_t *object, bool strict, SchemaResult *ret)
+int schema_admit(const Schema *schema, json_t *object, SchemaUnknown unknown, SchemaResult *ret)
 {
     *ret = (SchemaResult){NULL, NULL};
     AUTO_FREE char *wrong = schema_decode_error(schema, object);
@@ -175,19 +177,19 @@ int schema_admit(const Schema *schema, json_t *object, bool strict, SchemaResult
         ret->status = bad_request(schema, wrong);
         return 400;
     }
-    Admission admission = {.strict = strict, .refused = kube_causes_new(), .warnings = json_array()};
+    Admission admission = {.treatment = unknown, .refused = kube_causes_new(), .warnings = json_array()};
     if (!admission.refused || !admission.warnings) {
         kube_causes_free(admission.refused);
         json_decref(admission.warnings);
         ret->status = kube_status_internal("out of memory");
         return 500;
     }
-    if (strict)
+    if (unknown == SCHEMA_REFUSE)
         admission.unknown_text = open_memstream(&admission.unknown, &admission.unknown_size);
     admit_object(&admission, schema, object);
     if (admission.unknown_text)
         fclose(admission.unknown_text);
-    if (admission.unknown_count > 0) {
+    if (unknown == SCHEMA_REFUSE && admission.unknown_count > 0) {
         AUTO_FREE char *text = NULL;
         if (asprintf(&text, "strict decoding error: %s", admission.unknown) < 0)
             text = NULL;

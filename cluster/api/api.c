@@ -340,7 +340,7 @@ static ApiCall *call_new(Api *api, const ApiRequest *request)
     call->version = copy(request->precondition_version);
     call->patch = request->patch;
     call->dry_run = request->dry_run;
-    call->strict = request->strict;
+    call->unknown = request->unknown;
     call->limit = request->limit;
     call->grace = request->grace;
     call->body = json_incref(request->body);

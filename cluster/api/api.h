@@ -33,7 +33,7 @@ typedef struct ApiRequest {
     ApiPatch patch;
     json_t *body; /* object, patch or DeleteOptions (what the fields below say goes before it); NULL: none */
     bool dry_run;
-    bool strict;                                 /* fieldValidation=Strict */
+    SchemaUnknown unknown;                       /* fieldValidation: what Kubernetes does not know */
     const char *label_selector, *field_selector; /* NULL: none */
     int64_t limit;                               /* 0: none */
     const char *continue_;                       /* NULL: from the beginning */

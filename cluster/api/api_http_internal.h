@@ -90,6 +90,7 @@ bool api_query_is(const InaHttpRequest *request, const char *name); /* "true", "
 /* api_http_query.c: NULL, or the Status that refuses */
 json_t *api_query_number(const InaHttpRequest *request, const char *name, int64_t otherwise, int64_t *ret);
 json_t *api_query_options(const InaHttpRequest *request, ApiRequest *ret);
+json_t *api_query_watch(const InaHttpRequest *request);
 json_t *api_query_include(const InaHttpRequest *request, const ApiAccept *accept);
 json_t *api_query_log(const InaHttpRequest *request, const char *pod);
 /* Of a body that is no JSON (value NULL: `error` says why), or no object. */

@@ -97,14 +97,36 @@ static json_t *check_match(const InaHttpRequest *request, const char *version)
     return kube_causes_status(causes, "meta.k8s.io", "ListOptions", "");
 }
 
+static json_t *check_timeout(const InaHttpRequest *request)
+{
+    int64_t seconds;
+
+    return api_query_number(request, "timeoutSeconds", 0, &seconds);
+}
+
+/* A watch that is to begin with what is there (sendInitialEvents) says so by NotOlderThan; no other has a match. */
+json_t *api_query_watch(const InaHttpRequest *request)
+{
+    const char *match = ina_http_query(request, "resourceVersionMatch");
+    bool initial = api_query_is(request, "sendInitialEvents");
+
+    json_t *status = check_timeout(request);
+    if (status || (!match || *match == '\0') || (initial && strcmp(match, "NotOlderThan") == 0))
+        return status;
+    KubeCauses *causes = kube_causes_new();
+    kube_cause(causes, "FieldValueForbidden", "resourceVersionMatch",
+               "Forbidden: resourceVersionMatch is forbidden for watch%s",
+               initial ? " unless sendInitialEvents is set, and must then be NotOlderThan" : "");
+    return kube_causes_status(causes, "meta.k8s.io", "ListOptions", "");
+}
+
 json_t *api_query_options(const InaHttpRequest *request, ApiRequest *ret)
 {
     const char *validation = ina_http_query(request, "fieldValidation");
-    int64_t seconds;
 
     json_t *status = api_query_number(request, "limit", 0, &ret->limit);
     if (!status)
-        status = api_query_number(request, "timeoutSeconds", 0, &seconds);
+        status = check_timeout(request);
     if (!status)
         status = api_query_number(request, "gracePeriodSeconds", -1, &ret->grace);
     if (status)
@@ -116,7 +138,10 @@ json_t *api_query_options(const InaHttpRequest *request, ApiRequest *ret)
     ret->propagation = ina_http_query(request, "propagationPolicy");
     if (!ret->propagation && ina_http_query(request, "orphanDependents"))
         ret->propagation = api_query_is(request, "orphanDependents") ? "Orphan" : "Background";
-    ret->strict = validation && strcmp(validation, "Strict") == 0;
+    if (validation && strcmp(validation, "Strict") == 0)
+        ret->unknown = SCHEMA_REFUSE;
+    else if (validation && strcmp(validation, "Warn") == 0)
+        ret->unknown = SCHEMA_WARN;
     if (ret->verb == API_LIST)
         return check_match(request, ret->resource_version);
     return parse_dry_run(request, ret);

@@ -420,6 +420,8 @@ void api_watch(ApiHttp *http, InaHttpRequest *request, const ApiUser *user, cons
 
     json_t *refusal = api_refusal(user, "watch", target->resource, NULL, target->namespace, target->name, NULL);
     if (!refusal)
+        refusal = api_query_watch(request);
+    if (!refusal)
         refusal = parse_revision(target, ina_http_query(request, "resourceVersion"), &revision);
     if (!refusal)
         refusal = watch_new(http, request, target, accept, &watch);

@@ -57,7 +57,8 @@ struct ApiCall {
     char *label_selector, *field_selector, *continue_, *resource_version, *propagation, *uid, *version; /* or NULL */
     ApiVerb verb;
     ApiPatch patch;
-    bool dry_run, strict, outside;
+    bool dry_run, outside;
+    SchemaUnknown unknown;
     int64_t limit, grace;
     ApiUser user;
     json_t *body;
@@ -137,4 +138,4 @@ void api_subresource(ApiCall *call); /* "scale", "binding", "eviction", "token",
 int api_events_new(Api *api);
 void api_events_free(Api *api);
 void api_sweep_events(Api *api); /* deletes those older than API_EVENT_LIFE */
-int api_start(Api *api); /* makes what every cluster has, once the store is ready */
+int api_start(Api *api);         /* makes what every cluster has, once the store is ready */

@@ -71,7 +71,7 @@ json_t *api_admit(ApiCall *call, json_t *object)
     const Schema *schema = schema_find(call->resource->group, call->resource->version, call->resource->kind);
     if (schema) {
         SchemaResult result = {0};
-        schema_admit(schema, object, call->strict, &result);
+        schema_admit(schema, object, call->unknown, &result);
         api_warn(call, result.warnings);
         json_decref(result.warnings);
         if (result.status)

@@ -101,7 +101,7 @@ class Replay:
         value = client.parsed(answer.text)
         deadline = time.monotonic() + PATIENCE
         while step.until and time.monotonic() < deadline:
-            if all(steps.find(value, way) == wanted for way, wanted in step.until.items()):
+            if all(met(steps.find(value, way), wanted) for way, wanted in step.until.items()):
                 break
             time.sleep(0.1)
             answer = client.request(self.server, step.user, step.method, path, headers, body)
@@ -126,6 +126,11 @@ class Replay:
         for variable, way in (step.capture or {}).items():
             # what is missing shows as a difference here, and as a nonsense in the next request
             self.variables[variable] = str(steps.find(value, way))
+
+
+def met(found, wanted):
+    """... is anything that is there."""
+    return found is not None if wanted is ... else found == wanted
 
 
 def kept(answer):

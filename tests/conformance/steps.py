@@ -23,7 +23,7 @@ class Step:
     accept: str = None
     user: str = "admin"  # admin, viewer, stranger (no role), nobody (no credentials), impostor (wrong token)
     capture: dict = None  # variable -> path in the answer, such as "metadata.resourceVersion"
-    until: dict = None  # path -> value: repeat (GET only) until the answer has them
+    until: dict = None  # path -> value, ... is any: repeat (GET only) until the answer has them
     stream: str = None  # "read": a watch, read to its end; "open": one that a later step collects
     collect: tuple = None  # (name of the step that opened the watch, number of events)
     headers: dict = None

@@ -4,6 +4,7 @@ import json
 
 from steps import TABLE_KUBECTL, Edited, Step, container, delete, get, patch, pod, post, put, replication_controller, watch
 from scenarios.cluster import NODE, UNTAINTED
+from scenarios.workloads import PROGRESSED
 
 ANY = "application/json, */*"
 APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -89,7 +90,7 @@ SCENARIOS = {
         patch("set image", "strategic", "v1:replicationcontrollers/web?fieldManager=kubectl-set",
               {"spec": {"template": {"spec": {"$setElementOrder/containers": [{"name": "main"}], "containers": [{"image": "test/shell:2", "name": "main"}]}}}}, accept=ANY),
         post("create deployment", "apps/v1:deployments?fieldManager=kubectl-create", DEPLOYMENT, accept=ANY),
-        get("rollout status: its end", "apps/v1:deployments/dep", accept=ANY, until={"status.observedGeneration": 1, "status.conditions.1.type": "Progressing"}),
+        get("rollout status: its end", "apps/v1:deployments/dep", accept=ANY, until=PROGRESSED),
         get("rollout status: the list", "apps/v1:deployments?fieldSelector=metadata.name%3Ddep&limit=500&resourceVersion=0",
             capture={"rv": "metadata.resourceVersion"}),
         watch("rollout status: the watch", "apps/v1:deployments?fieldSelector=metadata.name%3Ddep&resourceVersion=${rv}"),

@@ -67,6 +67,7 @@ SCENARIOS = {
         post("something that holds on", "/api/v1/namespaces/${namespace}-more/configmaps", configmap("a", finalizers=["example.org/waits"])),
         delete("delete", "/api/v1/namespaces/${namespace}-more"),
         get("it is ending", "/api/v1/namespaces/${namespace}-more", until={"status.phase": "Terminating"}),
+        get("what is in it ends too", "/api/v1/namespaces/${namespace}-more/configmaps/a", until={"metadata.deletionTimestamp": ...}),
         post("nothing new comes", "/api/v1/namespaces/${namespace}-more/configmaps", configmap("b")),
         delete("delete again", "/api/v1/namespaces/${namespace}-more"),
         patch("let go", "merge", "/api/v1/namespaces/${namespace}-more/configmaps/a", {"metadata": {"finalizers": None}}),
@@ -142,7 +143,7 @@ SCENARIOS = {
     ],
     "service accounts": [
         post("create", "v1:serviceaccounts", {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "a"}}),
-        get("the default one", "v1:serviceaccounts/default", until={"secrets.0.name": ...}),
+        get("the default one", "v1:serviceaccounts/default"),
         post("a token", "v1:serviceaccounts/default/token", {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}),
         post("a token for a short time", "v1:serviceaccounts/default/token", {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 1}}),
         delete("delete", "v1:serviceaccounts/a"),

@@ -3,6 +3,7 @@
 from steps import TABLE, TABLE_KUBECTL, configmap, container, delete, get, patch, pod, post, replication_controller, service, watch, workload
 from scenarios.cluster import CLAIM, EVENT, LEASE, NODE, UNTAINTED, VOLUME
 from scenarios.services import ENDPOINTS
+from scenarios.workloads import PROGRESSED
 
 RUNNING = {"status": {
     "phase": "Running", "podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}],
@@ -58,7 +59,7 @@ SCENARIOS = {
         get("settled controller", "v1:replicationcontrollers/a", until={"status.observedGeneration": 1}),
         table("controllers", "v1:replicationcontrollers"),
         post("create a deployment", "apps/v1:deployments", workload("Deployment", "a")),
-        get("settled deployment", "apps/v1:deployments/a", until={"status.observedGeneration": 1}),
+        get("settled deployment", "apps/v1:deployments/a", until=PROGRESSED),
         table("deployments", "apps/v1:deployments"),
         post("create a replica set", "apps/v1:replicasets", workload("ReplicaSet", "b")),
         get("settled replica set", "apps/v1:replicasets/b", until={"status.observedGeneration": 1}),

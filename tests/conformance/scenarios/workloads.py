@@ -3,6 +3,11 @@
 from steps import Edited, container, delete, get, patch, post, put, replication_controller, workload
 
 SETTLED = {"status.observedGeneration": 1}
+# a deployment's status changes several times
+PROGRESSED = SETTLED | {
+    "status.conditions.0.type": "Available", "status.conditions.1.reason": "NewReplicaSetAvailable",
+    ("metadata", "annotations", "deployment.kubernetes.io/revision"): "1",
+}
 # as the original's manifests have it
 ORIGINAL = {
     "apiVersion": "v1",
@@ -81,7 +86,7 @@ SCENARIOS = {
     ],
     "scale of deployments": [
         post("create", "apps/v1:deployments", workload("Deployment", "a")),
-        get("settled", "apps/v1:deployments/a", until=SETTLED),
+        get("settled", "apps/v1:deployments/a", until=PROGRESSED),
         *scale_steps("apps/v1", "deployments"),
     ],
     "scale of replica sets": [
@@ -97,14 +102,17 @@ SCENARIOS = {
     "pods of a controller": [
         post("create", "v1:replicationcontrollers", replication_controller("a", 2), capture={"uid": "metadata.uid"}),
         get("settled", "v1:replicationcontrollers/a", until={"status.fullyLabeledReplicas": 2, "status.observedGeneration": 1}),
-        get("its pods", "v1:pods?labelSelector=name%3Da", capture={"one": "items.0.metadata.name"}),
+        get("its pods", "v1:pods?labelSelector=name%3Da"),
         patch("scale up", "merge", "v1:replicationcontrollers/a/scale", {"spec": {"replicas": 3}}),
         get("three", "v1:replicationcontrollers/a", until={"status.fullyLabeledReplicas": 3, "status.observedGeneration": 2}),
-        delete("a pod goes", "v1:pods/${one}?gracePeriodSeconds=0"),
-        get("and is replaced", "v1:pods?labelSelector=name%3Da", until={"items.2.metadata.labels.name": "a"}),
         patch("scale down", "merge", "v1:replicationcontrollers/a", {"spec": {"replicas": 0}}),
         get("none", "v1:replicationcontrollers/a", until={"status.replicas": 0, "status.observedGeneration": 3}),
         get("no pods", "v1:pods?labelSelector=name%3Da", until={"items": []}),
+        patch("scale up again", "merge", "v1:replicationcontrollers/a/scale", {"spec": {"replicas": 1}}),
+        get("one", "v1:pods?labelSelector=name%3Da", until={"items.0.metadata.labels.name": "a"}, capture={"one": "items.0.metadata.name"}),
+        delete("a pod goes", "v1:pods/${one}?gracePeriodSeconds=0"),
+        get("it is gone", "v1:pods/${one}"),
+        get("and is replaced", "v1:pods?labelSelector=name%3Da", until={"items.0.metadata.labels.name": "a"}),
     ],
     "garbage collection": [
         post("create", "v1:replicationcontrollers", replication_controller("a", 1)),
@@ -125,7 +133,7 @@ SCENARIOS = {
     ],
     "deployments": [
         post("create", "apps/v1:deployments", workload("Deployment", "a")),
-        get("settled", "apps/v1:deployments/a", until=SETTLED | {"status.conditions.0.type": "Available", ("metadata", "annotations", "deployment.kubernetes.io/revision"): "1"}),
+        get("settled", "apps/v1:deployments/a", until=PROGRESSED),
         get("its replica set", "apps/v1:replicasets?labelSelector=name%3Da", until={"items.0.status.observedGeneration": 1}),
         post("percentages", "apps/v1:deployments?dryRun=All", workload("Deployment", "b", strategy={"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "50%", "maxUnavailable": 1}}, minReadySeconds=3, revisionHistoryLimit=2)),
         post("recreation", "apps/v1:deployments?dryRun=All", workload("Deployment", "c", strategy={"type": "Recreate"})),
