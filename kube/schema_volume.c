@@ -243,7 +243,7 @@ static const SchemaField persistent_volume_claim_spec_fields[] = {
     STRING("volumeName"),
     STRING("storageClassName", KEPT),
     STRING("volumeMode", KEPT, DEFAULT("\"Filesystem\""), VALUES(values_block_filesystem)),
-    ANY("dataSource", IGNORED("capacity is not limited")),
+    ANY("dataSource", REFUSED("a claim begins empty")),
     END,
 };
 const Schema schema_persistent_volume_claim_spec = {"io.k8s.api.core.v1.PersistentVolumeClaimSpec",

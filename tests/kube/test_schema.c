@@ -308,6 +308,55 @@ static void openapi_in_protobuf_has_the_same_definitions(void **state)
     assert_int_equal(count, json_object_size(kube_get(document, "definitions")));
 }
 
+/* "`PodSpec.hostNetwork`" is in the document, when this is not honoured. */
+static void find_in_document(const char *document, const Schema *schema, json_t *seen)
+{
+    if (json_object_get(seen, schema->name))
+        return;
+    json_object_set_new(seen, schema->name, json_true());
+    for (const SchemaField *field = schema->fields; field->name; field++) {
+        char text[256];
+        snprintf(text, sizeof text, "`%s.%s`", strrchr(schema->name, '.') + 1, field->name);
+        bool honoured = field->treatment == FIELD_HONOURED || field->treatment == FIELD_STORED;
+        if (honoured == (strstr(document, text) != NULL))
+            fail_msg("docs/kubernetes-fields.md should %stell of %s", honoured ? "not " : "", text);
+        if (!honoured)
+            assert_contains(document, field->why);
+        if (field->schema)
+            find_in_document(document, field->schema, seen);
+    }
+}
+
+static void the_document_tells_of_what_is_not_honoured(void **state)
+{
+    static const char *const kinds[][2] = {
+        {"", "Namespace"},
+        {"", "Node"},
+        {"", "Pod"},
+        {"", "ReplicationController"},
+        {"", "Service"},
+        {"", "Endpoints"},
+        {"", "Event"},
+        {"", "ConfigMap"},
+        {"", "Secret"},
+        {"", "ServiceAccount"},
+        {"", "PersistentVolume"},
+        {"", "PersistentVolumeClaim"},
+        {"apps", "Deployment"},
+        {"apps", "ReplicaSet"},
+        {"apps", "StatefulSet"},
+        {"storage.k8s.io", "StorageClass"},
+    };
+    AUTO_FREE char *document = NULL;
+    size_t size;
+    InaError error = {.message = ""};
+    if (file_read(SOURCE_ROOT "/docs/kubernetes-fields.md", 1 << 20, &document, &size, &error) < 0)
+        fail_msg("%s", error.message);
+    AUTO_JSON json_t *seen = json_object();
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        find_in_document(document, schema_find(kinds[i][0], "v1", kinds[i][1]), seen);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +371,7 @@ int main(void)
         cmocka_unit_test(what_is_not_honoured_is_refused_or_warned_of),
         cmocka_unit_test(usual_values_of_ignored_fields_need_no_warning),
         cmocka_unit_test(nothing_is_known_of_unknown_kinds),
+        cmocka_unit_test(the_document_tells_of_what_is_not_honoured),
         cmocka_unit_test(openapi_defines_all_that_it_refers_to),
         cmocka_unit_test(openapi_in_protobuf_has_the_same_definitions),
     };
