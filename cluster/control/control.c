@@ -164,16 +164,23 @@ static Work *work_get(Control *control, const Controller *controller, const char
 
 void control_look(Control *control, const Controller *controller, const char *namespace, const char *name)
 {
+    control_look_settled(control, controller, namespace, name, controller->settle);
+}
+
+void control_look_settled(Control *control, const Controller *controller, const char *namespace, const char *name,
+                          uint64_t settle)
+{
     Work *work = work_get(control, controller, namespace, name);
     if (!work)
         return;
+    work->settle = settle;
     if (work->state == WORK_BUSY) {
         work->again = true;
         return;
     }
     if (work->state == WORK_READY)
         return;
-    uint64_t due = controller->settle ? control_now(control) + controller->settle : 0;
+    uint64_t due = settle ? control_now(control) + settle : 0;
     if (work->state == WORK_DELAYED) {
         if (due >= work->due)
             return;
@@ -211,10 +218,9 @@ static void look_ended(Control *control, Work *work)
     }
     work->failures = 0;
     if (work->again) {
-        uint64_t settle = work->controller->settle;
         work->again = false;
-        if (settle)
-            delay(control, work, control_now(control) + settle);
+        if (work->settle)
+            delay(control, work, control_now(control) + work->settle);
         else
             make_ready(control, work);
     } else if (later != UINT64_MAX) {

@@ -63,6 +63,7 @@ struct Work {
     unsigned failures;   /* looks in succession */
     unsigned calls;      /* under way */
     uint64_t due;        /* DELAYED */
+    uint64_t settle;     /* as wanted last */
     uint64_t later;      /* wanted by the look; UINT64_MAX: not */
     json_t *note;        /* of the controller, for its next look */
     uint64_t grace_from; /* nodes.c: since when pods name a node that is not there */
@@ -103,6 +104,9 @@ uint64_t control_step(Control *control, uint64_t now);
 uint64_t control_now(const Control *control); /* CLOCK_MONOTONIC ns */
 time_t control_wall(const Control *control);
 void control_look(Control *control, const Controller *controller, const char *namespace, const char *name);
+/* The same with another time to settle than the controller's: for keys whose looks cost much. */
+void control_look_settled(Control *control, const Controller *controller, const char *namespace, const char *name,
+                          uint64_t settle);
 /* From within a look: another one after `delay` ns, if none comes before. */
 void control_look_later(Control *control, Work *work, uint64_t delay);
 

@@ -18,6 +18,23 @@ typedef struct Match {
     const StoreEvent *event;
 } Match;
 
+/* Pods often change together. What follows each of them alone would be quadratic: the more addresses there are, the
+ * longer a look waits for others. */
+#define SETTLE (5 * CONTROL_MS)
+#define SETTLE_PER_ADDRESS (CONTROL_MS / 8)
+
+static void look_at(Control *control, const json_t *service)
+{
+    const json_t *subset;
+    size_t i, addresses = 0;
+
+    json_array_foreach(
+        kube_get(store_get(control->store, RESOURCE_ENDPOINTS, kube_namespace(service), kube_name(service)), "subsets"),
+        i, subset) addresses += json_array_size(kube_get(subset, "addresses"));
+    control_look_settled(control, &endpoints_controller, kube_namespace(service), kube_name(service),
+                         SETTLE + addresses * SETTLE_PER_ADDRESS);
+}
+
 static bool look_if_selected(void *userdata, const json_t *service)
 {
     const Match *match = userdata;
@@ -27,7 +44,7 @@ static bool look_if_selected(void *userdata, const json_t *service)
         return true;
     if (selector_matches(selector, kube_labels(match->event->object)) ||
         (match->event->old && selector_matches(selector, kube_labels(match->event->old))))
-        control_look(match->control, &endpoints_controller, kube_namespace(service), kube_name(service));
+        look_at(match->control, service);
     selector_free(selector);
     return true;
 }
@@ -146,7 +163,5 @@ static void endpoints_look(Control *control, Work *work, const char *namespace, 
     control_update(control, work, RESOURCE_ENDPOINTS, copy, NULL, NULL);
 }
 
-/* Pods often change together; what follows each of them alone would be quadratic. */
-#define SETTLE (5 * CONTROL_MS)
 const Controller endpoints_controller = {
     .name = "endpoints", .settle = SETTLE, .event = endpoints_event, .look = endpoints_look};

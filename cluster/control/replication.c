@@ -45,11 +45,20 @@ static bool look_if_selected(void *userdata, const json_t *object)
     return true;
 }
 
+/* Changes of many pods at once are one look: the more pods, the more it costs and the longer it waits for others. */
+#define SETTLE (3 * CONTROL_MS)
+#define SETTLE_PER_POD (CONTROL_MS / 32)
+
 static void look_at_owner(Control *control, const Kind *kind, const json_t *pod)
 {
     const json_t *owner = pod ? kube_controller(pod) : NULL;
-    if (owner && strcmp(kube_string(owner, "kind"), kind->kind) == 0)
-        control_look(control, kind->controller, kube_namespace(pod), kube_string(owner, "name"));
+    size_t pods;
+
+    if (!owner || strcmp(kube_string(owner, "kind"), kind->kind) != 0)
+        return;
+    index_group(control->index, &pods, "owner/%s", kube_string(owner, "uid"));
+    control_look_settled(control, kind->controller, kube_namespace(pod), kube_string(owner, "name"),
+                         SETTLE + pods * SETTLE_PER_POD);
 }
 
 static void event_of(Control *control, const Kind *kind, const StoreEvent *event)
@@ -194,8 +203,6 @@ static void replication_look(Control *control, Work *work, const char *namespace
     replication_plan_clear(&plan);
 }
 
-/* Changes of many pods at once are one look. */
-#define SETTLE (3 * CONTROL_MS)
 const Controller replication_controller = {
     .name = RESOURCE_RCS, .settle = SETTLE, .event = replication_event, .look = replication_look};
 const Controller replica_set_controller = {

@@ -1,5 +1,6 @@
 /* scheduler.c - see scheduler.h. The state: nodes, what pods take of them, who
  * uses which claim. The choice is in scheduler_place.c. */
+#include "fit.h"
 #include "scheduler_internal.h"
 
 #include "base/cleanup.h"
@@ -135,6 +136,14 @@ static NodeInfo *node_info(Scheduler *scheduler, const char *name)
     return info;
 }
 
+static const char *missing_taint(const json_t *node)
+{
+    const json_t *ready = kube_condition(node, "Ready");
+    if (!ready || strcmp(kube_string(ready, "status"), "True") == 0)
+        return ready ? NULL : TAINT_NOT_READY;
+    return strcmp(kube_string(ready, "status"), "Unknown") == 0 ? TAINT_UNREACHABLE : TAINT_NOT_READY;
+}
+
 /* Its slot stays, as counts of owners are by slot; names of nodes come again. */
 int scheduler_node(Scheduler *scheduler, const json_t *node, bool gone)
 {
@@ -148,6 +157,8 @@ int scheduler_node(Scheduler *scheduler, const json_t *node, bool gone)
     info->pods_max = 0;
     if (gone)
         return 0;
+    info->missing_taint = missing_taint(node);
+    info->unschedulable = kube_boolean(node, "spec.unschedulable");
     const json_t *allocatable = kube_get(node, "status.allocatable");
     if (!allocatable)
         allocatable = kube_get(node, "status.capacity");

@@ -32,6 +32,8 @@ typedef struct NodeInfo {
     Amounts allocatable, used;
     size_t n_pods, pods_max;
     HostPorts ports;
+    const char *missing_taint; /* of a node that is not ready but may not have got its taint yet; NULL: none */
+    bool unschedulable;
 } NodeInfo;
 
 typedef struct OwnerInfo {

@@ -131,22 +131,13 @@ typedef struct Needs {
     const OwnerInfo *owner;
 } Needs;
 
-/* Of a node that is not ready but has not got its taint yet. */
-static const char *missing_taint(const json_t *node)
-{
-    const json_t *ready = kube_condition(node, "Ready");
-    if (!ready || strcmp(kube_string(ready, "status"), "True") == 0)
-        return ready ? NULL : TAINT_NOT_READY;
-    return strcmp(kube_string(ready, "status"), "Unknown") == 0 ? TAINT_UNREACHABLE : TAINT_NOT_READY;
-}
-
-static bool taints_allow(const Needs *needs, const json_t *node, Reasons *reasons)
+static bool taints_allow(const Needs *needs, const NodeInfo *node, Reasons *reasons)
 {
     const json_t *taint;
     const char *key = NULL, *value = "";
     size_t i;
 
-    json_array_foreach(kube_get(node, "spec.taints"), i, taint)
+    json_array_foreach(kube_get(node->object, "spec.taints"), i, taint)
     {
         const char *effect = kube_string(taint, "effect");
         if (!key && strcmp(effect, "PreferNoSchedule") != 0 &&
@@ -155,7 +146,7 @@ static bool taints_allow(const Needs *needs, const json_t *node, Reasons *reason
             value = kube_string(taint, "value");
         }
     }
-    if (!key && (key = missing_taint(node)) && fit_tolerates(needs->pod, key, "", "NoSchedule"))
+    if (!key && (key = node->missing_taint) && fit_tolerates(needs->pod, key, "", "NoSchedule"))
         key = NULL;
     if (key)
         reason(reasons, "node(s) had taint {%s: %s}, that the pod didn't tolerate", key, value);
@@ -220,10 +211,9 @@ static bool claims_allow(const Needs *needs, const NodeInfo *node, Reasons *reas
 /* As in Kubernetes the first filter that refuses gives the reason, and resources all that lack. */
 static bool passes(const Needs *needs, const NodeInfo *node, Reasons *reasons)
 {
-    if (kube_boolean(node->object, "spec.unschedulable") &&
-        !fit_tolerates(needs->pod, TAINT_UNSCHEDULABLE, "", "NoSchedule"))
+    if (node->unschedulable && !fit_tolerates(needs->pod, TAINT_UNSCHEDULABLE, "", "NoSchedule"))
         return reason(reasons, "node(s) were unschedulable"), false;
-    if (!taints_allow(needs, node->object, reasons))
+    if (!taints_allow(needs, node, reasons))
         return false;
     if (!fit_node(needs->pod, node->object))
         return reason(reasons, "node(s) didn't match Pod's node affinity"), false;
