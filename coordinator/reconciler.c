@@ -88,6 +88,16 @@ static void drop(Entry *entry)
     entry_free(entry);
 }
 
+/* A message that was cut within a character is no JSON text any more. */
+static void make_text(char *message)
+{
+    json_t *text = json_string(message);
+    for (char *c = message; !text && *c; c++)
+        if ((unsigned char)*c >= 0x80)
+            *c = '?';
+    json_decref(text);
+}
+
 static void take(Entry *entry, const json_t *object)
 {
     InaError error = {.message = ""};
@@ -98,6 +108,7 @@ static void take(Entry *entry, const json_t *object)
     int r = entry->application ? application_update(entry->application, object, &error)
                                : application_new(object, &entry->application, &error);
     snprintf(entry->wrong, sizeof entry->wrong, "%s", r < 0 ? error.message : "");
+    make_text(entry->wrong);
     entry->dirty = true;
 }
 

@@ -263,6 +263,49 @@ static void a_wrong_specification_is_told_and_what_was_in_force_stays(void **sta
     until(test, strcmp(condition(test, "Valid"), "True") == 0);
 }
 
+static void strange_objects_do_no_harm(void **state)
+{
+    Test *test = *state;
+    char name[300] = "a";
+    for (size_t i = 1; i + 2 < sizeof name; i += 2)
+        memcpy(name + i, "\u00e4", 3);
+    static const char *const specs[] = {
+        "{}",
+        "7",
+        "{\"spec\":[]}",
+        "{\"spec\":{\"components\":[{}]}}",
+        "{\"spec\":{\"components\":{}}}",
+        "{\"spec\":{\"components\":[{\"name\":\"a\",\"runtimes\":[{\"workload\":\"w\"}]}]},\"status\":7}",
+        "{\"spec\":{\"components\":[]},\"status\":{\"components\":[7,{\"name\":7,\"state\":[]}],\"conditions\":\"x\"}}",
+    };
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        char text[16];
+        json_t *object = json_loads(specs[i], JSON_DECODE_ANY, NULL);
+        if (!json_is_object(object)) {
+            json_decref(object);
+            object = json_object();
+        }
+        snprintf(text, sizeof text, "strange-%zu", i);
+        kube_set(object, "metadata.name", json_string(text));
+        kube_set(object, "metadata.namespace", json_string("default"));
+        small_api_put(test->api, APPLICATIONS, object);
+    }
+    json_t *cut = shop();
+    json_object_set_new(json_array_get(kube_get(cut, "spec.components"), 0), "name", json_string(name));
+    small_api_put(test->api, APPLICATIONS, cut);
+    small_api_put(test->api, CONTROLLERS,
+                  json_pack("{s:{s:s}, s:s, s:i}", "metadata", "name", "w", "spec", "no", "status", 1));
+    until(test, strcmp(condition(test, "Valid"), "False") == 0);
+    assert_non_null(
+        strstr(kube_string(kube_condition(small_api_find(test->api, APPLICATIONS, "shop"), "Valid"), "message"), "??"));
+    pass(test, 5, 100, 100);
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "strange-%zu", i);
+        until(test, kube_condition(small_api_find(test->api, APPLICATIONS, text), "Valid") != NULL);
+    }
+}
+
 static void replied(void *userdata, const KubeReply *reply)
 {
     Test *test = userdata;
@@ -328,6 +371,7 @@ int main(void)
         scenario(refusals_and_lost_watches_only_delay_it),
         scenario(a_new_coordinator_resets_nothing),
         scenario(a_wrong_specification_is_told_and_what_was_in_force_stays),
+        scenario(strange_objects_do_no_harm),
         scenario(a_number_that_is_asked_for_becomes_the_declared_one),
         scenario(an_application_that_is_gone_is_not_looked_after_any_more),
         scenario(a_workload_that_somebody_deletes_comes_again),
