@@ -213,5 +213,5 @@ void http_unwatch(HttpConnection *connection);
 /* The connection is about to be closed by libmicrohttpd. */
 void http_watch_forget(HttpConnection *connection);
 /* Keeps the socket open until the client has closed it, a second has passed or
- * a megabyte has come, so that it can read the answer. */
+ * eight megabytes have come, so that it can read the answer. */
 void http_linger(HttpConnection *connection);

@@ -19,7 +19,7 @@
 #define EVENTS 64
 #define LINGERING_MAX 256u
 #define LINGER_TIME 1000000u /* us */
-#define LINGER_BYTES (1024u * 1024u)
+#define LINGER_BYTES (8u * 1024u * 1024u)
 
 struct HttpLingering {
     HttpServer *server;

@@ -6,7 +6,7 @@
  * is etcd's mod_revision. One process writes (the control plane); a write is
  * answered when the cache has seen it, so whoever wrote reads what he wrote.
  *
- * The cache keeps the last STORE_HISTORY events, so a watch may begin at any
+ * The cache keeps the last STORE_HISTORY events (or STORE_HISTORY_BYTES), so a watch may begin at any
  * revision since then; at start it reads the state of some revisions ago and
  * replays from there, so that watches survive the control plane's restart.
  *
@@ -19,6 +19,9 @@
 #include "base/etcd.h"
 
 #define STORE_HISTORY 8192u
+#define STORE_HISTORY_BYTES                                                                                            \
+    (16u * 1024u * 1024u)                /* of its objects as text; fewer events are kept if they have more            \
+                                          */
 #define STORE_OBJECT_MAX (1024u * 1024u) /* serialised */
 #define STORE_PREFIX "/registry/"
 #define STORE_REPLAY 2048u               /* revisions before the present at which a start begins to read */

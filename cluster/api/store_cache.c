@@ -39,7 +39,7 @@ static int set_revision(json_t *object, int64_t revision)
 }
 
 /* Takes `object`. */
-static StoreItem *item_new(json_t *object, int64_t revision)
+static StoreItem *item_new(json_t *object, int64_t revision, size_t weight)
 {
     StoreItem *item = calloc(1, sizeof *item);
 
@@ -48,7 +48,7 @@ static StoreItem *item_new(json_t *object, int64_t revision)
         json_decref(object);
         return NULL;
     }
-    *item = (StoreItem){.references = 1, .revision = revision, .object = object};
+    *item = (StoreItem){.references = 1, .revision = revision, .object = object, .weight = weight};
     return item;
 }
 
@@ -62,7 +62,7 @@ static StoreItem *item_ended(const StoreItem *item, int64_t revision)
         json_decref(object);
         return NULL;
     }
-    return item_new(object, revision);
+    return item_new(object, revision, item->weight);
 }
 
 static int append_member(const char *key, const json_t *value, Buffer *text)
@@ -284,6 +284,7 @@ static void add_record(Store *store, StoreChange change, StoreCollection *collec
 {
     *record_at(store, store->end++) =
         (StoreRecord){.change = change, .revision = item->revision, .collection = collection, .item = item, .old = old};
+    store->weight += item->weight;
     store_pump(store);
 }
 
@@ -310,6 +311,7 @@ static void drop_record(Store *store)
 
     if (store->first > store->unbroken && record->revision > store->oldest)
         store->oldest = record->revision;
+    store->weight -= record->item->weight;
     item_unref(record->item);
     item_unref(record->old);
     *record = (StoreRecord){0};
@@ -317,8 +319,17 @@ static void drop_record(Store *store)
 
 void store_trim(Store *store)
 {
-    while (store->first < store->told && (store->end - store->first > STORE_HISTORY || store->first < store->unbroken))
+    while (store->first < store->told && (store->end - store->first > STORE_HISTORY ||
+                                          store->weight > STORE_HISTORY_BYTES || store->first < store->unbroken))
         drop_record(store);
+}
+
+void store_lighten(const StoreRecord *record)
+{
+    if (!record->old)
+        return;
+    free(record->old->text);
+    record->old->text = NULL;
 }
 
 /* --- changes -------------------------------------------------------------------------------- */
@@ -335,7 +346,7 @@ int store_learn(Store *store, const EtcdKeyValue *kv, bool quiet)
         json_decref(object);
         return -EINVAL;
     }
-    StoreItem *item = item_new(object, kv->mod_revision);
+    StoreItem *item = item_new(object, kv->mod_revision, kv->value_size);
     if (!item)
         return -ENOMEM;
     int r = quiet ? 0 : reserve_record(store);

@@ -16,7 +16,8 @@ typedef struct StoreItem {
     unsigned references;
     int64_t revision;
     json_t *object;
-    char *text; /* when first asked for */
+    size_t weight; /* bytes in etcd */
+    char *text;    /* when first asked for */
     size_t size, head;
 } StoreItem;
 
@@ -88,6 +89,7 @@ struct Store {
 
     StoreRecord *records; /* a ring of `capacity`, a power of two; record number n is at n % capacity */
     size_t capacity;
+    size_t weight;       /* of all records */
     uint64_t first, end; /* numbers of records */
     uint64_t told;       /* up to here watches were told */
     uint64_t unbroken;   /* a watch may begin with this record or a later one */
@@ -137,6 +139,8 @@ int store_forget_unseen(Store *store, int64_t revision);
 /* The record of a revision; NULL: none, or not any more. */
 const StoreRecord *store_record(const Store *store, int64_t revision);
 void store_trim(Store *store);
+/* Everybody was told: what it replaced is not asked for as text soon. */
+void store_lighten(const StoreRecord *record);
 void store_cache_clear(Store *store);
 
 /* store_watch.c */

@@ -121,6 +121,7 @@ static int on_pump(sd_event_source *source, void *userdata)
         const StoreRecord record = store->records[store->told % store->capacity];
         tell_all(store, store->all, &record);
         tell_all(store, record.collection->watches, &record);
+        store_lighten(&record);
         store->told++;
     }
     if (store->telling > 1) /* somebody ended */
