@@ -17,7 +17,6 @@ import socket
 import ssl
 import subprocess
 import tempfile
-import time
 
 from conftest import BUILD, PATIENCE, find_etcd, wait_for
 
@@ -211,8 +210,3 @@ def config_map(name, value="1", labels=None):
 def pod(name, **spec):
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
             "spec": {"containers": [{"name": "main", "image": "example:1"}]} | spec}
-
-
-def settle(seconds=0.3):
-    """For what must not happen: there is nothing to wait for."""
-    time.sleep(seconds)
