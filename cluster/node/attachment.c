@@ -21,7 +21,7 @@
 struct Attachment {
     sd_event *event;
     sd_event_source *timer;
-    char *folder, *node, *uid;
+    char *folder, *node, *pod, *uid;
     uint64_t begun;
     void (*done)(void *userdata, uint64_t epoch, const InaError *error);
     void *userdata;
@@ -89,6 +89,19 @@ int attachment_check(const char *folder, const char *uid, uint64_t *ret_epoch, I
                              kube_string(record, "node"));
     *ret_epoch = (uint64_t)kube_integer(record, "epoch", 0);
     return 0;
+}
+
+char *attachment_holder(const char *folder, const char *uid, char **ret_uid)
+{
+    AUTO_JSON json_t *record = NULL;
+    if (read_record(folder, &record, NULL) < 0 || strcmp(kube_string(record, "uid"), uid) == 0 ||
+        !kube_string(record, "pod")[0])
+        return NULL;
+    AUTO_FREE char *holder = strdup(kube_string(record, "uid"));
+    char *pod = holder ? strdup(kube_string(record, "pod")) : NULL;
+    if (pod)
+        *ret_uid = TAKE_PTR(holder);
+    return pod;
 }
 
 int attachment_note(const char *folder, const char *uid, pid_t pid, InaError *error)
@@ -179,8 +192,8 @@ static int64_t try_take(const Attachment *attachment, InaError *error)
     }
     if (ours)
         return epoch;
-    AUTO_JSON json_t *fresh = json_pack("{s:I, s:s, s:s, s:[]}", "epoch", (json_int_t)epoch + 1, "node",
-                                        attachment->node, "uid", attachment->uid, "processes");
+    AUTO_JSON json_t *fresh = json_pack("{s:I, s:s, s:s, s:s, s:[]}", "epoch", (json_int_t)epoch + 1, "node",
+                                        attachment->node, "pod", attachment->pod, "uid", attachment->uid, "processes");
     if (!fresh)
         return ina_error_set(error, ENOMEM, "out of memory");
     r = write_record(attachment->folder, fresh, error);
@@ -203,7 +216,7 @@ static int handle_timer(sd_event_source *source, uint64_t time, void *userdata)
     return 0;
 }
 
-int attachment_take(sd_event *event, const char *folder, const char *node, const char *uid,
+int attachment_take(sd_event *event, const char *folder, const char *node, const char *pod, const char *uid,
                     void (*done)(void *userdata, uint64_t epoch, const InaError *error), void *userdata,
                     Attachment **ret, InaError *error)
 {
@@ -217,12 +230,13 @@ int attachment_take(sd_event *event, const char *folder, const char *node, const
         .event = sd_event_ref(event),
         .folder = strdup(folder),
         .node = strdup(node),
+        .pod = strdup(pod),
         .uid = strdup(uid),
         .begun = now_us(event),
         .done = done,
         .userdata = userdata,
     };
-    if (!attachment->folder || !attachment->node || !attachment->uid ||
+    if (!attachment->folder || !attachment->node || !attachment->pod || !attachment->uid ||
         sd_event_add_time_relative(event, &attachment->timer, CLOCK_MONOTONIC, 0, 1, handle_timer, attachment) < 0) {
         attachment_free(attachment);
         return ina_error_set(error, ENOMEM, "out of memory");
@@ -238,6 +252,7 @@ Attachment *attachment_free(Attachment *attachment)
     sd_event_source_disable_unref(attachment->timer);
     free(attachment->folder);
     free(attachment->node);
+    free(attachment->pod);
     free(attachment->uid);
     sd_event_unref(attachment->event);
     free(attachment);

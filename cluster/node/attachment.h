@@ -1,7 +1,8 @@
 /* attachment.h - one writer per volume: the folder of a claim says in
  * .attachment.json who has it.
  *
- *   {"epoch": 3, "node": "node-2", "uid": "POD'S UID", "processes": [{"pid": 71, "start": 123456}]}
+ *   {"epoch": 3, "node": "node-2", "pod": "default/queue-x7", "uid": "ITS UID",
+ *    "processes": [{"pid": 71, "start": 123456}]}
  *
  * Whoever attaches it for another pod first kills (SIGKILL ends a frozen
  * process too) what the record names and whatever else has that pod's uid in
@@ -21,12 +22,14 @@
 
 /* The epoch, when the pod `uid` has the folder. -ESTALE: another has it. -ENOENT: nobody. */
 int attachment_check(const char *folder, const char *uid, uint64_t *ret_epoch, InaError *error);
+/* Who has it, when that is another: "NAMESPACE/NAME" and uid, malloc'ed; NULL: nobody else, or nobody that is known. */
+char *attachment_holder(const char *folder, const char *uid, char **ret_uid);
 /* Notes a process of the pod that has it; those that have ended are forgotten. -ESTALE. */
 int attachment_note(const char *folder, const char *uid, pid_t pid, InaError *error);
 
 typedef struct Attachment Attachment;
-/* `done` once, from the loop: epoch, or 0 and why not. */
-int attachment_take(sd_event *event, const char *folder, const char *node, const char *uid,
+/* For the pod "NAMESPACE/NAME". `done` once, from the loop: epoch, or 0 and why not. */
+int attachment_take(sd_event *event, const char *folder, const char *node, const char *pod, const char *uid,
                     void (*done)(void *userdata, uint64_t epoch, const InaError *error), void *userdata,
                     Attachment **ret, InaError *error);
 Attachment *attachment_free(Attachment *attachment); /* gives up; after `done` too */

@@ -104,7 +104,7 @@ static void handle_response(void *userdata, const InaHttpResponse *response)
 
 static int64_t port_of(const Check *check)
 {
-    return check->spec->port + (check->spec->port_declared ? check->options.port_offset : 0);
+    return check->spec->port;
 }
 
 static int handle_connect(sd_event_source *source, int fd, uint32_t events, void *userdata)

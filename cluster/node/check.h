@@ -3,7 +3,7 @@
 #pragma once
 
 #include "cluster/child.h"
-#include "manifest.h"
+#include "pod_spec.h"
 
 #include "base/http_client.h"
 
@@ -14,7 +14,6 @@ typedef struct CheckOptions {
     Children *children;
     HttpClient *http;
     const char *address;      /* of the pod */
-    unsigned port_offset;     /* of the ports that it declares */
     char *const *environment; /* for commands */
     const char *directory;
     uint64_t eager; /* see probe.h */

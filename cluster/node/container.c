@@ -175,7 +175,6 @@ static int start_check(Container *container, const ProbeSpec *spec, bool eager, 
         .children = host->children,
         .http = host->http,
         .address = container->options.address,
-        .port_offset = host->node ? 0 : host->instance->number,
         .environment = environment_list(container->setup.environment),
         .directory = container->setup.directory,
         .eager = !eager                     ? 0
@@ -254,11 +253,6 @@ static void fail_setup(Container *container, const char *reason, const char *mes
         tell_event(container, "Warning", "Failed", "Error: %s", message);
     if (image && again)
         tell_event(container, "Normal", "BackOff", "Back-off pulling image \"%s\"", container->options.spec->image);
-    if (!container->options.host->node) { /* told as a run that ended at once */
-        container->runs[0] = (ContainerRun){.started = clock_now(CLOCK_REALTIME, 1000), .exit_code = 128};
-        snprintf(container->runs[0].message, sizeof container->runs[0].message, "%.159s", message);
-        end_run(container);
-    }
     container_setup_clear(&container->setup);
     step(container, LIFE_EXITED, false);
 }
@@ -285,7 +279,7 @@ static void begin_run(Container *container)
     tell_event(container, "Normal", "Pulled", "Container image \"%s\" already present on machine", image);
     tell_event(container, "Normal", "Created", "Created container %s", container->options.spec->name);
     if (spawn(container, &error) == 0) {
-        container->pid = child_pid(container->child);
+        container->pid = container->runs[0].pid = child_pid(container->child);
         log_event(container, INA_LOG_INFO, "container started", container->setup.program);
         tell_event(container, "Normal", "Started", "Started container %s", container->options.spec->name);
         return;
@@ -342,14 +336,11 @@ static void step(Container *container, LifeEvent event, bool success)
         container->options.ended(container->options.userdata);
 }
 
-/* "FOLDER/logs/NAMESPACE_POD_UID" of a node; DATA/logs/POD of a file. */
 static char *log_folder(const ContainerOptions *options)
 {
     const PodSpec *pod = options->pod;
     char *folder = NULL;
-    int r = options->host->folder
-                ? asprintf(&folder, "%s/logs/%s_%s_%s", options->host->folder, pod->namespace, pod->name, pod->uid)
-                : asprintf(&folder, "%s/logs/%s", options->host->instance->data, pod->name);
+    int r = asprintf(&folder, "%s/%s_%s_%s", options->host->logs, pod->namespace, pod->name, pod->uid);
     return r < 0 ? NULL : folder;
 }
 
@@ -377,8 +368,7 @@ int container_new(const ContainerOptions *options, Container **ret, InaError *er
         free(container);
         return r;
     }
-    if (options->host->node)
-        container_log_stamp(container->log);
+    container_log_stamp(container->log);
     *ret = container;
     return 0;
 }

@@ -8,8 +8,8 @@
 #include "cluster/life.h"
 #include "environment.h"
 #include "image.h"
-#include "manifest.h"
 #include "pod_resources.h"
+#include "pod_spec.h"
 
 #include "base/http_client.h"
 
@@ -21,9 +21,9 @@ typedef struct ContainerHost {
     const Instance *instance;
     const char *listen; /* further address of host ports, or NULL */
     size_t log_size;    /* 0: the default */
-    /* Of a node of a cluster; NULL and 0: manifests from a folder. */
     const char *node;   /* its name */
     const char *folder; /* for the state of the node and its pods */
+    const char *logs;   /* for those of its containers: LOGS/NAMESPACE_POD_UID/CONTAINER.log */
     const Images *images;
     /* The variables that tell of services; may be NULL. */
     int (*services)(void *userdata, const char *namespace, Environment *environment, InaError *error);
@@ -36,6 +36,7 @@ typedef struct ContainerSetup ContainerSetup;
 /* How a run ended. */
 typedef struct ContainerRun {
     uint64_t started, finished; /* microseconds since 1970; 0: not yet */
+    pid_t pid;                  /* 0: unknown */
     int exit_code;              /* 128 + signal when a signal ended it, as Kubernetes */
     int signal;
     char reason[32];   /* "OOMKilled"; "": as the exit code says */
@@ -63,8 +64,8 @@ typedef struct ContainerOptions {
     const char *address;           /* of the pod; must live as long as the container */
     bool first;                    /* of its pod: its cache folder is the pod's */
     bool init;                     /* an init container: it is to end */
-    const char *folder;            /* of the pod; NULL: of a file */
-    const PodResources *resources; /* what the pod refers to; NULL: nothing */
+    const char *folder;            /* of the pod */
+    const PodResources *resources; /* what the pod refers to */
     /* From an earlier life of the node. */
     unsigned runs;            /* processes that were started */
     const ContainerRun *last; /* how the last one ended; NULL: unknown */

@@ -10,43 +10,16 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define PROGRAM_NAME_MAX 256
-#define VARIABLE_NAME_MAX (MANIFEST_NAME_MAX + 16)
-
-int image_program(const char *image, char *ret, size_t size)
-{
-    const char *name = strrchr(image, '/');
-    const char *group = name;
-    while (group && group > image && group[-1] != '/')
-        group--;
-    const char *last = name ? name + 1 : image;
-    size_t last_length = strcspn(last, ":@");
-    int length = name ? snprintf(ret, size, "%.*s-%.*s", (int)(name - group), group, (int)last_length, last)
-                      : snprintf(ret, size, "%.*s", (int)last_length, last);
-    return length > 0 && (size_t)length < size ? 0 : -ENAMETOOLONG;
-}
-
-char *volume_folder(const Instance *instance, const char *pod, const VolumeSpec *volume)
-{
-    AUTO_FREE char *name = NULL;
-    if (volume->kind == VOLUME_HOST_PATH)
-        return volume->path[0] == '/' ? strdup(volume->path) : instance_path(instance, volume->path);
-    if (asprintf(&name, "pods/%s/%s", pod, volume->name) < 0)
-        name = NULL;
-    return name ? instance_path(instance, name) : NULL;
-}
+#define VARIABLE_NAME_MAX (POD_NAME_PART_MAX + 16)
 
 /* --- environment ------------------------------------------------------------- */
 
 static int set_field(Environment *environment, const ContainerOptions *options, const char *name, const char *path,
                      InaError *error)
 {
-    const char *node = options->host->node ? options->host->node : "node-1";
     AUTO_FREE char *value = NULL;
-    if (!options->host->node && strcmp(path, "metadata.namespace") == 0)
-        return environment_set(environment, name, "default", error);
-    int r =
-        pod_field(options->pod->manifest, path, node, options->address, options->host->instance->node, &value, error);
+    int r = pod_field(options->pod->manifest, path, options->host->node, options->address,
+                      options->host->instance->node, &value, error);
     return r < 0 ? r : environment_set(environment, name, value, error);
 }
 
@@ -100,9 +73,7 @@ static int set_ports(Environment *environment, const ContainerOptions *options, 
         if (!port->name)
             continue;
         variable_name("PORT", port->name, name, sizeof name);
-        unsigned number = (unsigned)port->container_port;
-        r = environment_format(environment, name, error, "%u",
-                               options->host->node ? number : instance_port(options->host->instance, number));
+        r = environment_format(environment, name, error, "%u", (unsigned)port->container_port);
     }
     return r;
 }
@@ -123,9 +94,7 @@ static int set_cache(Environment *environment, const ContainerOptions *options, 
     if (asprintf(&name, "cache/%s%s%s", options->pod->name, options->first ? "" : ".",
                  options->first ? "" : options->spec->name) < 0)
         name = NULL;
-    AUTO_FREE char *cache = !name             ? NULL
-                            : options->folder ? path_join(options->folder, name)
-                                              : instance_path(options->host->instance, name);
+    AUTO_FREE char *cache = name ? path_join(options->folder, name) : NULL;
     if (!cache)
         return ina_error_set(error, ENOMEM, "out of memory");
     int r = folder_make(cache, 0700, error);
@@ -135,42 +104,20 @@ static int set_cache(Environment *environment, const ContainerOptions *options, 
     return 0;
 }
 
-static int make_file_volume(const ContainerOptions *options, const VolumeSpec *volume, char **ret, InaError *error)
-{
-    AUTO_FREE char *folder = volume_folder(options->host->instance, options->pod->name, volume);
-    if (!folder)
-        return ina_error_set(error, ENOMEM, "out of memory");
-    if (volume->kind == VOLUME_EMPTY || volume->create) {
-        int r = folder_make(folder, 0700, error);
-        if (r < 0)
-            return ina_error_wrap(error, "volume %s", volume->name);
-    } else if (access(folder, F_OK) < 0) {
-        return ina_error_errno(error, errno, "volume %s: %s", volume->name, folder);
-    }
-    *ret = TAKE_PTR(folder);
-    return 0;
-}
-
 static int set_volume(Environment *environment, const ContainerOptions *options, const MountSpec *mount,
                       InaError *error)
 {
-    const VolumeSpec *volume = manifest_volume(options->pod, mount->name);
-    AUTO_FREE char *path = NULL;
+    const VolumeSpec *volume = pod_spec_volume(options->pod, mount->name);
     char name[VARIABLE_NAME_MAX];
     uint64_t epoch = 0;
-    int r = 0;
-    if (options->resources) {
-        const char *folder = pod_resources_volume(options->resources, volume->name, &epoch);
-        if (!folder)
-            return ina_error_set(error, ENOENT, "volume %s is not there", volume->name);
-        path = mount->sub_path ? path_join(folder, mount->sub_path) : strdup(folder);
-        if (!path)
-            return ina_error_set(error, ENOMEM, "out of memory");
-    } else if ((r = make_file_volume(options, volume, &path, error)) < 0) {
-        return r;
-    }
+    const char *folder = pod_resources_volume(options->resources, volume->name, &epoch);
+    if (!folder)
+        return ina_error_set(error, ENOENT, "volume %s is not there", volume->name);
+    AUTO_FREE char *path = mount->sub_path ? path_join(folder, mount->sub_path) : strdup(folder);
+    if (!path)
+        return ina_error_set(error, ENOMEM, "out of memory");
     variable_name("VOLUME", volume->name, name, sizeof name);
-    r = environment_set(environment, name, path, error);
+    int r = environment_set(environment, name, path, error);
     if (r < 0 || epoch == 0)
         return r;
     variable_name("EPOCH", volume->name, name, sizeof name);
@@ -193,10 +140,8 @@ static int set_password_file(Environment *environment, const Instance *instance,
 static int set_cluster(Environment *environment, const ContainerOptions *options, InaError *error)
 {
     const ContainerHost *host = options->host;
-    const char *account = options->resources ? pod_resources_account(options->resources) : NULL;
+    const char *account = pod_resources_account(options->resources);
     int r;
-    if (!host->node)
-        return 0;
     if ((r = environment_format(environment, INSTANCE_MARK_NODE, error, "%s/%s", host->instance->data, host->node)) <
             0 ||
         (r = environment_set(environment, "INAETICS_POD_UID", options->pod->uid, error)) < 0 ||
@@ -227,7 +172,6 @@ static int set_own(Environment *environment, const ContainerOptions *options, In
         (r = set_path(environment, "INAETICS_PKI", instance, "pki", error)) < 0 ||
         (r = set_path(environment, "INAETICS_TOKEN_FILE", instance, "token", error)) < 0 ||
         (r = set_path(environment, "INAETICS_SESSION_FILE", instance, "session", error)) < 0 ||
-        (!options->host->node && (r = set_path(environment, "INAETICS_NODE", instance, "node.sock", error)) < 0) ||
         (r = set_path(environment, "INAETICS_MACHINES", instance, "machine.sock", error)) < 0 ||
         (r = set_password_file(environment, instance, error)) < 0 ||
         (r = set_agent_id(environment, options, error)) < 0)
@@ -257,7 +201,7 @@ static int set_key(Environment *environment, const ContainerOptions *options, co
 {
     const char *object_name = kube_string(reference, "name"), *key = kube_string(reference, "key");
     const char *what = kind[0] == 's' ? "secret" : "configmap";
-    const json_t *object = options->resources ? pod_resources_find(options->resources, kind, object_name) : NULL;
+    const json_t *object = pod_resources_find(options->resources, kind, object_name);
     size_t size;
     if (!object && kube_boolean(reference, "optional"))
         return 0;
@@ -291,8 +235,7 @@ static int set_all_of(Environment *environment, const ContainerOptions *options,
     const json_t *map = json_object_get(from, "configMapRef");
     const json_t *reference = map ? map : json_object_get(from, "secretRef");
     const char *kind = map ? "configmaps" : "secrets", *prefix = kube_string(from, "prefix"), *key;
-    const json_t *object =
-        options->resources ? pod_resources_find(options->resources, kind, kube_string(reference, "name")) : NULL;
+    const json_t *object = pod_resources_find(options->resources, kind, kube_string(reference, "name"));
     json_t *value;
     if (!object)
         return kube_boolean(reference, "optional")
@@ -330,8 +273,6 @@ static int set_declared(Environment *environment, const ContainerOptions *option
             r = set_from(environment, options, item->name, item->from, error);
         else if ((r = environment_expand(environment, item->value ? item->value : "", &value, error)) == 0)
             r = environment_set(environment, item->name, value, error);
-        if (r < 0 && !options->host->node)
-            ina_error_wrap(error, "environment %s", item->name);
     }
     return r;
 }
@@ -380,23 +321,6 @@ static int expand_arguments(const ContainerSpec *spec, const Image *image, Conta
     return count > 0 ? 0 : ina_error_set(error, EINVAL, "no command specified");
 }
 
-/* Of manifests from a folder: "inaetics/agent" is the program inaetics-agent. */
-static int image_of_name(const ContainerSpec *spec, Image *ret, InaError *error)
-{
-    char name[PROGRAM_NAME_MAX];
-    if (image_program(spec->image, name, sizeof name) < 0)
-        return ina_error_set(error, ENAMETOOLONG, "image %s: too long", spec->image);
-    char **items = calloc(2, sizeof *items);
-    *ret = (Image){.folder = strdup("/nonexistent"), .entrypoint = {.items = items, .count = 1}};
-    if (items)
-        items[0] = strdup(name);
-    if (!items || !items[0] || !ret->folder) {
-        image_clear(ret);
-        return ina_error_set(error, ENOMEM, "out of memory");
-    }
-    return 0;
-}
-
 static int set_directory(const ContainerSpec *spec, const Image *image, ContainerSetup *setup, InaError *error)
 {
     char *directory = NULL;
@@ -418,8 +342,7 @@ int container_setup(const ContainerOptions *options, ContainerSetup *ret, const 
     Image image = {0};
     int r = setup.environment ? 0 : ina_error_set(error, ENOMEM, "out of memory");
     if (r == 0)
-        r = options->host->images ? images_find(options->host->images, options->spec->image, &image, error)
-                                  : image_of_name(options->spec, &image, error);
+        r = images_find(options->host->images, options->spec->image, &image, error);
     if (r == -EINVAL)
         *ret_reason = "InvalidImageName";
     else if (r < 0)
@@ -432,8 +355,6 @@ int container_setup(const ContainerOptions *options, ContainerSetup *ret, const 
         r = set_directory(options->spec, &image, &setup, error);
     if (r == 0 && (r = image_find_program(&image, setup.arguments[0], &setup.program, error)) < 0)
         *ret_reason = "RunContainerError";
-    if (r < 0 && !options->host->node && options->spec->command.count == 0)
-        ina_error_wrap(error, "image %s", options->spec->image);
     image_clear(&image);
     if (r < 0) {
         container_setup_clear(&setup);
@@ -447,7 +368,7 @@ int container_setup(const ContainerOptions *options, ContainerSetup *ret, const 
 
 bool container_setup_fenced(const ContainerOptions *options, InaError *error)
 {
-    for (size_t i = 0; options->resources && i < options->pod->n_volumes; i++) {
+    for (size_t i = 0; i < options->pod->n_volumes; i++) {
         const VolumeSpec *volume = &options->pod->volumes[i];
         uint64_t epoch;
         const char *folder = pod_resources_volume(options->resources, volume->name, &epoch);
@@ -460,8 +381,8 @@ bool container_setup_fenced(const ContainerOptions *options, InaError *error)
 int container_setup_attached(const ContainerOptions *options, pid_t pid, InaError *error)
 {
     int r = 0;
-    for (size_t i = 0; r == 0 && options->resources && i < options->spec->n_mounts; i++) {
-        const VolumeSpec *volume = manifest_volume(options->pod, options->spec->mounts[i].name);
+    for (size_t i = 0; r == 0 && i < options->spec->n_mounts; i++) {
+        const VolumeSpec *volume = pod_spec_volume(options->pod, options->spec->mounts[i].name);
         uint64_t epoch;
         const char *folder = pod_resources_volume(options->resources, volume->name, &epoch);
         if (volume->kind == VOLUME_CLAIM && folder)

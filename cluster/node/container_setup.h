@@ -18,7 +18,3 @@ bool container_setup_fenced(const ContainerOptions *options, InaError *error);
 /* Notes a process with the claimed volumes that it has mounted. */
 int container_setup_attached(const ContainerOptions *options, pid_t pid, InaError *error);
 void container_setup_clear(ContainerSetup *setup);
-/* "inaetics/agent", "registry:5000/inaetics/agent:1.2" -> "inaetics-agent". -ENAMETOOLONG. */
-int image_program(const char *image, char *ret, size_t size);
-/* Folder of an emptyDir volume; malloc'ed. */
-char *volume_folder(const Instance *instance, const char *pod, const VolumeSpec *volume);

@@ -171,10 +171,14 @@ static int make_folder(KubeNode *node, InaError *error)
         name = NULL;
     node->folder = name ? instance_path(node->host.instance, name) : NULL;
     node->ca_file = path_join(node->options.pki, "ca.pem");
-    if (!node->folder || !node->ca_file)
+    if (asprintf(&node->logs, "%s/logs/pods-of-%s", node->host.instance->data, node->name) < 0)
+        node->logs = NULL;
+    if (!node->folder || !node->ca_file || !node->logs)
         return ina_error_set(error, ENOMEM, "out of memory");
     node->host.folder = node->folder;
-    return folder_make(node->folder, 0700, error);
+    node->host.logs = node->logs;
+    int r = folder_make(node->folder, 0700, error);
+    return r < 0 ? r : folder_make(node->logs, 0700, error);
 }
 
 static int start(KubeNode *node, InaError *error)
@@ -278,6 +282,7 @@ KubeNode *kube_node_free(KubeNode *node)
     free(node->name);
     free(node->server);
     free(node->folder);
+    free(node->logs);
     free(node->ca_file);
     sd_event_unref(node->event);
     free(node);

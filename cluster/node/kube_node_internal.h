@@ -8,8 +8,8 @@
 
 #include "base/http_server.h"
 #include "base/map.h"
-#include "exec.h"
 #include "cluster/proxy/proxy.h"
+#include "exec.h"
 #include "usage.h"
 
 /* A pod of the API that is bound to this node. */
@@ -29,7 +29,7 @@ typedef struct Member {
 struct KubeNode {
     KubeNodeOptions options;
     sd_event *event;
-    char *name, *server, *folder, *ca_file;
+    char *name, *server, *folder, *logs, *ca_file;
     ContainerHost host;
     Children *children;
     HttpClient *http;
@@ -47,6 +47,9 @@ struct KubeNode {
     void (*stopped)(void *userdata);
     void *stopped_userdata;
 };
+
+/* Logs of pods that are gone: the newest are kept, for who wants to know why. */
+#define NODE_OLD_LOGS_MAX 32u
 
 /* member.c */
 /* The pod is there or has changed, or (gone) is no more. */

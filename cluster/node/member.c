@@ -6,12 +6,16 @@
 #include "base/soon.h"
 #include "kube_node_internal.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define RETRY_US UINT64_C(100000)
 #define RETRY_MAX_US UINT64_C(5000000)
 
+static void prune_logs(KubeNode *node);
 static void report(Member *member);
 static void remove_from_api(Member *member);
 
@@ -177,18 +181,47 @@ static void forget(Member *member)
     KubeNode *node = member->node;
     map_remove(node->members, member->uid);
     member_free(member);
+    if (!node->stopping)
+        prune_logs(node);
     node_check_stopped(node);
 }
 
-/* The logs of a pod go with it. */
-static void remove_logs(const Member *member)
+static bool is_logged(const KubeNode *node, const char *name)
 {
-    AUTO_FREE char *folder = NULL;
-    if (asprintf(&folder, "%s/logs/%s_%s_%s", member->node->folder, kube_namespace(member->object),
-                 kube_name(member->object), member->uid) < 0)
-        folder = NULL;
-    if (folder)
-        folder_remove(folder, NULL);
+    size_t position = 0;
+    const char *key;
+    void *value;
+    while (map_next(node->members, &position, &key, &value)) {
+        size_t length = strlen(name), uid = strlen(key);
+        if (length > uid && strcmp(name + length - uid, key) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Of the pods that are gone only the newest logs stay. */
+static void prune_logs(KubeNode *node)
+{
+    AUTO_FOLDER DIR *folder = opendir(node->logs);
+    struct dirent *item;
+    char oldest[512] = "";
+    struct timespec oldest_time = {0};
+    unsigned count = 0;
+    while (folder && (item = readdir(folder))) {
+        struct stat status;
+        if (item->d_name[0] == '.' || is_logged(node, item->d_name) ||
+            fstatat(dirfd(folder), item->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        const struct timespec *time = &status.st_mtim;
+        if (count++ == 0 || time->tv_sec < oldest_time.tv_sec ||
+            (time->tv_sec == oldest_time.tv_sec && time->tv_nsec < oldest_time.tv_nsec)) {
+            oldest_time = *time;
+            snprintf(oldest, sizeof oldest, "%s", item->d_name);
+        }
+    }
+    AUTO_FREE char *path = count > NODE_OLD_LOGS_MAX ? path_join(node->logs, oldest) : NULL;
+    if (path)
+        folder_remove(path, NULL);
 }
 
 static void end_exec(void *userdata, const Container *container)
@@ -206,7 +239,6 @@ static void handle_gone(void *userdata, Pod *pod)
     }
     member->pod = pod_free(member->pod);
     if (member->vanished) {
-        remove_logs(member);
         forget(member);
     } else {
         remove_from_api(member);
@@ -276,7 +308,7 @@ static void start(Member *member)
         return;
     }
     if (choose_address(node, member->object, &options.address_number) < 0) {
-        manifest_free(spec);
+        pod_spec_free(spec);
         refuse(member, "OutOfpods", "Pod Node didn't have enough resource: pods");
         return;
     }
@@ -284,7 +316,6 @@ static void start(Member *member)
         refuse(member, "InvalidPod", error.message);
         return;
     }
-    pod_start(member->pod);
     report_soon(member);
 }
 
@@ -312,7 +343,6 @@ static void end_vanished(Member *member)
         pod_end(member->pod);
         return;
     }
-    remove_logs(member);
     forget(member);
 }
 

@@ -1,6 +1,5 @@
 /* inaetics-node: a node of the cluster, which runs the pods that the Kubernetes API gives it. */
 #include "kube_node.h"
-#include "node.h"
 #include "simulated_node.h"
 
 #include "base/cleanup.h"
@@ -20,10 +19,10 @@ static const char help[] =
     "  --node NAME        name of the node (default node-1)\n"
     "  --address ADDRESS  of the node: 127.17.8.31\n"
     "  --pods PREFIX      its pods' addresses without their last number: 127.1.1.\n"
-    "  --server URL       of the API: https://127.17.8.20:10260; without it DATA/manifests says what runs\n"
+    "  --server URL       of the API: https://127.17.8.20:10260\n"
     "  --pki FOLDER       with ca.pem, NAME.pem and NAME-key.pem (default DATA/pki)\n"
     "  --images FOLDER    look for images there too (again and again; see docs/images.md)\n"
-    "  --simulate N       be node-1 to node-N, which run nothing (with --server)\n"
+    "  --simulate N       be node-1 to node-N, which run nothing\n"
     "  --data DIR         data folder (default $INAETICS_DATA, else ~/.local/share/inaetics)\n"
     "  --name N           number of the instance, 0 to 11: other addresses and ports\n"
     "  --listen ADDRESS   offer host ports at this address too, not only at 127.0.0.1\n"
@@ -42,7 +41,6 @@ typedef struct Program {
     sd_event *event;
     Instance *instance;
     Images *images;
-    Node *node;
     KubeNode *kube_node;
     SimulatedNodes *simulated;
     char *pki;
@@ -159,8 +157,8 @@ static int parse_options(int argc, char **argv, Options *options)
     }
     if (optind < argc)
         return usage("no argument expected: ", argv[optind]);
-    if (options->simulate > 0 && !options->server)
-        return usage("--simulate needs --server", "");
+    if (!options->server)
+        return usage("--server URL is needed: where the API is", "");
     return -1;
 }
 
@@ -180,8 +178,6 @@ static int handle_signal(sd_event_source *source, const struct signalfd_siginfo 
     log_record(INA_LOG_INFO, "stopping", "signal", sigabbrev_np((int)info->ssi_signo), NULL);
     if (program->kube_node)
         kube_node_stop(program->kube_node, handle_stopped, program);
-    else if (program->node)
-        node_stop(program->node, handle_stopped, program);
     else
         sd_event_exit(program->event, 0);
     return 0;
@@ -254,15 +250,6 @@ static int start_node(Program *program, const Options *options, InaError *error)
     return kube_node_new(program->event, &node, &program->kube_node, error);
 }
 
-static int start_static(Program *program, const Options *options, InaError *error)
-{
-    NodeOptions node = {.instance = program->instance, .listen = options->listen, .log_size = options->log_size};
-    int r = node_new(program->event, &node, &program->node, error);
-    if (r == 0)
-        tell_ready(program);
-    return r;
-}
-
 static int start_simulated(Program *program, const Options *options, InaError *error)
 {
     SimulatedNodesOptions nodes = {
@@ -286,10 +273,8 @@ static int run(Program *program, const Options *options, InaError *error)
         return ina_error_set(error, ENOMEM, "out of memory");
     if (options->simulate > 0)
         r = start_simulated(program, options, error);
-    else if (options->server)
-        r = start_node(program, options, error);
     else
-        r = start_static(program, options, error);
+        r = start_node(program, options, error);
     if (r < 0)
         return r;
     r = sd_event_loop(program->event);
@@ -308,7 +293,6 @@ int main(int argc, char **argv)
     int r = run(&program, &options, &error);
     if (r < 0)
         log_record(INA_LOG_ERROR, error.message, NULL);
-    node_free(program.node);
     kube_node_free(program.kube_node);
     simulated_nodes_free(program.simulated);
     images_free(program.images);

@@ -51,7 +51,7 @@ static void handle_event(void *userdata, const ContainerSpec *spec, const char *
 static void handle_fenced(void *userdata)
 {
     Pod *pod = userdata;
-    if (pod->resources && !pod->stopping)
+    if (!pod->stopping)
         pod_resources_attach_again(pod->resources);
 }
 
@@ -116,6 +116,9 @@ static unsigned read_last(const json_t *status, ContainerRun *ret)
     kube_time_parse(kube_string(terminated, "startedAt"), &ret->started);
     kube_time_parse(kube_string(terminated, "finishedAt"), &ret->finished);
     snprintf(ret->reason, sizeof ret->reason, "%.31s", kube_string(terminated, "reason"));
+    const char *id = kube_string(status, "containerID");
+    if (strncmp(id, "process://", 10) == 0)
+        ret->pid = (pid_t)strtol(id + 10, NULL, 10);
     if (!terminated) { /* it ran when the node ended */
         kube_time_parse(kube_string(status, "state.running.startedAt"), &ret->started);
         ret->finished = (uint64_t)time(NULL) * 1000000;
@@ -144,7 +147,7 @@ static int add_container(Pod *pod, bool init, size_t index, InaError *error)
         .last = runs > 0 ? last : NULL,
         .changed = handle_changed,
         .event = handle_event,
-        .fenced = pod->resources ? handle_fenced : NULL,
+        .fenced = handle_fenced,
         .ended = init ? handle_init_ended : handle_ended,
         .userdata = pod,
     };
@@ -193,13 +196,11 @@ static int make_parts(Pod *pod, InaError *error)
     pod->containers = calloc(spec->n_containers + 1, sizeof(Container *));
     pod->init = calloc(spec->n_init + 1, sizeof(Container *));
     pod->last = calloc(spec->n_containers + spec->n_init + 1, sizeof *pod->last);
-    if (pod->host->folder && asprintf(&pod->folder, "%s/pods/%s", pod->host->folder, spec->uid) < 0)
+    if (asprintf(&pod->folder, "%s/pods/%s", pod->host->folder, spec->uid) < 0)
         pod->folder = NULL;
-    if (!pod->containers || !pod->init || !pod->last || (pod->host->folder && !pod->folder))
+    if (!pod->containers || !pod->init || !pod->last || !pod->folder)
         return ina_error_set(error, ENOMEM, "out of memory");
-    if (pod->folder && (r = folder_make(pod->folder, 0700, error)) < 0)
-        return r;
-    if (pod->options.client && (r = make_resources(pod, error)) < 0)
+    if ((r = folder_make(pod->folder, 0700, error)) < 0 || (r = make_resources(pod, error)) < 0)
         return r;
     for (size_t i = 0; r == 0 && i < spec->n_init; i++)
         r = add_container(pod, true, i, error);
@@ -212,15 +213,11 @@ int pod_new(const PodOptions *options, PodSpec *spec, Pod **ret, InaError *error
 {
     Pod *pod = calloc(1, sizeof *pod);
     if (!pod) {
-        manifest_free(spec);
+        pod_spec_free(spec);
         return ina_error_set(error, ENOMEM, "out of memory");
     }
     *pod = (Pod){.options = *options, .host = options->host, .spec = spec, .address_number = options->address_number};
     snprintf(pod->address, sizeof pod->address, "%s%u", pod->host->instance->pods, pod->address_number);
-    if (spec->uid)
-        snprintf(pod->uid, sizeof pod->uid, "%s", spec->uid);
-    else
-        kube_make_uid(pod->uid);
     pod->created = time(NULL);
     int r = make_parts(pod, error);
     pod->options.status = NULL;
@@ -233,12 +230,6 @@ int pod_new(const PodOptions *options, PodSpec *spec, Pod **ret, InaError *error
 }
 
 /* --- its life ------------------------------------------------------------------------- */
-
-void pod_start(Pod *pod)
-{
-    if (!pod->resources) /* else it starts itself, when they are there */
-        handle_ready(pod);
-}
 
 static void each_container(Pod *pod, void (*call)(Container *container))
 {
@@ -299,17 +290,6 @@ unsigned pod_address_number(const Pod *pod)
     return pod->address_number;
 }
 
-bool pod_running(const Pod *pod)
-{
-    for (size_t i = 0; i < pod->n_containers; i++) {
-        ContainerStatus status;
-        container_status(pod->containers[i], &status);
-        if (status.state != LIFE_RUNNING)
-            return false;
-    }
-    return true;
-}
-
 void pod_each(const Pod *pod, void (*each)(void *userdata, const Container *container), void *userdata)
 {
     for (size_t i = 0; i < pod->n_init; i++)
@@ -329,21 +309,6 @@ Container *pod_container(const Pod *pod, const char *name)
     return NULL;
 }
 
-/* What emptyDir volumes held goes with the pod. */
-static void remove_scratch(const Pod *pod)
-{
-    AUTO_FREE char *name = NULL;
-    if (pod->folder) {
-        folder_remove(pod->folder, NULL);
-        return;
-    }
-    if (asprintf(&name, "pods/%s", pod->spec->name) < 0)
-        name = NULL;
-    AUTO_FREE char *folder = name ? instance_path(pod->host->instance, name) : NULL;
-    if (folder && access(folder, F_OK) == 0)
-        folder_remove(folder, NULL);
-}
-
 Pod *pod_free(Pod *pod)
 {
     if (!pod)
@@ -358,9 +323,10 @@ Pod *pod_free(Pod *pod)
     free(pod->init);
     free(pod->last);
     pod_resources_free(pod->resources);
-    remove_scratch(pod);
+    if (pod->folder) /* what emptyDir volumes held goes with the pod */
+        folder_remove(pod->folder, NULL);
     free(pod->folder);
-    manifest_free(pod->spec);
+    pod_spec_free(pod->spec);
     free(pod);
     return NULL;
 }

@@ -8,7 +8,6 @@ typedef struct Pod Pod;
 typedef struct PodOptions {
     const ContainerHost *host;
     unsigned address_number;
-    /* Of a cluster; NULL: of a file. */
     KubeClient *client;                        /* for what it refers to */
     const char *ca_file;                       /* for its service account */
     const json_t *status;                      /* as the API has it: restarts of an earlier life of the node count on */
@@ -21,10 +20,9 @@ typedef struct PodOptions {
     void *userdata;
 } PodOptions;
 
-/* Takes the spec (also on failure). */
+/* Takes the spec (also on failure). Begins at once, from the loop: its volumes are made, then its init containers run
+ * one after the other, then all containers. */
 int pod_new(const PodOptions *options, PodSpec *spec, Pod **ret, InaError *error);
-/* Its volumes are made, then its init containers run one after the other, then all containers. */
-void pod_start(Pod *pod);
 void pod_stop(Pod *pod);
 void pod_stop_within(Pod *pod, int64_t grace); /* s; also when it is stopping already, if that makes it shorter */
 void pod_end(Pod *pod);                        /* SIGKILL, for good */
@@ -33,15 +31,10 @@ bool pod_stopping(const Pod *pod);
 const PodSpec *pod_spec(const Pod *pod);
 const char *pod_address(const Pod *pod);
 unsigned pod_address_number(const Pod *pod);
-bool pod_running(const Pod *pod); /* all its containers are */
 /* NULL name: the first. NULL: there is none of this name. */
 Container *pod_container(const Pod *pod, const char *name);
 /* The status for the API: `old` as it has it, whose other conditions stay. NULL: out of memory. */
 json_t *pod_status(const Pod *pod, const json_t *old, time_t now);
 /* Every process of a container of it; for measurements. */
 void pod_each(const Pod *pod, void (*each)(void *userdata, const Container *container), void *userdata);
-/* Kubernetes' Pod with status; `problem`: what is wrong with its manifest, or NULL. NULL: out of memory. */
-json_t *pod_json(const Pod *pod, const char *problem);
-/* For a manifest from which no pod could be made. */
-json_t *pod_broken_json(const char *name, const char *problem);
 Pod *pod_free(Pod *pod); /* kills what runs */

@@ -10,8 +10,8 @@ struct Pod {
     const ContainerHost *host;
     PodSpec *spec;
     unsigned address_number;
-    char address[28], uid[37];
-    char *folder; /* NULL: of a file */
+    char address[28];
+    char *folder;
     time_t created;
     PodResources *resources;
     Container **containers, **init;

@@ -34,6 +34,7 @@ typedef struct Resource {
     /* CLAIM */
     char *path;
     uint64_t epoch, asked;
+    char *holder; /* uid of the pod that has it */
     Attachment *attachment;
 } Resource;
 
@@ -229,40 +230,98 @@ static void handle_attached(void *userdata, uint64_t epoch, const InaError *erro
     answer(resource);
 }
 
+static void take(Resource *resource)
+{
+    const PodResourcesOptions *options = &resource->resources->options;
+    AUTO_FREE char *pod = NULL;
+    InaError error = {0};
+    if (now_us() - resource->asked > ANSWER_FRESH_US) {
+        fail(resource, EAGAIN, "the API was slow; it is asked again");
+    } else if (asprintf(&pod, "%s/%s", options->pod->namespace, options->pod->name) < 0) {
+        pod = NULL;
+        fail(resource, ENOMEM, "out of memory");
+    } else if (attachment_take(options->event, resource->path, options->node, pod, options->pod->uid, handle_attached,
+                               resource, &resource->attachment, &error) < 0) {
+        fail(resource, error.code, error.message);
+    }
+}
+
+static void ask(Resource *resource, KubeDone done, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static void ask(Resource *resource, KubeDone done, const char *format, ...)
+{
+    AUTO_FREE char *path = NULL;
+    InaError error = {0};
+    va_list arguments;
+    va_start(arguments, format);
+    if (vasprintf(&path, format, arguments) < 0)
+        path = NULL;
+    va_end(arguments);
+    if (path)
+        resource->request =
+            kube_request(resource->resources->options.client, "GET", path, NULL, NULL, done, resource, &error);
+    if (!resource->request)
+        fail(resource, ENOMEM, path ? error.message : "out of memory");
+}
+
+/* Its node lives: what runs there is not killed for us. */
+static void handle_holder_node(void *userdata, const KubeReply *reply)
+{
+    Resource *resource = userdata;
+    resource->request = NULL;
+    if (reply->status == 200 && kube_condition_true(reply->object, "Ready"))
+        fail(resource, EBUSY, "Multi-Attach error: the volume is already used by another pod");
+    else if (reply->status == 200 || reply->status == 404)
+        take(resource);
+    else
+        fail(resource, EAGAIN, reply->error.message);
+}
+
+static void handle_holder(void *userdata, const KubeReply *reply)
+{
+    Resource *resource = userdata;
+    resource->request = NULL;
+    bool wanted = reply->status == 200 && strcmp(kube_uid(reply->object), resource->holder) == 0 &&
+                  !kube_deleting(reply->object) && !kube_pod_ended(reply->object);
+    if (wanted)
+        ask(resource, handle_holder_node, "/api/v1/nodes/%s", kube_string(reply->object, "spec.nodeName"));
+    else if (reply->status == 200 || reply->status == 404)
+        take(resource);
+    else
+        fail(resource, EAGAIN, reply->error.message);
+}
+
 /* A node that was frozen may want what has long been given to another: whether the pod is still ours is asked
- * before each attachment, and an answer counts only while it is fresh. */
+ * before each attachment, and an answer counts only while it is fresh. And who has it is asked for: while that pod is
+ * wanted and its node lives, it keeps it. */
 static void handle_pod(void *userdata, const KubeReply *reply)
 {
     Resource *resource = userdata;
     const PodResourcesOptions *options = &resource->resources->options;
-    InaError error = {0};
     resource->request = NULL;
     bool ours = reply->status == 200 && strcmp(kube_uid(reply->object), options->pod->uid) == 0 &&
-                !kube_deleting(reply->object) && now_us() - resource->asked < ANSWER_FRESH_US;
+                !kube_deleting(reply->object);
     if (!ours) {
         fail(resource, ESTALE, reply->status == 0 ? reply->error.message : "the pod is not to run here any more");
         return;
     }
-    if (attachment_take(options->event, resource->path, options->node, options->pod->uid, handle_attached, resource,
-                        &resource->attachment, &error) < 0)
-        fail(resource, error.code, error.message);
+    free(TAKE_PTR(resource->holder));
+    AUTO_FREE char *pod = attachment_holder(resource->path, options->pod->uid, &resource->holder);
+    const char *slash = pod ? strchr(pod, '/') : NULL;
+    if (slash)
+        ask(resource, handle_holder, "/api/v1/namespaces/%.*s/pods/%s", (int)(slash - pod), pod, slash + 1);
+    else
+        take(resource);
 }
 
 static void attach(Resource *resource)
 {
-    const PodResourcesOptions *options = &resource->resources->options;
-    AUTO_FREE char *path = NULL;
-    InaError error = {0};
+    const PodSpec *pod = resource->resources->options.pod;
     if (resource->attachment || resource->request)
         return;
     resource->answered = false;
     resource->asked = now_us();
-    if (asprintf(&path, "/api/v1/namespaces/%s/pods/%s", options->pod->namespace, options->pod->name) < 0)
-        path = NULL;
-    else
-        resource->request = kube_request(options->client, "GET", path, NULL, NULL, handle_pod, resource, &error);
-    if (!resource->request)
-        fail(resource, ENOMEM, path ? error.message : "out of memory");
+    ask(resource, handle_pod, "/api/v1/namespaces/%s/pods/%s", pod->namespace, pod->name);
 }
 
 static void take_volume(Resource *resource, const json_t *volume)
@@ -555,6 +614,7 @@ PodResources *pod_resources_free(PodResources *resources)
         json_decref(item->object);
         free(item->name);
         free(item->path);
+        free(item->holder);
     }
     for (size_t i = 0; resources->volumes && i < resources->options.pod->n_volumes; i++)
         free(resources->volumes[i].path);

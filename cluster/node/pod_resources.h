@@ -8,7 +8,7 @@
 #pragma once
 
 #include "kube/client.h"
-#include "manifest.h"
+#include "pod_spec.h"
 
 #define POD_RESOURCES_MAX 256u
 #define POD_RESOURCE_PAUSE_MINIMUM UINT64_C(200000) /* us */

@@ -1,7 +1,7 @@
 /* pod_spec.c - a pod as the API has it becomes what the node runs. The API has
  * checked it and filled in the defaults; here is looked at what is honoured,
  * and nothing of it is taken on trust that could harm the node. */
-#include "manifest.h"
+#include "pod_spec.h"
 
 #include "base/cleanup.h"
 #include "kube/object.h"
@@ -11,6 +11,15 @@
 #include <string.h>
 
 #define LIST_MAX 1024u
+
+/* A DNS label: "a", "queue-0". */
+static bool is_name(const char *text)
+{
+    size_t length = strlen(text);
+    if (length == 0 || length > POD_NAME_PART_MAX || text[0] == '-' || text[length - 1] == '-')
+        return false;
+    return strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
+}
 
 static int no_memory(InaError *error)
 {
@@ -59,7 +68,6 @@ static void read_port(const json_t *json, const ContainerSpec *container, ProbeS
         const PortSpec *port = &container->ports[i];
         if (name ? port->name && strcmp(port->name, name) == 0 : port->container_port == spec->port) {
             spec->port = port->container_port;
-            spec->port_declared = true;
             return;
         }
     }
@@ -147,7 +155,7 @@ static int read_mounts(const PodSpec *pod, const json_t *list, ContainerSpec *to
     json_array_foreach(list, i, item)
     {
         /* The mount of the service account, where an admission adds one, is told by an environment variable. */
-        if (!manifest_volume(pod, kube_string(item, "name")))
+        if (!pod_spec_volume(pod, kube_string(item, "name")))
             continue;
         to->mounts[to->n_mounts++] = (MountSpec){
             .name = copy(item, "name", &failed),
@@ -192,7 +200,7 @@ static int read_container(const PodSpec *pod, const json_t *from, ContainerSpec 
     to->working_directory = copy(from, "workingDir", &failed);
     if (failed)
         return no_memory(error);
-    if (!to->name || !manifest_is_name(to->name))
+    if (!to->name || !is_name(to->name))
         return ina_error_set(error, EINVAL, "name: \"%s\" is no name of a container", to->name ? to->name : "");
     if (!to->image && !(to->image = strdup("")))
         return no_memory(error);
@@ -240,7 +248,7 @@ static int read_volume(const json_t *from, VolumeSpec *to, InaError *error)
     to->json = from;
     if (failed)
         return no_memory(error);
-    if (!to->name || !manifest_is_name(to->name))
+    if (!to->name || !is_name(to->name))
         return ina_error_set(error, EINVAL, "\"%s\" is no name of a volume", to->name ? to->name : "");
     if (host) {
         to->kind = VOLUME_HOST_PATH;
@@ -301,7 +309,7 @@ static int read_pod(const json_t *pod, PodSpec *to, InaError *error)
     to->policy = strcmp(policy, "Never") == 0       ? LIFE_NEVER
                  : strcmp(policy, "OnFailure") == 0 ? LIFE_ON_FAILURE
                                                     : LIFE_ALWAYS;
-    to->grace = within(kube_integer(spec, "terminationGracePeriodSeconds", MANIFEST_GRACE_DEFAULT), 0, 86400);
+    to->grace = within(kube_integer(spec, "terminationGracePeriodSeconds", POD_GRACE_DEFAULT), 0, 86400);
     if ((r = read_volumes(json_object_get(spec, "volumes"), to, error)) < 0 ||
         (r = read_containers(to, json_object_get(spec, "initContainers"), &to->init, &to->n_init, error)) < 0)
         return r;
@@ -318,9 +326,85 @@ int pod_spec_read(const json_t *pod, PodSpec **ret, InaError *error)
     spec->manifest = json_incref((json_t *)pod);
     int r = read_pod(pod, spec, error);
     if (r < 0) {
-        manifest_free(spec);
+        pod_spec_free(spec);
         return r;
     }
     *ret = spec;
     return 0;
+}
+
+const VolumeSpec *pod_spec_volume(const PodSpec *pod, const char *name)
+{
+    for (size_t i = 0; i < pod->n_volumes; i++)
+        if (strcmp(pod->volumes[i].name, name) == 0)
+            return &pod->volumes[i];
+    return NULL;
+}
+
+static void free_strings(JsonList *list)
+{
+    char **items = list->items;
+    for (size_t i = 0; i < list->count; i++)
+        free(items[i]);
+    free(items);
+}
+
+static void free_probe(ProbeSpec *probe)
+{
+    free_strings(&probe->command);
+    free(probe->path);
+    free(probe->host);
+}
+
+static void free_container(ContainerSpec *container)
+{
+    for (size_t i = 0; i < container->n_environment; i++) {
+        free(container->environment[i].name);
+        free(container->environment[i].value);
+        free(container->environment[i].field_path);
+    }
+    for (size_t i = 0; i < container->n_mounts; i++) {
+        free(container->mounts[i].name);
+        free(container->mounts[i].path);
+        free(container->mounts[i].sub_path);
+    }
+    for (size_t i = 0; i < container->n_ports; i++) {
+        free(container->ports[i].name);
+        free(container->ports[i].host_ip);
+    }
+    free(container->environment);
+    free(container->mounts);
+    free(container->ports);
+    free_strings(&container->command);
+    free_strings(&container->arguments);
+    free_probe(&container->liveness);
+    free_probe(&container->readiness);
+    free_probe(&container->startup);
+    free(container->name);
+    free(container->image);
+    free(container->working_directory);
+}
+
+PodSpec *pod_spec_free(PodSpec *pod)
+{
+    if (!pod)
+        return NULL;
+    for (size_t i = 0; i < pod->n_containers; i++)
+        free_container(&pod->containers[i]);
+    for (size_t i = 0; i < pod->n_init; i++)
+        free_container(&pod->init[i]);
+    for (size_t i = 0; i < pod->n_volumes; i++) {
+        free(pod->volumes[i].name);
+        free(pod->volumes[i].path);
+        free(pod->volumes[i].claim);
+    }
+    free(pod->containers);
+    free(pod->init);
+    free(pod->volumes);
+    free(pod->name);
+    free(pod->namespace);
+    free(pod->uid);
+    json_decref(pod->manifest);
+    free(pod);
+    return NULL;
 }

@@ -15,21 +15,21 @@ static json_t *time_json(uint64_t microseconds)
     return json_string(text);
 }
 
-static void container_id(const Pod *pod, const ContainerSpec *spec, unsigned run, char ret[160])
+/* "process://PID"; false: unknown. */
+static bool container_id(const ContainerRun *run, char ret[32])
 {
-    snprintf(ret, 160, "process://%s/%s/%u", pod->uid, spec->name, run);
+    snprintf(ret, 32, "process://%d", (int)run->pid);
+    return run->pid > 0;
 }
 
-static json_t *terminated_json(const Pod *pod, const ContainerSpec *spec, const ContainerRun *run, unsigned number)
+static json_t *terminated_json(const ContainerRun *run)
 {
-    char id[160];
-    container_id(pod, spec, number, id);
-    json_t *json =
-        json_pack("{s:i, s:s, s:o, s:o, s:s}", "exitCode", run->exit_code, "reason",
-                  run->reason[0]        ? run->reason
-                  : run->exit_code == 0 ? "Completed"
-                                        : "Error",
-                  "startedAt", time_json(run->started), "finishedAt", time_json(run->finished), "containerID", id);
+    char id[32];
+    const char *reason = run->reason[0] ? run->reason : run->exit_code == 0 ? "Completed" : "Error";
+    json_t *json = json_pack("{s:i, s:s, s:o, s:o}", "exitCode", run->exit_code, "reason", reason, "startedAt",
+                             time_json(run->started), "finishedAt", time_json(run->finished));
+    if (json && container_id(run, id))
+        json_object_set_new(json, "containerID", json_string(id));
     if (json && run->signal)
         json_object_set_new(json, "signal", json_integer(run->signal));
     if (json && run->message[0])
@@ -48,7 +48,7 @@ static json_t *backoff_json(const Pod *pod, const ContainerSpec *spec, const Con
 {
     char text[512];
     snprintf(text, sizeof text, "back-off restarting failed container=%s pod=%s_%s(%s)", spec->name, pod->spec->name,
-             pod->spec->namespace ? pod->spec->namespace : "default", pod->uid);
+             pod->spec->namespace, pod->spec->uid);
     return waiting_json("CrashLoopBackOff", text);
 }
 
@@ -63,7 +63,7 @@ static json_t *state_json(const Pod *pod, const ContainerSpec *spec, const Conta
         return status->waiting ? waiting_json(status->waiting, status->message) : backoff_json(pod, spec, status);
     case LIFE_ENDED:
         if (status->starts > 0 && !status->waiting)
-            return terminated_json(pod, spec, status->run, status->restarts);
+            return terminated_json(status->run);
         break;
     case LIFE_WAITING:
     case LIFE_STATES:
@@ -81,18 +81,16 @@ static json_t *container_json(const Pod *pod, const Container *container, const 
     bool initializing = pod->spec->n_init > 0 && !pod->initialized;
     /* What ended last: before a new start the newest run has, else the one before. */
     const ContainerRun *last = ended ? (status->run->finished ? status->run : NULL) : status->before;
-    unsigned number = ended || status->restarts == 0 ? status->restarts : status->restarts - 1;
-    char id[160];
+    char id[32];
     bool started = status->started || (status->state == LIFE_RUNNING && spec->startup.kind == PROBE_NONE);
     json_t *json = json_pack("{s:s, s:s, s:s, s:b, s:b, s:i, s:o, s:o}", "name", spec->name, "image", spec->image,
                              "imageID", "", "ready", status->ready, "started", started, "restartCount",
                              (int)status->restarts, "state", state_json(pod, spec, status, initializing), "lastState",
-                             last ? terminated_json(pod, spec, last, number) : json_object());
-    if (!json || (status->pid <= 0 && !status->run->started))
-        return json;
-    container_id(pod, spec, status->restarts, id);
-    json_object_set_new(json, "containerID", json_string(id));
-    json_object_set_new(json, "imageID", json_string(spec->image));
+                             last ? terminated_json(last) : json_object());
+    if (json && container_id(status->run, id)) {
+        json_object_set_new(json, "containerID", json_string(id));
+        json_object_set_new(json, "imageID", json_string(spec->image));
+    }
     return json;
 }
 

@@ -75,33 +75,12 @@ static void an_expansion_that_grows_without_bounds_is_refused(void **state)
     environment_free(environment);
 }
 
-static void an_image_names_a_program(void **state)
-{
-    static const struct {
-        const char *image, *program;
-    } cases[] = {
-        {"inaetics/agent", "inaetics-agent"},
-        {"inaetics/agent:1.2", "inaetics-agent"},
-        {"172.17.8.20:5000/inaetics/agent:latest", "inaetics-agent"},
-        {"inaetics/agent@sha256:00ff", "inaetics-agent"},
-        {"busybox", "busybox"},
-        {"busybox:1", "busybox"},
-    };
-    char name[256];
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        assert_int_equal(image_program(cases[i].image, name, sizeof name), 0);
-        assert_string_equal(name, cases[i].program);
-    }
-    assert_true(image_program("a/very-long-name", name, 8) < 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(variables_are_expanded_as_kubernetes_does),
         cmocka_unit_test(setting_again_replaces),
         cmocka_unit_test(an_expansion_that_grows_without_bounds_is_refused),
-        cmocka_unit_test(an_image_names_a_program),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -147,6 +147,10 @@ class Instance:
         """All processes of it but `inaetics up` itself."""
         return processes_with(f"INAETICS_PART_OF={self.data}") | processes_with(f"INAETICS_POD_OF={self.data}")
 
+    def machines(self):
+        """The processes of the nodes."""
+        return json.loads(self.cli("node", "list", "--json").stdout)
+
     def state(self):
         """DATA/up.json."""
         return json.loads((self.data / "up.json").read_text(encoding="utf-8"))

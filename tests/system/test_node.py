@@ -1,19 +1,35 @@
-"""The node: pods as manifests say, kept alive, shown, steered."""
+"""Nodes: pods as the API says, kept alive, shown, steered, and ended when they are."""
 
+import base64
 import json
 import os
 import signal
+import socket
+import ssl
+import struct
 import subprocess
 import time
+import urllib.parse
+import urllib.request
 
 import pytest
 
-from conftest import INAETICS, manifest, wait_for
+from conftest import INAETICS, wait_for
 
 
 @pytest.fixture
 def node(instance):
     return instance.start()
+
+
+def exists(instance, pod):
+    """Also while it is being deleted."""
+    return instance.api("GET", f"/api/v1/namespaces/default/pods/{pod}", check=False)[0] == 200
+
+
+def events(instance, pod):
+    return [(one["reason"], one["message"]) for one in instance.api("GET", "/api/v1/namespaces/default/events")[1]["items"]
+            if one["involvedObject"]["name"] == pod]
 
 
 def restarts(instance, pod):
@@ -38,24 +54,29 @@ def test_a_pod_gets_the_environment_of_an_agent(node):
              spec={"volumes": [{"name": "my-data", "hostPath": {"path": "volumes/mine", "type": "DirectoryOrCreate"}},
                                {"name": "scratch", "emptyDir": {}}]})
     seen = environment_of(node, "one")
-    octet = 1 + 20 * node.number
-    assert seen["INAETICS_ADDRESS"] == f"127.{octet}.1.2" == node.pods()["one"]["status"]["podIP"]
+    pod = node.pods()["one"]
+    assert seen["INAETICS_ADDRESS"] == pod["status"]["podIP"]
+    assert seen["INAETICS_ADDRESS"].startswith(f"127.{1 + 20 * node.number}.")
     assert seen["INAETICS_AGENT_ID"].startswith("one-") and len(seen["INAETICS_AGENT_ID"]) == len("one-") + 8
     assert seen["INAETICS_ETCD"] == f"https://{node.controller}:2379"
     assert seen["INAETICS_LISTEN"] == f"127.0.0.1:{8080 + node.number}"
-    assert seen["PORT_MY_HTTP"] == str(8080 + node.number)
-    assert seen["INAETICS_NODE"] == str(node.data / "node.sock")
-    assert seen["INAETICS_CACHE"] == str(node.data / "cache" / "one") == seen["PWD"]
+    assert seen["PORT_MY_HTTP"] == "8080"
+    assert seen["INAETICS_CACHE"] == seen["PWD"] and pod["metadata"]["uid"] in seen["PWD"]
     assert seen["VOLUME_MY_DATA"] == str(node.data / "volumes" / "mine")
     assert os.path.isdir(seen["VOLUME_MY_DATA"]) and os.path.isdir(seen["VOLUME_SCRATCH"])
     for name in ("INAETICS_PKI", "INAETICS_TOKEN_FILE", "INAETICS_SESSION_FILE"):
         assert os.path.exists(seen[name]), name
-    assert seen["HERE"] == f"at 127.{octet}.1.2, $(HERE) and $(NOT_SET)"
+    assert seen["HERE"] == f"at {pod['status']['podIP']}, $(HERE) and $(NOT_SET)"
     assert seen["AGAIN"] == "one!"
+    assert seen["KUBERNETES_SERVICE_HOST"] == f"127.{3 + 20 * node.number}.0.1"
+    account = seen["INAETICS_SERVICE_ACCOUNT"]
+    assert open(f"{account}/namespace", encoding="utf-8").read() == "default"
+    assert open(f"{account}/token", encoding="utf-8").read().count(".") == 2
     assert "INAETICS_PART_OF" not in seen, "nothing of the node's own environment is handed on"
-    (node.manifests / "one.json").unlink()
-    wait_for(lambda: "one" not in node.pods(), "the pod goes")
-    assert not os.path.exists(seen["VOLUME_SCRATCH"]) and os.path.isdir(seen["VOLUME_MY_DATA"])
+    node.delete("one")
+    wait_for(lambda: not exists(node, "one"), "the pod goes")
+    wait_for(lambda: not os.path.exists(seen["VOLUME_SCRATCH"]), "its scratch volume goes with it")
+    assert os.path.isdir(seen["VOLUME_MY_DATA"])
 
 
 def test_an_agent_id_is_fresh_at_each_start(node):
@@ -69,8 +90,7 @@ def test_an_agent_id_is_fresh_at_each_start(node):
 def test_pods_have_addresses_of_their_own_and_get_no_privileges(node):
     for i in range(3):
         node.pod(f"p{i}", "grep NoNewPrivs /proc/self/status; sleep 1000")
-    wait_for(lambda: len(node.pods()) == 3, "three pods")
-    assert len({pod["status"]["podIP"] for pod in node.pods().values()}) == 3
+    wait_for(lambda: len({pod["status"].get("podIP") for pod in node.pods().values()} - {None}) == 3, "three addresses")
     wait_for(lambda: "NoNewPrivs:\t1" in node.logs("p0"), "no_new_privs is set")
 
 
@@ -84,8 +104,10 @@ def test_a_container_that_ends_is_started_again_after_growing_pauses(node):
     assert status["lastState"]["terminated"]["exitCode"] == 7
     state = status["state"]
     assert "waiting" not in state or state["waiting"]["reason"] == "CrashLoopBackOff"
-    runs = sorted((node.data / "logs" / "crash").iterdir(), key=lambda path: path.stat().st_mtime)
-    starts = sorted(float(line) for path in runs for line in path.read_text().splitlines() if line[0] in "0123456789")
+    runs = (node.data / "logs").rglob("default_crash_*/main.log*")
+    starts = sorted(float(line.split()[1]) for path in runs for line in path.read_text().splitlines()
+                    if line.split()[1][0] in "0123456789")
+    assert "BackOff" in [reason for reason, _ in events(node, "crash")]
     pauses = [b - a for a, b in zip(starts, starts[1:])]
     # 0.1 s, 0.2 s, 0.4 s ...: never shorter, however busy the machine is.
     assert all(pause >= 0.09 * 2 ** i for i, pause in enumerate(pauses)), pauses
@@ -128,35 +150,149 @@ def test_a_process_killed_from_outside_is_started_again(node):
     assert "signal 9" in node.logs("victim", "--previous")
 
 
-def test_a_removed_pod_is_asked_to_end_and_killed_after_its_grace_period(node):
-    node.pod("polite", "trap 'echo bye >>$(INAETICS_CACHE)/said; exit 0' TERM; while :; do sleep 0.1; done")
+def test_a_deleted_pod_is_asked_to_end_and_killed_after_its_grace_period(node):
+    folder = {"volumes": [{"name": "said", "hostPath": {"path": "volumes/said", "type": "DirectoryOrCreate"}}]}
+    node.pod("polite", "trap 'echo bye >>$(VOLUME_SAID)/text; exit 0' TERM; while :; do sleep 0.1; done", spec=folder,
+             volumeMounts=[{"name": "said", "mountPath": "/said"}])
     node.pod("stubborn", "trap '' TERM; while :; do sleep 0.1; done", spec={"terminationGracePeriodSeconds": 1})
     for name in ("polite", "stubborn"):
         node.wait_running(name)
     time.sleep(0.5)  # for the shells to set their traps
     began = time.monotonic()
     for name in ("polite", "stubborn"):
-        (node.manifests / f"{name}.json").unlink()
-    wait_for(lambda: not node.pods(), "both go")
+        node.delete(name)
+    assert exists(node, "stubborn"), "it is there until its processes have ended"
+    wait_for(lambda: not exists(node, "polite") and not exists(node, "stubborn"), "both go")
     assert time.monotonic() - began >= 1
-    assert (node.data / "cache" / "polite" / "said").read_text() == "bye\n"
+    assert (node.data / "volumes" / "said" / "text").read_text() == "bye\n"
+    assert ("Killing", "Stopping container main") in events(node, "polite")
 
 
-def test_a_changed_manifest_replaces_the_pod_at_the_same_address(node):
-    node.pod("one", "echo first; sleep 1000")
-    node.wait_running("one")
-    address = node.pods()["one"]["status"]["podIP"]
-    node.pod("one", "echo second; sleep 1000")
-    wait_for(lambda: "second" in node.logs("one"), "the new version runs")
-    assert node.pods()["one"]["status"]["podIP"] == address
+def test_a_pod_that_is_gone_from_the_api_is_killed_at_once(node):
+    node.pod("forgotten", "trap '' TERM; while :; do sleep 0.1; done", spec={"terminationGracePeriodSeconds": 600})
+    pid = node.wait_running("forgotten").pid("forgotten")
+    node.api("DELETE", "/api/v1/namespaces/default/pods/forgotten", {"gracePeriodSeconds": 0})
+    wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "its process is gone")
 
 
-def test_a_program_that_is_not_there_is_shown_and_tried_again(node):
+def test_an_image_that_is_not_there_is_told_with_where_it_was_looked_for(node):
     node.pod("lost", "", command=["/nowhere/to/be/found"])
-    node.pod("image", "", command=[], image="nobody/knows:1.2")
-    for name, text in (("lost", "/nowhere/to/be/found"), ("image", "nobody-knows")):
-        wait_for(lambda n=name, t=text: t in json.dumps(node.container(n) or {}), "the status says what is missing")
-        wait_for(lambda n=name: restarts(node, n) >= 1, "it is tried again")
+    node.pod("image", "", image="nobody/knows:1.2")
+    wait_for(lambda: (node.container("image") or {}).get("state", {}).get("waiting", {}).get("reason") == "ImagePullBackOff",
+             "it is tried again")
+    assert "nobody/knows/1.2/image.json" in node.container("image")["state"]["waiting"]["message"]
+    assert restarts(node, "image") == 0 and node.pods()["image"]["status"]["phase"] == "Pending"
+    wait_for(lambda: "/nowhere/to/be/found" in json.dumps(node.container("lost") or {}), "the status says what is missing")
+    wait_for(lambda: restarts(node, "lost") >= 1, "it is tried again")
+    assert node.container("lost")["lastState"]["terminated"]["reason"] == "StartError"
+
+
+def test_init_containers_run_one_after_the_other_before_the_others(node):
+    folder = [{"name": "shared", "mountPath": "/shared"}]
+    first = {"name": "first", "image": "inaetics/shell", "command": ["sh", "-c", "sleep 0.5; echo 1 >>$(VOLUME_SHARED)/order"],
+             "volumeMounts": folder}
+    second = {**first, "name": "second", "command": ["sh", "-c", "echo 2 >>$(VOLUME_SHARED)/order"]}
+    node.pod("staged", "cat $(VOLUME_SHARED)/order; sleep 1000", volumeMounts=folder,
+             spec={"initContainers": [first, second], "volumes": [{"name": "shared", "emptyDir": {}}]})
+    node.pod("stuck", "sleep 1000", spec={"restartPolicy": "Never", "initContainers": [
+        {"name": "bad", "image": "inaetics/shell", "command": ["sh", "-c", "exit 1"]}]})
+    wait_for(lambda: node.logs("staged") == "1\n2\n", "both have run, in their order")
+    wait_for(lambda: node.pods()["stuck"]["status"]["phase"] == "Failed", "a failed one fails the pod")
+    assert "waiting" in node.container("stuck")["state"]
+
+
+def test_a_node_that_is_started_again_starts_its_pods_again(node):
+    node.pod("one", "echo run; sleep 1000")
+    node.wait_running("one")
+    before, where = node.pods()["one"], node.node_of("one")
+    os.kill(next(one["pid"] for one in node.machines() if one["name"] == where), signal.SIGKILL)
+    wait_for(lambda: restarts(node, "one") == 1 and "running" in node.container("one")["state"], "it runs again")
+    after = node.pods()["one"]
+    assert after["metadata"]["uid"] == before["metadata"]["uid"] and after["status"]["podIP"] == before["status"]["podIP"]
+    assert "run" in node.logs("one", "--previous")
+
+
+def test_a_container_above_its_memory_limit_is_killed(node):
+    node.pod("greedy", "", command=["/usr/bin/python3", "-c", "import time; x = bytearray(80 << 20); time.sleep(1000)"],
+             resources={"limits": {"memory": "40Mi"}})
+    wait_for(lambda: restarts(node, "greedy") >= 1, "it is started again")
+    assert node.container("greedy")["lastState"]["terminated"]["reason"] == "OOMKilled"
+
+
+# -- what pods refer to --------------------------------------------------------------
+
+
+def test_config_maps_and_secrets_come_as_variables_and_as_files(node):
+    node.pod("reader", "env; cat $(VOLUME_WORDS)/sub/greeting $(VOLUME_KEYS)/password $(VOLUME_ABOUT)/name; "
+                       "echo; echo === end; sleep 1000",
+             env=[{"name": "GREETING", "valueFrom": {"configMapKeyRef": {"name": "words", "key": "greeting"}}},
+                  {"name": "OPTIONAL", "valueFrom": {"configMapKeyRef": {"name": "none", "key": "x", "optional": True}}},
+                  {"name": "MEMORY", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory", "divisor": "1Mi"}}}],
+             envFrom=[{"prefix": "S_", "secretRef": {"name": "keys"}}], resources={"limits": {"memory": "64Mi"}},
+             volumeMounts=[{"name": name, "mountPath": f"/{name}"} for name in ("words", "keys", "about")],
+             spec={"volumes": [
+                 {"name": "words", "configMap": {"name": "words", "items": [{"key": "greeting", "path": "sub/greeting"}]}},
+                 {"name": "keys", "secret": {"secretName": "keys"}},
+                 {"name": "about", "downwardAPI": {"items": [
+                     {"path": "name", "fieldRef": {"fieldPath": "metadata.name"}}]}}]})
+    wait_for(lambda: any(reason == "FailedMount" and '"words" not found' in message for reason, message in events(node, "reader")),
+             "an event says what is missing")
+    assert node.pods()["reader"]["status"]["phase"] == "Pending"
+    node.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "words"}, "data": {"greeting": "hello"}})
+    node.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"},
+                 "data": {"password": base64.b64encode(b"secret").decode()}})
+    text = wait_for(lambda: node.logs("reader") if "=== end" in node.logs("reader") else None, "the pod printed")
+    lines = text.splitlines()
+    assert {"GREETING=hello", "S_password=secret", "MEMORY=64"} <= set(lines)
+    assert not any(line.startswith("OPTIONAL=") for line in lines)
+    assert "hellosecretreader" in lines
+
+
+def test_a_variable_whose_config_map_is_missing_keeps_the_container_waiting(node):
+    node.pod("waits", "echo $WORD; sleep 1000",
+             env=[{"name": "WORD", "valueFrom": {"configMapKeyRef": {"name": "late", "key": "word"}}}])
+    wait_for(lambda: (node.container("waits") or {}).get("state", {}).get("waiting", {}).get("reason") == "CreateContainerConfigError",
+             "the status says so")
+    assert 'configmap "late" not found' in node.container("waits")["state"]["waiting"]["message"]
+    node.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late"}, "data": {"word": "here"}})
+    wait_for(lambda: node.logs("waits").endswith("here\n"), "it runs")
+
+
+def has_ended(pid):
+    """Though nobody may have waited for it: whoever should is frozen."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def claim(node):
+    node.create({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "kept"},
+                 "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}})
+
+
+def claimant(node, name, where):
+    node.pod(name, "echo epoch $(EPOCH_DATA); while :; do sleep 0.1; done", spec={
+        "nodeName": where, "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "kept"}}]},
+        volumeMounts=[{"name": "data", "mountPath": "/data"}])
+
+
+def test_a_claim_is_taken_from_a_frozen_node_and_not_taken_back(node):
+    claim(node)
+    claimant(node, "first", "node-1")
+    wait_for(lambda: node.logs("first") == "epoch 1\n", "the first has it")
+    pid = node.pid("first")
+    node.cli("node", "freeze", "node-1")
+    claimant(node, "second", "node-2")
+    wait_for(lambda: node.logs("second") == "epoch 2\n", "the second has it")
+    assert has_ended(pid), "what had it"
+    pid = node.pid("second")
+    node.cli("node", "thaw", "node-1")
+    time.sleep(5)  # for the thawed node to do what it would
+    record = json.loads((node.data / "volumes" / "kept" / ".attachment.json").read_text())
+    assert record["epoch"] == 2 and record["node"] == "node-2"
+    assert node.pid("second") == pid and restarts(node, "second") == 0
 
 
 # -- probes ----------------------------------------------------------------------
@@ -172,6 +308,26 @@ def test_a_failing_liveness_command_restarts_the_container(node):
     wait_for(lambda: restarts(node, "ill") >= 1, "the ill one is started again")
     assert "liveness probe failed" in node.container("ill")["lastState"]["terminated"]["message"]
     assert restarts(node, "well") == 0
+    said = events(node, "ill")
+    assert ("Killing", "Container main failed liveness probe, will be restarted") in said
+    assert any(reason == "Unhealthy" and message.startswith("Liveness probe failed:") for reason, message in said)
+
+
+def test_other_probes_wait_for_the_startup_probe(node):
+    ready = {"exec": {"command": ["test", "-e", "started"]}}
+    node.pod("slow", "rm -f started; sleep 3; touch started; sleep 1000",
+             startupProbe={**ready, "periodSeconds": 1, "failureThreshold": 60},
+             livenessProbe=quick(exec={"command": ["test", "-e", "started"]}))
+    node.pod("never", "sleep 1000", startupProbe=quick(**ready))
+    wait_for(lambda: (node.container("slow") or {}).get("ready"), "it is ready once it has started")
+    assert restarts(node, "slow") == 0
+    wait_for(lambda: restarts(node, "never") >= 1, "one that never starts is started again")
+
+
+def test_a_ready_container_is_told_within_its_period(node):
+    node.pod("soon", "sleep 1; touch there; sleep 1000",
+             readinessProbe={"exec": {"command": ["test", "-e", "there"]}, "periodSeconds": 600, "timeoutSeconds": 5})
+    wait_for(lambda: (node.container("soon") or {}).get("ready"), "it is ready long before its period")
 
 
 def test_a_liveness_command_that_hangs_counts_as_failed(node):
@@ -216,7 +372,7 @@ def test_logs_can_be_tailed_followed_and_read_of_the_run_before(node):
     assert node.logs("talker").splitlines() == [f"line {i}" for i in range(1, 6)] + ["problem"]
     assert node.logs("talker", "--tail", "2").splitlines() == ["line 5", "problem"]
     assert node.logs("talker", "--tail", "0") == ""
-    assert node.logs("talker", "--previous") == ""
+    assert node.cli("logs", "talker", "--previous", check=False).returncode != 0
     node.cli("kill", "talker")
     wait_for(lambda: restarts(node, "talker") == 1 and "problem" in node.logs("talker"), "it runs again")
     assert "line 5" in node.logs("talker", "--previous") and "signal 9" in node.logs("talker", "--previous")
@@ -230,7 +386,7 @@ def test_followed_logs_come_as_they_are_written_and_end_with_the_pod(node, tmp_p
         follower = subprocess.Popen(
             [INAETICS, "logs", "clock", "-f", "--name", str(node.number), "--data", node.home], stdout=output)
         wait_for(lambda: (tmp_path / "followed").read_text().count("tick") > 10, "it follows")
-        (node.manifests / "clock.json").unlink()
+        node.delete("clock")
         assert follower.wait(60) == 0
     ticks = [int(line.split()[1]) for line in (tmp_path / "followed").read_text().splitlines() if "tick" in line]
     assert ticks == list(range(ticks[0], ticks[0] + len(ticks))), "nothing is lost and nothing comes twice"
@@ -240,125 +396,164 @@ def test_logs_are_rotated_and_bounded(node):
     # 100 bytes a line, 80 MB in all: more than may be kept.
     node.pod("babbler", "yes $(printf %099d 0) | head -c 80000000; echo done; sleep 1000")
     wait_for(lambda: "done" in node.logs("babbler", "--tail", "1"), "it has written all", 120)
-    files = list((node.data / "logs" / "babbler").iterdir())
+    files = list((node.data / "logs").rglob("default_babbler_*/main.log*"))
     assert 2 < len(files) <= 6
     assert sum(path.stat().st_size for path in files) <= 6 * 9 * 1024 * 1024
     text = node.logs("babbler")
     assert 8 * 1024 * 1024 < len(text) <= 54 * 1024 * 1024 and text.endswith("done\n")
 
 
-# -- scale ---------------------------------------------------------------------------
+def log_of(node, pod, query):
+    return node.api("GET", f"/api/v1/namespaces/default/pods/{pod}/log?{query}")[1]
 
 
-def template(instance, maximum="4"):
-    instance.pod("worker", "sleep 1000", folder=instance.templates,
-                 annotations={"inaetics.org/replicas": "1", "inaetics.org/maximum": maximum})
+def test_logs_have_times_and_can_be_limited(node):
+    node.pod("talker", "echo early; sleep 3; echo late; sleep 1000")
+    wait_for(lambda: "late" in node.logs("talker"), "all is written")
+    stamps = [line.split(" ", 1) for line in log_of(node, "talker", "timestamps=true").splitlines()]
+    assert [text for _, text in stamps] == ["early", "late"] and all(stamp.endswith("Z") for stamp, _ in stamps)
+    assert log_of(node, "talker", "limitBytes=8") == "early\nla"
+    assert log_of(node, "talker", f"sinceTime={urllib.parse.quote(stamps[1][0][:19] + 'Z')}") == "late\n"
 
 
-def names(instance):
-    return sorted(instance.pods())
+# -- commands ------------------------------------------------------------------------
 
 
-def test_scale_makes_and_removes_pods_from_a_template(node):
-    template(node)
-    assert "3" in node.cli("scale", "worker", 3).stdout
-    wait_for(lambda: all("running" in (node.container(f"worker-{i}") or {}).get("state", {}) for i in range(3)),
-             "three run")
-    answer = json.loads(node.cli("scale", "worker", "--json").stdout)
-    assert answer["spec"]["replicas"] == answer["status"]["replicas"] == 3
-    first = node.pid("worker-0")
-    node.cli("scale", "worker", 1)
-    wait_for(lambda: names(node) == ["worker-0"], "one is left")
-    assert node.pid("worker-0") == first, "the one that stays is not disturbed"
-    node.cli("scale", "worker", 0)
-    wait_for(lambda: names(node) == [], "none is left")
+class WebSocket:
+    """As little of a client as a test needs."""
+
+    def __init__(self, instance, path, protocol):
+        pki = instance.data / "pki"
+        context = ssl.create_default_context(cafile=pki / "ca.pem")
+        context.load_cert_chain(pki / "admin.pem", pki / "admin-key.pem")
+        self.socket = context.wrap_socket(socket.create_connection((instance.controller, 10260), 60),
+                                          server_hostname=instance.controller)
+        self.socket.sendall((f"GET {path} HTTP/1.1\r\nHost: {instance.controller}\r\nConnection: Upgrade\r\n"
+                             "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                             f"Sec-WebSocket-Protocol: {protocol}\r\n\r\n").encode())
+        self.data = b""
+        while b"\r\n\r\n" not in self.data:
+            self.read()
+        self.head, self.data = self.data.split(b"\r\n\r\n", 1)
+        assert b" 101 " in self.head.splitlines()[0], self.head
+
+    def read(self):
+        more = self.socket.recv(65536)
+        assert more, "it ended"
+        self.data += more
+
+    def take(self, count):
+        while len(self.data) < count:
+            self.read()
+        taken, self.data = self.data[:count], self.data[count:]
+        return taken
+
+    def receive(self):
+        """(channel, data) of the next message; None at its end."""
+        first, length = self.take(2)
+        if length > 125:
+            length = struct.unpack(">H" if length == 126 else ">Q", self.take(2 if length == 126 else 8))[0]
+        data = self.take(length)
+        return None if first & 15 == 8 else (data[0], data[1:])
+
+    def send(self, channel, data):
+        payload = bytes([channel]) + data
+        mask = b"\x01\x02\x03\x04"
+        self.socket.sendall(bytes([0x82, 0x80 | len(payload)]) + mask +
+                            bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload)))
+
+    def all(self):
+        """What came on each channel until the end."""
+        channels = {}
+        while message := self.receive():
+            channels[message[0]] = channels.get(message[0], b"") + message[1]
+        return channels
 
 
-def test_scale_is_kept_over_a_restart_of_everything(instance):
-    template(instance)
-    instance.start()
-    instance.cli("scale", "worker", 2)
-    wait_for(lambda: names(instance) == ["worker-0", "worker-1"], "two run")
-    instance.stop()
-    instance.start()
-    assert names(instance) == ["worker-0", "worker-1"]
+def run(node, command, protocol="v4.channel.k8s.io", **options):
+    query = urllib.parse.urlencode([("command", part) for part in command] +
+                                   [("stdout", "true"), ("stderr", "true"), *options.items()])
+    return WebSocket(node, f"/api/v1/namespaces/default/pods/host/exec?{query}", protocol)
 
 
-def test_a_changed_template_changes_its_pods(node):
-    template(node)
-    node.cli("scale", "worker", 1)
-    node.wait_running("worker-0")
-    node.pod("worker", "echo changed; sleep 1000", folder=node.templates, annotations={"inaetics.org/replicas": "1"})
-    wait_for(lambda: "changed" in node.cli("logs", "worker-0", check=False).stdout, "the pod follows")
+def test_a_command_runs_beside_a_container(node):
+    node.pod("host", "sleep 1000")
+    node.wait_running("host")
+    seen = run(node, ["sh", "-c", "echo out $INAETICS_POD; echo err >&2; exit 3"]).all()
+    assert seen[1] == b"out host\n" and seen[2] == b"err\n"
+    status = json.loads(seen[3])
+    assert status["reason"] == "NonZeroExitCode"
+    assert status["details"]["causes"] == [{"reason": "ExitCode", "message": "3"}]
+    assert json.loads(run(node, ["true"]).all()[3])["status"] == "Success"
+    assert "nonesuch" in json.loads(run(node, ["nonesuch"]).all()[3])["message"]
 
 
-@pytest.mark.parametrize("arguments, says", [
-    (["worker", "5"], "0 to 4"),
-    (["worker", "99999999999"], "0 to 64"),
-    (["worker", "-1"], ""),
-    (["worker", "many"], "number"),
-    (["nobody", "1"], "no template"),
-    (["../../etc", "1"], "no name"),
-])
-def test_a_wrong_scale_is_refused(node, arguments, says):
-    template(node)
-    result = node.cli("scale", *arguments, check=False)
-    assert result.returncode != 0
-    assert says in result.stderr
-    assert names(node) == []
+def test_a_commands_input_can_be_closed_and_its_terminal_resized(node):
+    node.pod("host", "sleep 1000")
+    node.wait_running("host")
+    talk = run(node, ["cat"], "v5.channel.k8s.io", stdin="true")
+    talk.send(0, b"hello")
+    talk.send(255, b"\0")
+    assert talk.all()[1] == b"hello"
+    talk = run(node, ["sh", "-c", "read x; stty size"], stdin="true", tty="true")
+    talk.send(4, b'{"Width":100,"Height":33}')
+    talk.send(0, b"go\n")
+    assert b"33 100" in talk.all()[1]
 
 
-# -- bad manifests ---------------------------------------------------------------------
+def test_a_command_ends_when_its_client_leaves(node):
+    node.pod("host", "sleep 1000")
+    node.wait_running("host")
+    talk = run(node, ["sh", "-c", "echo here; exec sleep 4711"])
+    assert talk.receive() == (1, b"here\n")
+    wait_for(lambda: any("sleep 4711" in one for one in node.processes().values()), "it runs")
+    talk.socket.close()
+    wait_for(lambda: not any("sleep 4711" in one for one in node.processes().values()), "it is gone")
 
 
-@pytest.mark.parametrize("change, says", [
-    (lambda pod: "{", "line 1"),
-    (lambda pod: "", "bad.json"),
-    (lambda pod: "[" * 100000, "bad.json"),
-    (lambda pod: " " * 300000, "bad.json"),
-    (lambda pod: pod.update(kind="Job"), 'kind: "Job" is not known; allowed is Pod'),
-    (lambda pod: pod.update(apiVersion="v2"), "allowed is v1"),
-    (lambda pod: pod["metadata"].update(name="../x"), "metadata.name"),
-    (lambda pod: pod["metadata"].update(name="x" * 64), "1 to 63"),
-    (lambda pod: pod["metadata"].update(namespace="other"), "allowed is default"),
-    (lambda pod: pod["spec"].update(restartPolicy="Sometimes"), "Always, OnFailure and Never"),
-    (lambda pod: pod["spec"].update(terminationGracePeriodSeconds=-1), "terminationGracePeriodSeconds"),
-    (lambda pod: pod["spec"].update(containers=[]), "spec.containers"),
-    (lambda pod: pod["spec"].update(initContainers=[]), "spec.initContainers"),
-    (lambda pod: pod["spec"]["containers"][0].update(command="sh"), "spec.containers[0].command"),
-    (lambda pod: pod["spec"]["containers"][0].update(ports=[{"containerPort": 70000}]), "65535"),
-    (lambda pod: pod["spec"]["containers"][0].update(volumeMounts=[{"name": "x", "mountPath": "/x"}]), "spec.volumes"),
-    (lambda pod: pod["spec"]["containers"][0].update(livenessProbe={"periodSeconds": 1}), "exactly one of exec"),
-    (lambda pod: pod["spec"]["containers"][0].update(env=[{"name": "A=B", "value": ""}]), "env[0].name"),
-    (lambda pod: pod["spec"]["containers"].append(pod["spec"]["containers"][0]), "is taken"),
-])
-def test_a_bad_manifest_is_shown_with_what_is_allowed_and_harms_nothing(node, change, says):
-    node.pod("good", "sleep 1000")
-    pid = node.wait_running("good").pid("good")
-    pod = manifest("bad", "sleep 1000")
-    text = change(pod)
-    node.write("bad.json", text if isinstance(text, str) else json.dumps(pod))
-    shown = wait_for(lambda: node.pods().get("bad"), "it is shown")
-    assert shown["status"]["reason"] == "InvalidManifest"
-    assert says in shown["status"]["message"], shown["status"]["message"]
-    assert "bad.json" in shown["status"]["message"]
-    assert node.pid("good") == pid
+# -- measurements, services --------------------------------------------------------------
 
 
-def test_a_pod_goes_on_when_its_manifest_becomes_unusable(node):
-    node.pod("one", "sleep 1000")
-    pid = node.wait_running("one").pid("one")
-    node.write("one.json", "{ broken")
-    wait_for(lambda: "one.json" in node.pods()["one"]["status"].get("message", ""), "the problem is shown")
-    assert node.pid("one") == pid
-    node.pod("one", "sleep 1000")
-    wait_for(lambda: "message" not in node.pods()["one"]["status"], "the problem is gone")
-    assert node.pid("one") == pid, "the same manifest as before is no change"
+def fetch(url):
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=60) as answer:
+        return answer.read().decode()
 
 
-def test_two_manifests_of_the_same_pod_are_refused(node):
-    node.pod("one", "sleep 1000")
-    node.wait_running("one")
-    node.write("two.json", json.dumps(manifest("one", "sleep 2000")))
-    shown = wait_for(lambda: node.pods().get("two"), "it is shown")
-    assert '"one" is taken by one.json' in shown["status"]["message"]
+def test_what_containers_use_is_measured(node):
+    node.pod("busy", "while :; do :; done", spec={"nodeName": "node-1"})
+    node.wait_running("busy")
+    monitor = f"http://127.{17 + 20 * node.number}.8.31:4194"
+
+    def cpu():
+        found = [line for line in fetch(monitor + "/metrics").splitlines()
+                 if line.startswith("container_cpu_usage_seconds_total") and 'pod="busy"' in line]
+        return float(found[0].split()[-1]) if found else 0
+    wait_for(lambda: cpu() > 0.5, "it has used processor time")
+    assert fetch(monitor + "/metrics").endswith("# EOF\n")
+    docker = [one for one in json.loads(fetch(monitor + "/api/v1.3/docker")).values()
+              if one["aliases"][0].startswith("k8s_main.")]
+    assert docker and docker[0]["stats"][-1]["memory"]["working_set"] > 0
+    assert docker[0]["stats"][-1]["cpu"]["usage"]["total"] > 0
+    assert "busy" in fetch(monitor + "/")
+    metrics = wait_for(lambda: node.api("GET", "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods")[1]["items"],
+                       "the API tells it too")
+    assert metrics[0]["metadata"]["name"] == "busy"
+
+
+def test_a_node_port_leads_to_the_ready_pods_from_every_node(node):
+    node.pod("web", "echo $INAETICS_POD >index.html; exec /usr/bin/python3 -m http.server -b $(INAETICS_ADDRESS) 8099",
+             ports=[{"containerPort": 8099}], readinessProbe={"tcpSocket": {"port": 8099}})
+    node.api("PATCH", "/api/v1/namespaces/default/pods/web", {"metadata": {"labels": {"app": "web"}}},
+             "application/merge-patch+json")
+    node.create({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": {
+        "type": "NodePort", "selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8099}]}})
+    port = node.api("GET", "/api/v1/namespaces/default/services/web")[1]["spec"]["ports"][0]["nodePort"]
+
+    def answers(number):
+        try:
+            return fetch(f"http://127.{17 + 20 * node.number}.8.{30 + number}:{port}/") == "web\n"
+        except OSError:
+            return False
+    for number in (1, 3):
+        wait_for(lambda n=number: answers(n), f"node-{number} leads to it")

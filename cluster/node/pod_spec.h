@@ -1,10 +1,5 @@
-/* manifest.h - Kubernetes Pod manifests (v1, JSON), as far as a pod of local
- * processes has a use for them.
- *
- * What is here a file of one pod is on a real cluster the same file. Fields
- * that only a real cluster can honour (resources, imagePullPolicy, ...) are
- * taken and ignored; everything else that is not understood is refused, so
- * that nothing is silently left out. */
+/* pod_spec.h - what a node runs: a pod of the API as far as a pod of local
+ * processes has a use for it. */
 #pragma once
 
 #include "cluster/life.h"
@@ -18,19 +13,10 @@
 
 #include "base/json.h"
 
-#define MANIFEST_SIZE_MAX (256u * 1024u)
-#define MANIFEST_NAME_MAX 63u /* of pods, containers and volumes: DNS labels */
-#define MANIFEST_CONTAINERS_MAX 8u
-#define MANIFEST_VOLUMES_MAX 32u
-#define MANIFEST_GRACE_DEFAULT 30 /* s, as Kubernetes */
-#define MANIFEST_GRACE_MAX 3600
+#define POD_NAME_PART_MAX 63u /* of containers and volumes: DNS labels */
+#define POD_GRACE_DEFAULT 30  /* s, as Kubernetes */
 #define POD_CONTAINERS_MAX 32u
 #define POD_VOLUMES_MAX 64u
-
-/* Annotations that mean something here. */
-#define ANNOTATION_REPLICAS "inaetics.org/replicas"        /* of a template: how many at first */
-#define ANNOTATION_REPLICAS_MAXIMUM "inaetics.org/maximum" /* of a template */
-#define ANNOTATION_TEMPLATE "inaetics.org/template"        /* of a pod made from one */
 
 typedef struct EnvironmentSpec {
     char *name;
@@ -55,11 +41,10 @@ typedef enum ProbeKind { PROBE_NONE, PROBE_EXEC, PROBE_HTTP, PROBE_TCP } ProbeKi
 typedef struct ProbeSpec {
     ProbeKind kind;
     ProbeTiming timing;
-    JsonList command;   /* of char *: EXEC */
-    char *path;         /* HTTP */
-    char *host;         /* HTTP, TCP; NULL: the pod's address */
-    int64_t port;       /* HTTP, TCP */
-    bool port_declared; /* it is one of the container's ports */
+    JsonList command; /* of char *: EXEC */
+    char *path;       /* HTTP */
+    char *host;       /* HTTP, TCP; NULL: the pod's address */
+    int64_t port;     /* HTTP, TCP */
 } ProbeSpec;
 
 typedef struct ContainerSpec {
@@ -96,22 +81,17 @@ typedef struct VolumeSpec {
 
 typedef struct PodSpec {
     char *name;
-    char *namespace, *uid; /* NULL: of a file */
+    char *namespace, *uid;
     LifePolicy policy;
     int64_t grace; /* s */
     ContainerSpec *containers, *init;
     size_t n_containers, n_init;
     VolumeSpec *volumes;
     size_t n_volumes;
-    json_t *manifest; /* as it was read */
+    json_t *manifest; /* as the API has it */
 } PodSpec;
 
 /* A pod as the API has it, which has checked it: what is not honoured is not looked at. Keeps a reference. */
 int pod_spec_read(const json_t *pod, PodSpec **ret, InaError *error);
-/* `file` is only for messages. */
-int manifest_parse(const char *text, size_t size, const char *file, PodSpec **ret, InaError *error);
-const VolumeSpec *manifest_volume(const PodSpec *pod, const char *name); /* NULL: none */
-const char *manifest_annotation(const PodSpec *pod, const char *name);   /* NULL: none */
-/* A DNS label: "a", "queue-0". */
-bool manifest_is_name(const char *text);
-PodSpec *manifest_free(PodSpec *pod);
+const VolumeSpec *pod_spec_volume(const PodSpec *pod, const char *name); /* NULL: none */
+PodSpec *pod_spec_free(PodSpec *pod);
