@@ -313,6 +313,8 @@ int kube_protobuf_decode(const void *data, size_t size, json_t **ret, InaError *
         return ina_error_set(error, EINVAL,
                              "provided data does not appear to be a protobuf message, expected prefix "
                              "[107 56 115 0]");
+    if (size == sizeof magic)
+        return ina_error_set(error, EINVAL, "empty body");
     Reader reader = {(const uint8_t *)data + sizeof magic, (const uint8_t *)data + size};
     if (!small_message(reader, unknown) || !small_message(unknown[1].bytes, type))
         return malformed(error, "runtime.Unknown");

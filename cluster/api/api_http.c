@@ -170,7 +170,7 @@ static json_t *read_body(ApiHttpCall *call, ApiRequest *request)
         request->patch = patches[i].patch;
     } else if (size > 0 && type_is(type, KUBE_PROTOBUF)) {
         if (kube_protobuf_decode(text, size, &call->body, &error) < 0)
-            return kube_status_bad_request("%s", error.message);
+            return api_body_unrecognized(&call->target, text, size, error.message);
         request->body = call->body;
         return NULL;
     } else if (size > 0 && type && *type && !type_is(type, "application/json")) {

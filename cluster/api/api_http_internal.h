@@ -93,6 +93,7 @@ json_t *api_query_options(const InaHttpRequest *request, ApiRequest *ret);
 json_t *api_query_watch(const InaHttpRequest *request);
 json_t *api_query_include(const InaHttpRequest *request, const ApiAccept *accept);
 json_t *api_query_log(const InaHttpRequest *request, const char *pod);
+json_t *api_body_unrecognized(const ApiTarget *target, const char *text, size_t size, const char *why);
 /* Of a body that is no JSON (value NULL: `error` says why), or no object. */
 json_t *api_body_malformed(const ApiTarget *target, const ApiRequest *request, const char *text, size_t size,
                            const InaError *error, const json_t *value);

@@ -226,11 +226,20 @@ static const char *go_type(const json_t *value)
     return json_is_number(value) ? "number" : "bool";
 }
 
+json_t *api_body_unrecognized(const ApiTarget *target, const char *text, size_t size, const char *why)
+{
+    const Subresource *sub = resource_subresource(target->resource, target->subresource);
+    char summary[80];
+
+    summarize(text, size, summary);
+    return kube_status_bad_request("the object provided is unrecognized (must be of type %s): %s (%s)",
+                                   sub && sub->kind ? sub->kind : target->resource->kind, why, summary);
+}
+
 json_t *api_body_malformed(const ApiTarget *target, const ApiRequest *request, const char *text, size_t size,
                            const InaError *error, const json_t *value)
 {
-    const Subresource *sub = resource_subresource(target->resource, target->subresource);
-    char summary[80], why[192];
+    char why[192];
 
     if (request->verb == API_PATCH && request->patch == API_PATCH_MERGE)
         return kube_status_bad_request("Invalid JSON Patch");
@@ -248,8 +257,8 @@ json_t *api_body_malformed(const ApiTarget *target, const ApiRequest *request, c
         snprintf(why, sizeof why, "%.*s", (int)sizeof why - 1, parse_error(error));
     if (request->verb == API_DELETE || request->verb == API_DELETE_COLLECTION)
         return kube_status_bad_request("couldn't get version/kind; json parse error: %s", why);
-    summarize(text, size, summary);
-    return kube_status_bad_request("the object provided is unrecognized (must be of type %s): couldn't get "
-                                   "version/kind; json parse error: %s (%s)",
-                                   sub && sub->kind ? sub->kind : target->resource->kind, why, summary);
+    AUTO_FREE char *what = NULL;
+    if (asprintf(&what, "couldn't get version/kind; json parse error: %s", why) < 0)
+        what = NULL;
+    return api_body_unrecognized(target, text, size, what ? what : why);
 }
