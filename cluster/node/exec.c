@@ -11,6 +11,7 @@
 #include <pty.h>
 #include <signal.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/ioctl.h>
 
 #define READ_SIZE 16384u
@@ -40,7 +41,7 @@ struct Exec {
     bool exited;
     int status;
     char **command;
-    bool want_in, want_out, want_err;
+    bool want_in, want_out[2]; /* stdout, stderr */
 };
 
 struct Execs {
@@ -345,9 +346,13 @@ static int open_streams(Exec *exec, int theirs[3], InaError *error)
     } else {
         theirs[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
-    if ((r = open_pipe(&exec->output[0].fd, &theirs[1], false, error)) < 0)
-        return r;
-    return open_pipe(&exec->output[1].fd, &theirs[2], false, error);
+    for (int i = 0; i < 2; i++) {
+        if (!exec->want_out[i])
+            theirs[i + 1] = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        else if ((r = open_pipe(&exec->output[i].fd, &theirs[i + 1], false, error)) < 0)
+            return r;
+    }
+    return 0;
 }
 
 static int start(Exec *exec, const ContainerSetup *setup, InaError *error)
@@ -413,10 +418,11 @@ static void handle_opened(void *userdata, HttpTunnel *tunnel)
 
 /* --- the request ------------------------------------------------------------------------------ */
 
+/* As Kubernetes reads it: whatever is there is true, but for what says no. (Some clients write True.) */
 static bool flag(const InaHttpRequest *request, const char *name)
 {
     const char *text = ina_http_query(request, name);
-    return text && (strcmp(text, "1") == 0 || strcmp(text, "true") == 0);
+    return text && strcmp(text, "0") != 0 && strcasecmp(text, "false") != 0;
 }
 
 typedef struct Arguments {
@@ -488,6 +494,8 @@ static int take_request(Exec *exec, InaHttpRequest *request, const char **ret_pr
                              ina_http_header(request, "Sec-WebSocket-Protocol"));
     exec->terminal = flag(request, "tty");
     exec->want_in = flag(request, "stdin");
+    exec->want_out[0] = flag(request, "stdout");
+    exec->want_out[1] = flag(request, "stderr");
     return websocket_accept(ina_http_header(request, "Sec-WebSocket-Key"), accept, error);
 }
 
