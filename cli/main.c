@@ -61,6 +61,8 @@ static const Command commands[] = {
      "  inaetics pods --json | jq '.items[].status.podIP'\n",
      " json ", 0, 0, command_pods},
     {"logs", "POD", "print what a pod wrote",
+     "POD is its name, the part that it plays, or a piece of its name that no other has.\n"
+     "\n"
      "  -f, --follow        go on with what it writes from now on\n"
      "  -p, --previous      of its run before this one\n"
      "  -n, --tail N        only the last N lines\n"
@@ -68,11 +70,14 @@ static const Command commands[] = {
      "\n"
      "examples:\n"
      "  inaetics logs queue\n"
-     "  inaetics logs processor-0 -f --tail 20\n"
+     "  inaetics logs x7k2p -f --tail 20\n"
      "  inaetics logs store --previous\n",
      " follow previous tail container ", 1, 1, command_logs},
     {"kill", "POD", "end a pod's processes at once (SIGKILL); they are started again",
+     "POD is its name, the part that it plays, or a piece of its name that no other has.\n"
+     "\n"
      "examples:\n"
+     "  inaetics kill queue\n"
      "  inaetics kill inaetics-queue-controller-x7k2p\n",
      " ", 1, 1, command_kill},
     {"scale", "[NAME [N]]", "say or change how many there are of each part",

@@ -94,19 +94,58 @@ bool cli_check_name(const char *name)
     return false;
 }
 
+/* How well a pod fits what the user called: 3 its name, 2 the part that it plays, 1 a piece of its name, 0 not. */
+static int is_called(const json_t *pod, const char *text)
+{
+    if (strcmp(kube_name(pod), text) == 0)
+        return 3;
+    if (kube_deleting(pod))
+        return 0;
+    if (strcmp(kube_string(pod, "metadata.labels.part"), text) == 0)
+        return 2;
+    return strstr(kube_name(pod), text) != NULL;
+}
+
+/* The one pod that the user means; NULL: said why not. The caller owns it. */
+static json_t *find_pod(Instance *instance, const char *text)
+{
+    AUTO_JSON json_t *list = NULL;
+    json_t *pod, *found = NULL;
+    size_t i, count = 0;
+    int best = 1;
+    if (!cli_check_name(text) || !cli_request(instance, CLI_API, "GET", API "/pods", NULL, &list))
+        return NULL;
+    json_array_foreach(json_object_get(list, "items"), i, pod)
+    {
+        int rank = is_called(pod, text);
+        if (rank < best)
+            continue;
+        count = rank > best ? 1 : count + 1;
+        best = rank;
+        found = pod;
+    }
+    if (count == 1)
+        return json_incref(found);
+    if (count == 0)
+        cli_fail("there is no pod %s; `inaetics pods` lists them", text);
+    else
+        cli_fail("%zu pods are called %s; name one of those that `inaetics pods` lists", count, text);
+    return NULL;
+}
+
 int command_logs(const Arguments *arguments, Instance *instance)
 {
     char path[512], *end = NULL;
-    const char *pod = arguments->items[0];
-    if (!cli_check_name(pod) || (arguments->container && !cli_check_name(arguments->container)))
+    if (arguments->container && !cli_check_name(arguments->container))
         return CLI_FAILED;
     long lines = arguments->tail ? strtol(arguments->tail, &end, 10) : 0;
     if (arguments->tail && (end == arguments->tail || *end != '\0' || lines < 0))
         return cli_fail("--tail %s: allowed is a number of lines, 0 or more", arguments->tail);
     /* First whether it is there: what is streamed goes to stdout as it comes. */
-    snprintf(path, sizeof path, API "/pods/%s", pod);
-    if (!cli_request(instance, CLI_API, "GET", path, NULL, NULL))
+    AUTO_JSON json_t *object = find_pod(instance, arguments->items[0]);
+    if (!object)
         return CLI_FAILED;
+    const char *pod = kube_name(object);
     int length = snprintf(path, sizeof path, API "/pods/%s/log?follow=%s&previous=%s", pod,
                           arguments->follow ? "true" : "false", arguments->previous ? "true" : "false");
     if (arguments->tail)
@@ -120,14 +159,10 @@ int command_logs(const Arguments *arguments, Instance *instance)
 int command_kill(const Arguments *arguments, Instance *instance)
 {
     char path[512];
-    const char *pod = arguments->items[0];
-    AUTO_JSON json_t *object = NULL;
-    if (!cli_check_name(pod))
+    AUTO_JSON json_t *object = find_pod(instance, arguments->items[0]);
+    if (!object)
         return CLI_FAILED;
-    snprintf(path, sizeof path, API "/pods/%s", pod);
-    if (!cli_request(instance, CLI_API, "GET", path, NULL, &object))
-        return CLI_FAILED;
-    const char *node = kube_string(object, "spec.nodeName");
+    const char *pod = kube_name(object), *node = kube_string(object, "spec.nodeName");
     if (node[0] == '\0')
         return cli_fail("%s runs nowhere yet", pod);
     snprintf(path, sizeof path, "/nodes/%s/kill/%s", node, pod);

@@ -246,6 +246,9 @@ static json_t *reference(const json_t *object)
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (*kube_string(object, fields[i].path))
             json_object_set_new(result, fields[i].name, json_string(kube_string(object, fields[i].path)));
+    /* As the kubelet writes it: `kubectl describe node` looks for events with the name there. */
+    if (strcmp(kube_string(object, "kind"), "Node") == 0)
+        json_object_set_new(result, "uid", json_string(kube_name(object)));
     return result;
 }
 

@@ -14,6 +14,9 @@
 
 #define NODE_PORT_FIRST 30000
 #define NODE_PORT_LAST 32767
+/* Also accepted where a manifest asks for one: the range of the original's cluster. */
+#define NODE_PORT_LOW_FIRST 80
+#define NODE_PORT_LOW_LAST 99
 #define TRIES 64u /* at random, before the range is gone through */
 
 static bool is_type(const json_t *service, const char *type)
@@ -199,6 +202,12 @@ static bool has_node_port(const json_t *service, int64_t number)
     return false;
 }
 
+static bool is_node_port(int64_t number)
+{
+    return (number >= NODE_PORT_FIRST && number <= NODE_PORT_LAST) ||
+           (number >= NODE_PORT_LOW_FIRST && number <= NODE_PORT_LOW_LAST);
+}
+
 static int64_t find_node_port(const ResourceContext *context, const json_t *service)
 {
     const uint32_t size = NODE_PORT_LAST - NODE_PORT_FIRST + 1;
@@ -225,7 +234,7 @@ static void allocate_node_port(const ResourceContext *context, const json_t *ser
             kube_cause(causes, "InternalError", field, "Internal error: failed to allocate a nodePort: range is full");
     } else if (old && has_node_port(old, number)) {
         return;
-    } else if (number < NODE_PORT_FIRST || number > NODE_PORT_LAST) {
+    } else if (!is_node_port(number)) {
         kube_cause(causes, "FieldValueInvalid", field,
                    "Invalid value: %lld: provided port is not in the valid range. The range of valid ports is %d-%d",
                    (long long)number, NODE_PORT_FIRST, NODE_PORT_LAST);

@@ -286,7 +286,7 @@ struct Call {
     Work *work;
     CallDone done;
     json_t *context;
-    const char *resource;
+    const char *resource; /* of the table: what the caller had may be gone when the answer comes */
     bool deletion;
     Call *previous, *next;
 };
@@ -316,7 +316,8 @@ static void on_answer(void *userdata, const ApiAnswer *answer)
 
 static Call *call_new(Control *control, Work *work, const char *resource, CallDone done, json_t *context)
 {
-    Call *call = calloc(1, sizeof *call);
+    const Resource *kind = resource_of_key(resource);
+    Call *call = kind ? calloc(1, sizeof *call) : NULL;
     if (!call) {
         work->failed = true;
         json_decref(context);
@@ -326,7 +327,7 @@ static Call *call_new(Control *control, Work *work, const char *resource, CallDo
                    .work = work,
                    .done = done,
                    .context = context,
-                   .resource = resource,
+                   .resource = kind->key,
                    .next = control->calls};
     if (control->calls)
         control->calls->previous = call;
@@ -340,7 +341,7 @@ void control_create(Control *control, Work *work, const char *resource, json_t *
 {
     Call *call = call_new(control, work, resource, done, context);
     if (call)
-        api_create(control->api, resource, object, on_answer, call);
+        api_create(control->api, call->resource, object, on_answer, call);
     else
         json_decref(object);
 }
@@ -349,7 +350,7 @@ void control_update(Control *control, Work *work, const char *resource, json_t *
 {
     Call *call = call_new(control, work, resource, done, context);
     if (call)
-        api_update(control->api, resource, object, on_answer, call);
+        api_update(control->api, call->resource, object, on_answer, call);
     else
         json_decref(object);
 }
@@ -359,7 +360,7 @@ void control_update_status(Control *control, Work *work, const char *resource, j
 {
     Call *call = call_new(control, work, resource, done, context);
     if (call)
-        api_update_status(control->api, resource, object, on_answer, call);
+        api_update_status(control->api, call->resource, object, on_answer, call);
     else
         json_decref(object);
 }
@@ -371,8 +372,8 @@ void control_delete(Control *control, Work *work, const char *resource, const js
     if (!call)
         return;
     call->deletion = true;
-    api_delete(control->api, resource, kube_namespace(object), kube_name(object), kube_uid(object), grace, on_answer,
-               call);
+    api_delete(control->api, call->resource, kube_namespace(object), kube_name(object), kube_uid(object), grace,
+               on_answer, call);
 }
 
 void control_submit(Control *control, Work *work, const char *resource, const ApiRequest *request, CallDone done,

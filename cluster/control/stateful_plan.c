@@ -207,13 +207,14 @@ static void make_pod(const Stateful *s, size_t ordinal, StatefulPlan *plan)
     AUTO_JSON json_t *like =
         json_pack("{s:s, s:s, s:O, s:{s:O}}", "apiVersion", "apps/v1", "kind", "StatefulSet", "metadata",
                   json_object_get(s->set, "metadata"), "spec", "template", template_of(revision));
-    char name[KUBE_NAME_MAX + 16];
+    char name[KUBE_NAME_MAX + 16], prefix[KUBE_NAME_MAX + 2];
 
     json_t *pod = like ? replication_pod(like) : NULL;
     if (!pod)
         return;
     snprintf(name, sizeof name, "%s-%zu", kube_name(s->set), ordinal);
-    kube_remove(pod, "metadata.generateName");
+    snprintf(prefix, sizeof prefix, "%s-", kube_name(s->set));
+    kube_set(pod, "metadata.generateName", json_string(prefix)); /* as if it were made from it */
     kube_set(pod, "metadata.name", json_string(name));
     if (!kube_labels(pod))
         kube_set(pod, "metadata.labels", json_object());

@@ -160,9 +160,11 @@ static json_t *make_event(const EventRecorder *recorder, const json_t *object, c
     char now[KUBE_TIME_SIZE];
     const char *version = kube_string(object, "apiVersion"), *kind = kube_string(object, "kind");
     kube_time(time(NULL), now);
+    /* As the kubelet writes it: `kubectl describe node` looks for events of a node with its name there. */
+    const char *uid = strcmp(kind, "Node") == 0 ? kube_name(object) : kube_uid(object);
     json_t *about = json_pack("{s:s, s:s, s:s, s:s, s:s}", "apiVersion", version[0] ? version : "v1", "kind",
-                              kind[0] ? kind : "Pod", "name", kube_name(object), "uid", kube_uid(object),
-                              "resourceVersion", kube_string(object, "metadata.resourceVersion"));
+                              kind[0] ? kind : "Pod", "name", kube_name(object), "uid", uid, "resourceVersion",
+                              kube_string(object, "metadata.resourceVersion"));
     if (about && kube_namespace(object)[0])
         json_object_set_new(about, "namespace", json_string(kube_namespace(object)));
     if (about && field_path)

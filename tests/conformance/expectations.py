@@ -49,7 +49,6 @@ EXPECTATIONS = {
             "status": 404, "body.message": 'applications.inaetics.org "a" not found', "body.details.group": "inaetics.org"}),
     ],
     "what is not spoken here": [
-        (post("protobuf", "v1:configmaps", "k8s", content_type="application/vnd.kubernetes.protobuf"), {"status": 415, "body.reason": "UnsupportedMediaType"}),
         (get("protobuf, or json", "v1:configmaps", accept="application/vnd.kubernetes.protobuf,application/json"), {
             "status": 200, "headers.content-type": "application/json"}),
         (Step("a method that nobody knows", "BREW", "v1:configmaps"), {"status": 405}),

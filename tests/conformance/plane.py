@@ -1,5 +1,6 @@
 """Our own control plane alone: etcd, the API and the controllers, without any node."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -37,7 +38,7 @@ class Plane:
     def __init__(self, folder):
         self.folder = folder
         self.processes = []
-        self.server = None
+        self.server = self.etcd = None
 
     def make_pki(self):
         """As `inaetics up` makes it."""
@@ -52,12 +53,28 @@ class Plane:
         return pki, users.make(ca, admin, self.folder, "/O=inaetics:{}")
 
     def run(self, name, *command):
-        with open(self.folder / f"{name}.log", "wb") as log:
+        with open(self.folder / f"{name}.log", "ab") as log:
             self.processes.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
+
+    def ask_etcd(self, method, body):
+        answer = client.request(self.etcd, "admin", "POST", f"/v3/kv/{method}", {"Content-Type": "application/json"}, json.dumps(body))
+        return json.loads(answer.text)
+
+    def restart(self):
+        """Ends the control plane and starts it again, without the past: a version can be too old."""
+        control = self.processes.pop()
+        control.terminate()
+        if control.wait(PATIENCE) != 0:
+            raise RuntimeError(f"the control plane ended with status {control.returncode}\n{self.logs()}")
+        now = self.ask_etcd("range", {"key": "AA=="})["header"]["revision"]
+        self.ask_etcd("compaction", {"revision": now, "physical": True})
+        self.run("control-plane", *control.args)
+        self.wait()
 
     def start(self):
         pki, proofs = self.make_pki()
-        port, etcd, peers = free_port(), f"https://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}"
+        port, etcd_port = free_port(), free_port()
+        etcd, peers = f"https://127.0.0.1:{etcd_port}", f"http://127.0.0.1:{free_port()}"
         self.run("etcd", find_etcd(), "--data-dir", self.folder / "etcd", "--unsafe-no-fsync",
                  "--listen-client-urls", etcd, "--advertise-client-urls", etcd, "--client-cert-auth",
                  "--trusted-ca-file", pki / "ca.pem", "--cert-file", pki / "etcd.pem", "--key-file", pki / "etcd-key.pem",
@@ -65,8 +82,10 @@ class Plane:
         data = self.folder / "data"
         data.mkdir(mode=0o700)
         self.run("control-plane", PROGRAM, "--etcd", etcd, "--pki", pki, "--listen", f"127.0.0.1:{port}", "--data", data)
+        self.etcd = client.Server("127.0.0.1", etcd_port, pki / "ca.pem", proofs)
         self.server = client.Server("127.0.0.1", port, pki / "ca.pem", proofs, names=NAMES)
         self.wait()
+        self.restart()
         return self.server
 
     def wait(self):

@@ -61,10 +61,13 @@ static void a_service_gets_node_ports(void **state)
                                           "provided port is already allocated");
     assert_answer(422,
                   create(fixture, "services", "default",
-                         "{'metadata':{'name':'c'},'spec':{'type':'NodePort','ports':[{'port':80,'nodePort':80}]}}"));
-    assert_string_equal(message(fixture), "Service \"c\" is invalid: spec.ports[0].nodePort: Invalid value: 80: "
+                         "{'metadata':{'name':'c'},'spec':{'type':'NodePort','ports':[{'port':80,'nodePort':79}]}}"));
+    assert_string_equal(message(fixture), "Service \"c\" is invalid: spec.ports[0].nodePort: Invalid value: 79: "
                                           "provided port is not in the valid range. The range of valid ports is "
                                           "30000-32767");
+    assert_answer(201, /* the original's range was 80 to 99 */
+                  create(fixture, "services", "default",
+                         "{'metadata':{'name':'d'},'spec':{'type':'NodePort','ports':[{'port':80,'nodePort':80}]}}"));
     assert_answer(200, patch(fixture, "services", "default", "b", "{'spec':{'ports':[{'port':80,'name':'web'}]}}"));
     assert_int_equal(kube_integer(json_array_get(kube_get(fixture->object, "spec.ports"), 0), "nodePort", 0), 30080);
     assert_answer(200, patch(fixture, "services", "default", "b", "{'spec':{'type':'ClusterIP'}}"));

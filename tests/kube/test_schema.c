@@ -22,7 +22,7 @@ static json_t *complete(const char *group, const char *kind, const char *text)
     assert_non_null(schema);
     json_t *object = parse(text);
     SchemaResult result;
-    if (schema_admit(schema, object, false, &result) != 0)
+    if (schema_admit(schema, object, SCHEMA_DROP, &result) != 0)
         fail_msg("%s", kube_status_message(result.status));
     json_decref(result.warnings);
     schema_default(schema, object);
@@ -133,7 +133,7 @@ static void defaults_are_filled_in_once(void **state)
     AUTO_JSON json_t *again = json_deep_copy(object);
     SchemaResult result;
     const Schema *schema = schema_find("apps", "v1", "StatefulSet");
-    assert_int_equal(schema_admit(schema, again, true, &result), 0);
+    assert_int_equal(schema_admit(schema, again, SCHEMA_REFUSE, &result), 0);
     schema_default(schema, again);
     assert_true(json_equal(object, again));
     assert_null(result.warnings);
@@ -148,11 +148,17 @@ static void unknown_fields_are_dropped_or_refused_when_strict(void **state)
     assert_null(kube_get(pod, "metadata.nmae"));
     AUTO_JSON json_t *strict = parse(text);
     SchemaResult result;
-    assert_int_equal(schema_admit(schema_find("", "v1", "Pod"), strict, true, &result), 400);
+    assert_int_equal(schema_admit(schema_find("", "v1", "Pod"), strict, SCHEMA_REFUSE, &result), 400);
     assert_string_equal(kube_status_message(result.status),
                         "Pod in version \"v1\" cannot be handled as a Pod: strict decoding error: unknown field "
                         "\"metadata.nmae\", unknown field \"spec.containers[0].imgae\", unknown field \"more\"");
     json_decref(result.status);
+    AUTO_JSON json_t *warned = parse(text);
+    assert_int_equal(schema_admit(schema_find("", "v1", "Pod"), warned, SCHEMA_WARN, &result), 0);
+    assert_json(result.warnings, NULL,
+                "[\"unknown field \\\"metadata.nmae\\\"\",\"unknown field \\\"spec.containers[0].imgae\\\"\",\"unknown "
+                "field \\\"more\\\"\"]");
+    json_decref(result.warnings);
 }
 
 static void wrong_types_are_told_in_the_words_of_the_decoder(void **state)
@@ -186,7 +192,7 @@ static void wrong_types_are_told_in_the_words_of_the_decoder(void **state)
         AUTO_JSON json_t *object = parse(cases[i][2]);
         AUTO_JSON json_t *before = json_deep_copy(object);
         SchemaResult result;
-        assert_int_equal(schema_admit(schema_find(cases[i][0], "v1", cases[i][1]), object, false, &result), 400);
+        assert_int_equal(schema_admit(schema_find(cases[i][0], "v1", cases[i][1]), object, SCHEMA_DROP, &result), 400);
         assert_contains(kube_status_message(result.status), cases[i][3]);
         assert_string_equal(kube_string(result.status, "reason"), "BadRequest");
         assert_true(json_equal(object, before));
@@ -200,7 +206,7 @@ static void what_is_not_honoured_is_refused_or_warned_of(void **state)
         parse("{\"metadata\":{\"name\":\"a\"},\"spec\":{\"hostNetwork\":true,\"priorityClassName\":\"p\","
               "\"hostPID\":false,\"containers\":[{\"name\":\"c\",\"lifecycle\":{\"preStop\":{}}}]}}");
     SchemaResult result;
-    assert_int_equal(schema_admit(schema_find("", "v1", "Pod"), pod, false, &result), 422);
+    assert_int_equal(schema_admit(schema_find("", "v1", "Pod"), pod, SCHEMA_DROP, &result), 422);
     assert_contains(kube_status_message(result.status),
                     "spec.priorityClassName: Forbidden: not supported by this cluster: pods have no priorities");
     assert_contains(kube_status_message(result.status), "spec.containers[0].lifecycle: Forbidden");
@@ -218,7 +224,7 @@ static void usual_values_of_ignored_fields_need_no_warning(void **state)
     for (size_t i = 0; i < 2; i++) {
         AUTO_JSON json_t *service = json_pack("{s:{s:s}}", "spec", "externalTrafficPolicy", cases[i][0]);
         SchemaResult result;
-        assert_int_equal(schema_admit(schema_find("", "v1", "Service"), service, true, &result), 0);
+        assert_int_equal(schema_admit(schema_find("", "v1", "Service"), service, SCHEMA_REFUSE, &result), 0);
         if (cases[i][1])
             assert_json(result.warnings, NULL, cases[i][1]);
         else

@@ -17,7 +17,7 @@ static json_t *complete(const Schema *schema, const char *text)
 {
     json_t *object = parse(text);
     SchemaResult result;
-    if (schema_admit(schema, object, false, &result) != 0)
+    if (schema_admit(schema, object, SCHEMA_DROP, &result) != 0)
         fail_msg("%s: %s", text, kube_status_message(result.status));
     json_decref(result.warnings);
     schema_default(schema, object);

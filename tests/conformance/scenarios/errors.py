@@ -8,6 +8,8 @@ SCENARIOS = {
         post("empty", "v1:configmaps", ""),
         post("no object", "v1:configmaps", "[]"),
         post("null", "v1:configmaps", "null"),
+        post("no protobuf", "v1:configmaps", "{}", content_type="application/vnd.kubernetes.protobuf"),
+        post("an empty protobuf", "v1:configmaps", "k8s\0", content_type="application/vnd.kubernetes.protobuf"),
         post("a number", "v1:configmaps", "1"),
         post("no kind", "v1:configmaps", {"metadata": {"name": "a"}}),
         post("another kind", "v1:configmaps", {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}),
