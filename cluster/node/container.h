@@ -25,7 +25,7 @@ typedef struct ContainerHost {
     const char *folder; /* for the state of the node and its pods */
     const char *logs;   /* for those of its containers: LOGS/NAMESPACE_POD_UID/CONTAINER.log */
     const Images *images;
-    /* The variables that tell of services; may be NULL. */
+    /* The variables that tell of services; namespace NULL: only of the API. May be NULL. */
     int (*services)(void *userdata, const char *namespace, Environment *environment, InaError *error);
     void *userdata;
 } ContainerHost;

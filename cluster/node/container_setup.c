@@ -149,7 +149,9 @@ static int set_cluster(Environment *environment, const ContainerOptions *options
         (r = environment_set(environment, "HOSTNAME", options->pod->name, error)) < 0 ||
         (account && (r = environment_set(environment, "INAETICS_SERVICE_ACCOUNT", account, error)) < 0))
         return r;
-    return host->services ? host->services(host->userdata, options->pod->namespace, environment, error) : 0;
+    bool links = !json_is_false(kube_get(options->pod->manifest, "spec.enableServiceLinks"));
+    return host->services ? host->services(host->userdata, links ? options->pod->namespace : NULL, environment, error)
+                          : 0;
 }
 
 static int set_own(Environment *environment, const ContainerOptions *options, InaError *error)

@@ -105,7 +105,7 @@ int service_environment(const KubeInformer *services, const char *namespace, con
         return r;
     if (kubernetes)
         write_service(&writer, kubernetes);
-    if (services)
+    if (services && namespace)
         kube_informer_each(services, handle_service, &writer);
     return writer.result;
 }
