@@ -47,7 +47,8 @@ class Faults:
 
     def delete_pod(self):
         name = self.instance.part(self.chance.choice(PARTS))
-        self.instance.delete(name)
+        path = f"/api/v1/namespaces/default/pods/{name}"
+        wait_for(lambda: self.instance.api("DELETE", path, check=False)[0] in (200, 404), f"{name} can be deleted")
         return f"delete {name}"
 
     def lose_node(self, away, back):
