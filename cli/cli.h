@@ -61,6 +61,8 @@ int command_kubectl(const Arguments *arguments, Instance *instance);
 int command_bundle(const Arguments *arguments, Instance *instance);
 /* simulate.c */
 int command_simulate(const Arguments *arguments, Instance *instance);
+/* exec.c */
+int command_exec(const Arguments *arguments, Instance *instance);
 /* nodes.c */
 int command_node(const Arguments *arguments, Instance *instance);
 /* services.c */

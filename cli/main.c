@@ -73,6 +73,15 @@ static const Command commands[] = {
      "  inaetics logs x7k2p -f --tail 20\n"
      "  inaetics logs store --previous\n",
      " follow previous tail container ", 1, 1, command_logs},
+    {"exec", "POD COMMAND ...", "run a command beside a container, with its environment",
+     "  -c, --container C   beside this container (default: the pod's first)\n"
+     "\n"
+     "Options of its own stand before POD; \"--\" may stand before COMMAND.\n"
+     "\n"
+     "examples:\n"
+     "  inaetics exec inaetics-queue-controller-x7k2p env\n"
+     "  inaetics exec -c main web -- sh\n",
+     " container ", 2, 256, command_exec},
     {"kill", "POD", "end a pod's processes at once (SIGKILL); they are started again",
      "POD is its name, the part that it plays, or a piece of its name that no other has.\n"
      "\n"
@@ -358,7 +367,8 @@ static int parse(const Command *command, int argc, char **argv, Arguments *argum
     if (command->maximum < 0)
         return parse_own(command, argc, argv, arguments);
     opterr = 0;
-    while ((option = getopt_long(argc, argv, "hfpn:c:", option_table, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, command->run == command_exec ? "+hc:" : "hfpn:c:", option_table, NULL)) !=
+           -1) {
         if (option == '?')
             return usage(command, "unknown option, or one without its value: ", argv[optind - 1]);
         if (!takes(command, option))

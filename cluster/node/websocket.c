@@ -49,8 +49,10 @@ static int parse_frame(const WebSocket *socket, Frame *ret, InaError *error)
     bool control = opcode >= 8;
     if (data[0] & 0x70)
         return protocol_error(error, "a reserved bit is set");
-    if (!(data[1] & 0x80))
-        return protocol_error(error, "a client's frame must be masked");
+    bool masked = data[1] & 0x80;
+    if (masked == socket->client)
+        return protocol_error(error,
+                              masked ? "a server's frame must not be masked" : "a client's frame must be masked");
     if (opcode > WEBSOCKET_PONG || (opcode > WEBSOCKET_BINARY && opcode < WEBSOCKET_CLOSE))
         return protocol_error(error, "unknown opcode");
     uint64_t size = data[1] & 127;
@@ -67,10 +69,10 @@ static int parse_frame(const WebSocket *socket, Frame *ret, InaError *error)
     }
     if (size > WEBSOCKET_MESSAGE_MAX || socket->message.size > WEBSOCKET_MESSAGE_MAX - size)
         return ina_error_set(error, EMSGSIZE, "WebSocket: a message may have %u bytes", WEBSOCKET_MESSAGE_MAX);
-    header += 4;
+    header += masked ? 4 : 0;
     if (have < header || have - header < size)
         return -EAGAIN;
-    for (size_t i = 0; i < size; i++)
+    for (size_t i = 0; masked && i < size; i++)
         data[header + i] ^= data[header - 4 + i % 4];
     *ret = (Frame){.opcode = opcode,
                    .final = data[0] & 0x80,
@@ -133,23 +135,43 @@ int websocket_receive(WebSocket *socket, const void *data, size_t size,
     }
 }
 
-void websocket_frame(Buffer *out, int opcode, int prefix, const void *data, size_t size)
+static void add_header(Buffer *out, int opcode, uint64_t size, bool masked)
 {
-    unsigned char header[10] = {(unsigned char)(0x80 | opcode)}, channel = (unsigned char)prefix;
-    uint64_t whole = size + (prefix >= 0);
+    unsigned char header[10] = {(unsigned char)(0x80 | opcode)};
     size_t length = 2;
-    if (whole < 126) {
-        header[1] = (unsigned char)whole;
+    if (size < 126) {
+        header[1] = (unsigned char)size;
     } else {
-        size_t bytes = whole < 65536 ? 2 : 8;
+        size_t bytes = size < 65536 ? 2 : 8;
         header[1] = bytes == 2 ? 126 : 127;
         for (size_t i = 0; i < bytes; i++)
-            header[length++] = (unsigned char)(whole >> (8 * (bytes - 1 - i)));
+            header[length++] = (unsigned char)(size >> (8 * (bytes - 1 - i)));
     }
+    header[1] |= masked ? 0x80 : 0;
     buffer_append(out, header, length);
+}
+
+void websocket_frame(Buffer *out, int opcode, int prefix, const void *data, size_t size)
+{
+    unsigned char channel = (unsigned char)prefix;
+    add_header(out, opcode, size + (prefix >= 0), false);
     if (prefix >= 0)
         buffer_append(out, &channel, 1);
     buffer_append(out, data, size);
+}
+
+void websocket_frame_masked(Buffer *out, int opcode, int prefix, const void *data, size_t size)
+{
+    unsigned char mask[4], channel = (unsigned char)prefix;
+    randombytes_buf(mask, sizeof mask);
+    add_header(out, opcode, size + (prefix >= 0), true);
+    buffer_append(out, mask, sizeof mask);
+    size_t begin = out->size;
+    if (prefix >= 0)
+        buffer_append(out, &channel, 1);
+    buffer_append(out, data, size);
+    for (size_t i = begin; !out->failed && i < out->size; i++)
+        out->data[i] = (char)(out->data[i] ^ mask[(i - begin) % 4]);
 }
 
 void websocket_close(Buffer *out, unsigned code)

@@ -151,3 +151,17 @@ def test_the_coordinators_death_changes_no_number(demonstrator):
     wait_for(lambda: demonstrator.container(name)["restartCount"] == 1, "it is started again")
     time.sleep(5)
     assert settled(demonstrator) == before
+
+
+def test_a_command_runs_beside_a_container(demonstrator):
+    settled(demonstrator)
+    queue = demonstrator.part("queue")
+
+    def run(*command):
+        return demonstrator.cli("exec", queue, "--", *command, check=False)
+
+    assert run("sh", "-c", "echo $INAETICS_CONTAINER").stdout == "inaetics-queue-container\n"
+    told = run("sh", "-c", "echo out; echo err >&2; exit 7")
+    assert (told.stdout, told.stderr, told.returncode) == ("out\n", "err\n", 7)
+    assert run("no-such-program").returncode != 0
+    assert "is there such a pod" in demonstrator.cli("exec", "nobody", "ls", check=False).stderr
