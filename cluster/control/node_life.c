@@ -31,7 +31,7 @@ NodeLife *node_life_new(uint64_t silence, uint64_t now)
     return life;
 }
 
-int node_life_add(NodeLife *life, const char *node, uint64_t now)
+int node_life_add(NodeLife *life, const char *node, bool given_up, uint64_t now)
 {
     if (map_get(life->nodes, node))
         return 0;
@@ -41,6 +41,8 @@ int node_life_add(NodeLife *life, const char *node, uint64_t now)
         return -ENOMEM;
     }
     record->since = now;
+    if (given_up)
+        record->verdict = record->told = NODE_SILENT;
     return 0;
 }
 

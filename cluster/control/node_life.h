@@ -28,7 +28,8 @@ typedef struct NodeLife NodeLife;
 
 /* silence: ns without a change until a node counts as silent. NULL: out of memory. */
 NodeLife *node_life_new(uint64_t silence, uint64_t now);
-int node_life_add(NodeLife *life, const char *node, uint64_t now); /* known from now on; -ENOMEM */
+/* Known from now on. given_up: it was before our start; such a one is silent until it is heard. -ENOMEM. */
+int node_life_add(NodeLife *life, const char *node, bool given_up, uint64_t now);
 void node_life_remove(NodeLife *life, const char *node);
 void node_life_renewed(NodeLife *life, const char *node, uint64_t now); /* its lease changed */
 /* Judges all. healthy_since: since when our reading works; 0: it does not. `changed` is told of each node whose verdict

@@ -32,7 +32,7 @@ static void nodes_event(Control *control, const StoreEvent *event)
             node_life_remove(control->life, name);
             map_set(control->nodes_gone, name, control);
         } else {
-            node_life_add(control->life, name, control_now(control));
+            node_life_add(control->life, name, node_is_unreachable(event->object), control_now(control));
             map_remove(control->nodes_gone, name);
         }
         control_look(control, &nodes_controller, "", TICK);

@@ -49,7 +49,7 @@ static void add(World *world, unsigned count)
 {
     char name[8];
     for (unsigned i = 0; i < count; i++) {
-        assert_int_equal(node_life_add(world->life, name_of(i, name), world->now), 0);
+        assert_int_equal(node_life_add(world->life, name_of(i, name), false, world->now), 0);
         world->renews[i] = true;
         /* At different moments, as it is. */
         world->renewed[i] = world->now - i * 130 * MS;
@@ -156,6 +156,25 @@ static void test_our_start_gives_a_full_grace_period(void **state)
     assert_int_equal(node_life_verdict(world->life, "n2"), NODE_GRACE);
     pass(world, 300);
     assert_int_equal(world->evicted, 1);
+}
+
+static void test_nodes_given_up_before_our_start_do_not_count_among_those_that_fall_silent(void **state)
+{
+    World *world = *state;
+    char name[8];
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(node_life_add(world->life, name_of(i, name), i < 3, world->now), 0);
+        world->renews[i] = i >= 3;
+    }
+    pass(world, 5000);
+    assert_int_equal(world->evicted, 0); /* it is known already */
+    assert_int_equal(node_life_verdict(world->life, "n0"), NODE_SILENT);
+    world->renews[3] = false;
+    pass(world, 3200);
+    assert_int_equal(world->verdicts[3], NODE_SILENT);
+    world->renews[0] = true;
+    pass(world, 1200);
+    assert_int_equal(node_life_verdict(world->life, "n0"), NODE_ALIVE);
 }
 
 static void test_a_stall_of_etcd_or_of_ourselves_gives_every_node_a_new_grace_period(void **state)
@@ -330,6 +349,7 @@ int main(void)
         TEST(more_than_half_together_are_held_until_one_returns),
         TEST(all_silent_then_all_back_replaces_nothing),
         TEST(our_start_gives_a_full_grace_period),
+        TEST(nodes_given_up_before_our_start_do_not_count_among_those_that_fall_silent),
         TEST(a_stall_of_etcd_or_of_ourselves_gives_every_node_a_new_grace_period),
         TEST(random_flapping_gives_up_only_nodes_that_were_silent),
         TEST(conditions_come_before_taints_and_go_before_them),
