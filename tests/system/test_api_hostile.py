@@ -62,7 +62,7 @@ def memory(plane):
 
 
 def test_malformed_bodies_are_400(plane):
-    bodies = ["", "{", "[]", "null", "7", '"text"', "{}}", '{"a":1,}', "{\"a\":\"\\u0000\"}", b"\xff\xfe{}",
+    bodies = ["", "{", "[]", "7", '"text"', "{}}", '{"a":1,}', "{\"a\":\"\\u0000\"}", b"\xff\xfe{}",
               "[" * 5000 + "]" * 5000, '{"a":' * 3000 + "1" + "}" * 3000, '{"metadata": {"name": 5}}']
     for body in bodies:
         status, answer = plane.request("POST", MAPS, body)
