@@ -448,12 +448,13 @@ void api_pass(ApiHttp *http, InaHttpRequest *request, const ApiUser *user, const
         status = api_status_method();
     if (!status && log)
         status = api_query_log(request, target->name);
-    if (!status)
-        status = make_url(http, request, target, log, &url);
-    if (!status && !log && !asks_for_websocket(request))
+    if (!status && !log && !asks_for_websocket(request) &&
+        store_get(http->store, "pods", target->namespace, target->name))
         status =
             kube_status_bad_request("exec works over WebSocket here, not over SPDY: kubectl 1.31 or later uses it, "
                                     "client libraries do, and so does `inaetics exec`");
+    if (!status)
+        status = make_url(http, request, target, log, &url);
     if (status) {
         free(url);
         api_respond_status(request, status);

@@ -73,8 +73,9 @@ class FakeNode:
             pass
 
     def stop(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+        if self.listener.fileno() >= 0:
+            self.listener.shutdown(socket.SHUT_RDWR)
+            self.listener.close()
 
 
 @pytest.fixture(scope="module")
