@@ -45,7 +45,7 @@ static const SchemaField service_spec_fields[] = {
     STRING("clusterIP"),
     STRINGS("clusterIPs"),
     STRING("type", DEFAULT("\"ClusterIP\""), VALUES(values_clusterip_externalname_loadbalancer_nodeport)),
-    STRINGS("externalIPs", IGNORED("services are reached at their own address and at node ports")),
+    STRINGS("externalIPs"), /* those of this machine's loopback are listened on */
     STRING("sessionAffinity", DEFAULT("\"None\""), VALUES(values_clientip_none)),
     STRING("loadBalancerIP", REFUSED("nothing balances from outside")),
     STRINGS("loadBalancerSourceRanges", REFUSED("nothing balances from outside")),

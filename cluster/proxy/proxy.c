@@ -261,6 +261,12 @@ static void want(Proxy *proxy, const json_t *service, const char *address, int64
     listener->wanted = true;
 }
 
+/* Nothing is opened beyond loopback because an object asks for it. */
+static bool is_loopback(const char *address)
+{
+    return address && strncmp(address, "127.", 4) == 0;
+}
+
 static void want_port(Proxy *proxy, const json_t *service, const json_t *port)
 {
     const char *name = kube_string(port, "name"), *cluster_ip = kube_string(service, "spec.clusterIP");

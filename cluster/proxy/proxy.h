@@ -2,7 +2,7 @@
  * connections over their ready endpoints, as kube-proxy's rules do.
  *
  * In process isolation all nodes share the machine's network, so the addresses
- * of services (cluster and external ones) are listened on once, by the proxy
+ * of services (cluster ones, and external ones of loopback) are listened on once, by the proxy
  * of the machine, which goes on when a node is frozen; node ports by each
  * node at its own address. TCP only. A service without a ready endpoint resets
  * its clients; a connection to an endpoint that is gone is cut. */
