@@ -280,8 +280,12 @@ static void want_port(Proxy *proxy, const json_t *service, const json_t *port)
         want(proxy, service, cluster_ip, number, name);
     const json_t *external;
     size_t i;
-    json_array_foreach(kube_get(service, "spec.externalIPs"), i, external) want(
-        proxy, service, json_string_value(external), instance_port(proxy->options.instance, (unsigned)number), name);
+    json_array_foreach(kube_get(service, "spec.externalIPs"), i, external)
+    {
+        const char *address = json_string_value(external);
+        if (is_loopback(address))
+            want(proxy, service, address, instance_port(proxy->options.instance, (unsigned)number), name);
+    }
 }
 
 static bool want_service(void *userdata, const json_t *service)
