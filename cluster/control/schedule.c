@@ -1,7 +1,7 @@
 /* schedule.c - the controller that gives pods their nodes, around scheduler.h.
  *
  * A pod that fits nowhere waits until something changes that could matter, or
- * a second. A pod whose binding is under way counts as placed already. */
+ * half a minute. A pod whose binding is under way counts as placed already. */
 #include "control_internal.h"
 
 #include "base/cleanup.h"
