@@ -340,10 +340,15 @@ static json_t *check_token_request(const ApiCall *call)
     return kube_causes_status(causes, "authentication.k8s.io", "TokenRequest", "");
 }
 
+static int64_t token_life(const ApiCall *call)
+{
+    return kube_integer(call->body, "spec.expirationSeconds", TOKEN_LIFE);
+}
+
 static json_t *make_token_request(const ApiCall *call, const char *token)
 {
     char expires[KUBE_TIME_SIZE];
-    int64_t life = kube_integer(call->body, "spec.expirationSeconds", TOKEN_LIFE);
+    int64_t life = token_life(call);
     kube_time((time_t)(api_now(call->api) + life), expires);
     const json_t *asked = kube_get(call->body, "spec.audiences");
     json_t *audiences = json_array_size(asked) ? json_deep_copy(asked) : json_pack("[s]", TOKEN_AUDIENCE);
@@ -365,8 +370,8 @@ static void token(ApiCall *call)
         api_fail(call, status);
         return;
     }
-    AUTO_FREE char *text =
-        authenticator_token(call->api->authenticator, call->namespace, call->name, kube_uid(account));
+    AUTO_FREE char *text = authenticator_token(call->api->authenticator, call->namespace, call->name, kube_uid(account),
+                                               api_now(call->api) + token_life(call));
     if (text)
         api_answer(call, 201, make_token_request(call, text));
     else

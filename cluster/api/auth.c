@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <sodium.h>
 #include <string.h>
+#include <time.h>
 
 #define TOKENS_SIZE_MAX (64u * 1024u)
 #define TOKENS_MAX 256u
@@ -149,7 +150,7 @@ static void sign(const Authenticator *authenticator, const char *text, size_t si
 }
 
 char *authenticator_token(const Authenticator *authenticator, const char *namespace, const char *account,
-                          const char *uid)
+                          const char *uid, int64_t expires)
 {
     unsigned char signature[crypto_auth_hmacsha256_BYTES];
     AUTO_FREE char *subject = NULL, *claims = NULL, *header = NULL, *payload = NULL, *signed_text = NULL, *end = NULL;
@@ -161,6 +162,8 @@ char *authenticator_token(const Authenticator *authenticator, const char *namesp
                                                    CLAIM "namespace", namespace, CLAIM "service-account.name", account,
                                                    CLAIM "service-account.uid", uid, "sub", subject)
                                        : NULL;
+    if (object && expires > 0)
+        json_object_set_new(object, "exp", json_integer(expires));
     claims = object ? json_dumps(object, JSON_COMPACT) : NULL;
     header = base64url(JWT_HEADER, strlen(JWT_HEADER));
     payload = claims ? base64url(claims, strlen(claims)) : NULL;
@@ -224,6 +227,9 @@ static int authenticate_account(const Authenticator *authenticator, const char *
     AUTO_JSON json_t *header = decode_part(token, (size_t)(dot - token));
     AUTO_JSON json_t *payload = decode_part(dot + 1, (size_t)(last - dot - 1));
     if (strcmp(claim(header, "alg"), "HS256") != 0 || strcmp(claim(payload, "iss"), "kubernetes/serviceaccount") != 0)
+        return -EACCES;
+    const json_t *expires = json_object_get(payload, "exp");
+    if (expires && (!json_is_integer(expires) || json_integer_value(expires) <= (json_int_t)time(NULL)))
         return -EACCES;
     const char *namespace = claim(payload, CLAIM "namespace"), *name = claim(payload, CLAIM "service-account.name");
     const json_t *account =

@@ -20,6 +20,7 @@
 #include <inaetics/error.h>
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #define AUTH_ROLE_ANNOTATION "inaetics.org/role"
 #define AUTH_ANONYMOUS "system:anonymous"
@@ -42,9 +43,9 @@ int authenticator_new(const char *secret, const char *tokens_file, const Store *
 /* subject: http_request_subject() or NULL; authorization: the header or NULL. Returns 0, or -EACCES (401) when a
  * credential is wrong; without any the user is system:anonymous with ROLE_NONE. */
 int authenticate(const Authenticator *authenticator, const char *subject, const char *authorization, ApiUser *ret);
-/* A token for a service account; malloc'ed. */
+/* A token for a service account, void after `expires` (s since 1970; 0: never); malloc'ed. */
 char *authenticator_token(const Authenticator *authenticator, const char *namespace, const char *account,
-                          const char *uid);
+                          const char *uid, int64_t expires);
 Authenticator *authenticator_free(Authenticator *authenticator);
 
 /* verb: "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection" (exec is a "create" of

@@ -1,8 +1,6 @@
 /* fake_store.c - a map of objects, kept in the order of keys. */
 #include "fake_store.h"
 
-#include "cluster/api/auth.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -266,19 +264,4 @@ int store_delete(Store *store, const char *resource, const char *namespace, cons
     memmove(entry, entry + 1, (--store->count - i) * sizeof *entry);
     store->revision++;
     return 0;
-}
-
-/* --- rights and tokens --------------------------------------------------------------------------------------- */
-
-bool auth_allows(const ApiUser *user, const char *verb, const char *group, const char *resource,
-                 const char *subresource, const char *namespace, const char *name, const json_t *object)
-{
-    return strcmp(user->name, "nobody") != 0;
-}
-
-char *authenticator_token(const Authenticator *authenticator, const char *namespace, const char *account,
-                          const char *uid)
-{
-    char *text = NULL;
-    return asprintf(&text, "token of %s/%s %s", namespace, account, uid) < 0 ? NULL : text;
 }

@@ -1,7 +1,6 @@
 /* fake_store.h - the store of the control plane in memory, for tests of what
  * stands on it: it takes the place of cluster/api/store.c when it is linked
- * into the test. Writes are answered from the loop. Rights: everybody may do
- * everything but the user "nobody". */
+ * into the test. Writes are answered from the loop. */
 #pragma once
 
 #include "cluster/api/store.h"
