@@ -331,6 +331,13 @@ static json_t *find_container(const json_t *pod, const char *wanted, const char 
     return status;
 }
 
+static bool asks_for_websocket(const InaHttpRequest *request)
+{
+    const char *upgrade = ina_http_header(request, "Upgrade");
+
+    return upgrade && strcasecmp(upgrade, "websocket") == 0;
+}
+
 static json_t *make_url(const ApiHttp *http, const InaHttpRequest *request, const ApiTarget *target, bool log,
                         char **ret)
 {
@@ -346,6 +353,9 @@ static json_t *make_url(const ApiHttp *http, const InaHttpRequest *request, cons
     const char *node = kube_string(pod, "spec.nodeName");
     if (*node == '\0')
         return log ? NULL : kube_status_bad_request("pod %s does not have a host assigned", target->name);
+    if (!log && !asks_for_websocket(request))
+        return kube_status_bad_request("exec works over WebSocket here, not over SPDY: kubectl 1.31 or later uses it, "
+                                       "client libraries do, and so does `inaetics exec`");
     if (!node_address(http, node, &url)) {
         buffer_free(&url);
         AUTO_FREE char *message = NULL;
@@ -375,13 +385,6 @@ static bool is_log(const ApiTarget *target)
 bool api_is_passed(const ApiTarget *target)
 {
     return strcmp(target->resource->key, "pods") == 0 && (is_log(target) || strcmp(target->subresource, "exec") == 0);
-}
-
-static bool asks_for_websocket(const InaHttpRequest *request)
-{
-    const char *upgrade = ina_http_header(request, "Upgrade");
-
-    return upgrade && strcasecmp(upgrade, "websocket") == 0;
 }
 
 #define HEADERS_MAX 4u
@@ -448,17 +451,11 @@ void api_pass(ApiHttp *http, InaHttpRequest *request, const ApiUser *user, const
         status = api_status_method();
     if (!status && log)
         status = api_query_log(request, target->name);
-    if (!status && !log && !asks_for_websocket(request) &&
-        store_get(http->store, "pods", target->namespace, target->name))
-        status =
-            kube_status_bad_request("exec works over WebSocket here, not over SPDY: kubectl 1.31 or later uses it, "
-                                    "client libraries do, and so does `inaetics exec`");
     if (!status)
         status = make_url(http, request, target, log, &url);
-    if (status) {
-        free(url);
+    if (status)
         api_respond_status(request, status);
-    } else if (!url) /* not on a node yet */
+    else if (!url) /* not on a node yet */
         ina_http_respond(request, 204, NULL, NULL, 0);
     else
         pass_on(http, request, url, !log);
