@@ -49,7 +49,8 @@ static json_t *pod_json(const Inaetics__V1__ClusterPod *pod)
 /* Whether it explains what is seen in the charts: scaling and fail-over. */
 static bool is_mark(const char *reason)
 {
-    static const char *const reasons[] = {"NodeNotReady", "NodeReady", "ScaledUp", "ScaledDown", "Overloaded", "NoRoom"};
+    static const char *const reasons[] = {"NodeNotReady", "NodeReady",  "ScaledUp",
+                                          "ScaledDown",   "Overloaded", "NoRoom"};
     for (size_t i = 0; i < INA_COUNT(reasons); i++) {
         if (strcmp(reason, reasons[i]) == 0) {
             return true;
@@ -144,21 +145,23 @@ json_t *cluster_panel_original(const ClusterPanel *panel)
     json_t *list = json_array();
     size_t i, j;
     const json_t *node, *pod;
-    json_array_foreach(json_object_get(panel->state, "nodes"), i, node) {
+    json_array_foreach(json_object_get(panel->state, "nodes"), i, node)
+    {
         const char *name = json_string_value(json_object_get(node, "name"));
         json_t *containers = json_array();
-        json_array_foreach(json_object_get(panel->state, "pods"), j, pod) {
+        json_array_foreach(json_object_get(panel->state, "pods"), j, pod)
+        {
             const char *where = json_string_value(json_object_get(pod, "node"));
             if (name && where && strcmp(name, where) == 0) {
                 json_int_t memory = json_integer_value(json_object_get(pod, "memory"));
                 double cpu = rounded_up(json_real_value(json_object_get(pod, "cpu")));
-                json_array_append_new(containers, json_pack("{s:O, s:f, s:f, s:I, s:I}", "name",
-                                                            json_object_get(pod, "name"), "cpuUsage", cpu, "avgLoad",
-                                                            cpu, "usedMem", memory, "hotMem", memory));
+                json_array_append_new(containers,
+                                      json_pack("{s:O, s:f, s:f, s:I, s:I}", "name", json_object_get(pod, "name"),
+                                                "cpuUsage", cpu, "avgLoad", cpu, "usedMem", memory, "hotMem", memory));
             }
         }
-        json_array_append_new(list, json_pack("{s:O, s:o}", "ipAddress", json_object_get(node, "address"),
-                                              "containerList", containers));
+        json_array_append_new(
+            list, json_pack("{s:O, s:o}", "ipAddress", json_object_get(node, "address"), "containerList", containers));
     }
     return list;
 }
@@ -181,7 +184,8 @@ static void acted(void *userdata, const Inaetics__V1__ActReply *reply, const Ina
         model_event_at(act->panel->model, ina_wall_clock_us() / 1000, true, "%s", act->text);
         ina_http_respond(act->request, 204, NULL, NULL, 0);
     } else {
-        ina_http_respond_text(act->request, failure->code == INA_CODE_NOT_FOUND ? 404 : 409, "%s.\n", failure->message);
+        int status = failure->code == INA_CODE_NOT_FOUND ? 404 : failure->code == INA_CODE_INVALID_ARGUMENT ? 400 : 409;
+        ina_http_respond_text(act->request, status, "%s.\n", failure->message);
     }
     act_free(act);
 }

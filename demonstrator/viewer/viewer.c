@@ -96,6 +96,9 @@ static void serve_page(Viewer *viewer, InaHttpRequest *request, const char *path
         }
     }
     char name[256], file[4096];
+    if (strcmp(path, "/favicon.ico") == 0) {
+        path = "/favicon.svg"; /* asked for by browsers that have not seen a page yet */
+    }
     /* Pages lie in one folder without subfolders, so a name with a slash is none of ours. */
     if (strlen(path) > 200 || strchr(path + 1, '/') || path[1] == '.' ||
         snprintf(name, sizeof(name), "www/%s", path[1] ? path + 1 : "index.html") >= (int)sizeof(name) ||

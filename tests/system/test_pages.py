@@ -230,3 +230,94 @@ def test_ten_browsers_cost_no_more_samplings_than_one(demonstrator):
         stream.close()
     assert one >= 3
     assert ten <= one + 3, f"{one} calls with one browser, {ten} with ten"
+
+
+# -- the cluster
+
+
+def act(browser, action, name, say="accept"):
+    """Presses a button of the cluster view and answers what it asks; returns the question."""
+    browser.click(f"button[data-action={action}][aria-label='{action} {name}']")
+    question = browser.driver.switch_to.alert
+    text = question.text
+    getattr(question, say)()
+    return text
+
+
+def state_of(browser, node):
+    return browser.run("return document.querySelector(`[data-node=${arguments[0]}] .badge`)?.textContent", node)
+
+
+def pods_on(browser, node):
+    return [row.get_attribute("data-pod") for row in browser.all(f"[data-node={node}] [data-pod]")]
+
+
+def test_the_cluster_view_shows_every_node_and_the_pods_on_it(demonstrator, browser):
+    browser.open(demonstrator.page + "/dashboard.html")
+    browser.wait("five nodes", lambda: [state_of(browser, f"node-{i}") for i in range(1, 6)] == ["ready"] * 5)
+    browser.wait("every pod at its node", lambda: all(name in pods_on(browser, demonstrator.node_of(name))
+                                                      for name in demonstrator.pods()))
+    queue = demonstrator.part("queue")
+    row = f"[data-pod={queue}]"
+    assert browser.find(row + " .name").text == "queue"
+    browser.wait("its memory", lambda: number(browser.find(row + " .usage").text.split("cores,")[-1]) > 1)
+    for button in browser.all("[data-action]"):
+        assert not button.is_enabled(), "nothing can be changed without a session"
+    assert browser.console_errors() == []
+
+
+def test_faults_need_a_session(demonstrator):
+    fields = {"action": "kill", "name": demonstrator.part("queue")}
+    status, text = post(demonstrator, "/cluster", fields)
+    assert status == 401 and "inaetics link" in text
+    assert demonstrator.container(fields["name"])["restartCount"] == 0
+    session = {"Cookie": cookie(demonstrator)}
+    assert post(demonstrator, "/cluster", fields, {**session, "Origin": "http://evil.example"})[0] == 403
+    assert post(demonstrator, "/cluster", {"action": "explode", "name": "node-1"}, session)[0] == 400
+    assert post(demonstrator, "/cluster", {"action": "halt", "name": "node-9"}, session)[0] == 404
+
+
+def test_a_pod_is_killed_by_its_button_once_that_was_confirmed(demonstrator, browser):
+    browser.open(link(demonstrator))
+    queue = demonstrator.part("queue")
+    kill = f"[data-pod={queue}] [data-action=kill]"
+    browser.wait("its button", lambda: browser.all(kill) and browser.find(kill).is_enabled())
+    assert queue in act(browser, "kill", queue, say="dismiss")
+    assert "End all processes" in act(browser, "kill", queue)
+    browser.wait("its restart", lambda: "1 restart" in browser.find(f"[data-pod={queue}] .usage").text)
+    assert demonstrator.container(queue)["restartCount"] == 1
+    browser.wait("it is well again", lambda: "good" in browser.find(f"[data-pod={queue}]").get_attribute("class"))
+    assert browser.console_errors() == []
+
+
+def test_a_node_is_halted_and_started_by_buttons(demonstrator, browser):
+    browser.open(link(demonstrator))
+    store = demonstrator.part("store")
+    node = demonstrator.node_of(store)
+    halt = f"[data-node={node}] [data-action=halt]"
+    browser.wait("its button", lambda: browser.all(halt) and browser.find(halt).is_enabled())
+    assert f"Switch {node} off?" in act(browser, "halt", node)
+    browser.wait("it is off", lambda: state_of(browser, node) == "halted")
+    browser.wait("its pods are elsewhere", lambda: not pods_on(browser, node))
+    wait_for(lambda: demonstrator.parts("store") not in ([], [store]), "another store")
+    browser.wait("the events of it", lambda: "node-" in browser.text("events"))
+    browser.wait("live again", lambda: browser.text("status") == "live")  # the viewer may have been there, too
+    start = f"[data-node={node}] [data-action=start]"
+    browser.wait("the other button", lambda: browser.find(start).is_displayed() and browser.find(start).is_enabled())
+    browser.click(start)
+    browser.wait("it is back", lambda: state_of(browser, node) == "ready")
+
+
+def test_a_node_is_frozen_and_thawed_by_buttons(demonstrator, browser):
+    browser.open(link(demonstrator))
+    viewer = demonstrator.node_of(demonstrator.part("viewer"))
+    node = next(f"node-{i}" for i in range(1, 6) if f"node-{i}" != viewer)
+    freeze = f"[data-node={node}] [data-action=freeze]"
+    browser.wait("its button", lambda: browser.all(freeze) and browser.find(freeze).is_enabled())
+    assert "looks hung" in act(browser, "freeze", node)
+    browser.wait("it is frozen", lambda: state_of(browser, node) == "frozen")
+    thaw = f"[data-node={node}] [data-action=thaw]"
+    browser.wait("the other button", lambda: browser.find(thaw).is_displayed() and browser.find(thaw).is_enabled())
+    browser.click(thaw)
+    browser.wait("it is back", lambda: state_of(browser, node) == "ready")
+    assert browser.console_errors() == []
