@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "child_internal.h"
+#include "confine.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -69,6 +70,9 @@ static int become(const ChildOptions *options, int output, pid_t parent)
         return -errno;
     if (getppid() != parent) /* it died before we asked to be told */
         _exit(1);
+    int r = options->rules && *options->rules >= 0 ? confine_self(*options->rules) : 0;
+    if (r < 0)
+        return r;
     const struct rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
     if (options->directory && chdir(options->directory) < 0)

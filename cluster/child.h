@@ -26,6 +26,7 @@ typedef struct ChildOptions {
     int death_signal;      /* when we die; 0: SIGKILL */
     int inherit_fd;        /* -1, or kept open under the number CHILD_INHERITED_FD */
     const int *standard;   /* three descriptors for stdin, stdout and stderr, or NULL: as said above */
+    const int *rules;      /* of confine.h; NULL, or negative: none */
     bool terminal;         /* the first of these becomes its controlling terminal */
     /* Each read of what it wrote; NULL: its output goes nowhere. */
     void (*output)(void *userdata, const void *data, size_t size);

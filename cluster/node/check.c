@@ -141,6 +141,7 @@ static int begin_command(Check *check)
         .environment = check->options.environment,
         .directory = check->options.directory,
         .inherit_fd = -1,
+        .rules = check->options.rules,
         .exited = handle_command,
         .userdata = check,
     };

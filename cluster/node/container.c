@@ -177,6 +177,7 @@ static int start_check(Container *container, const ProbeSpec *spec, bool eager, 
         .address = container->options.address,
         .environment = environment_list(container->setup.environment),
         .directory = container->setup.directory,
+        .rules = &container->setup.rules,
         .eager = !eager                     ? 0
                  : spec->kind == PROBE_EXEC ? EAGER_COMMAND_CHECK
                                             : EAGER_CHECK,
@@ -223,6 +224,7 @@ static int spawn(Container *container, InaError *error)
         .environment = environment_list(container->setup.environment),
         .directory = container->setup.directory,
         .inherit_fd = -1,
+        .rules = &container->setup.rules,
         .output = handle_output,
         .exited = handle_exit,
         .userdata = container,

@@ -3,6 +3,7 @@
 #include "attachment.h"
 #include "base/cleanup.h"
 #include "base/files.h"
+#include "cluster/confine.h"
 #include "kube/quantity.h"
 
 #include <ctype.h>
@@ -338,9 +339,24 @@ static int set_directory(const ContainerSpec *spec, const Image *image, Containe
     return 0;
 }
 
+/* It may write in the pod's folder and in the volumes that it mounts, and nowhere else. */
+static int make_rules(const ContainerOptions *options)
+{
+    const char *folders[POD_VOLUMES_MAX + 4] = {options->folder, "/tmp", "/var/tmp"};
+    size_t count = 3;
+    for (size_t i = 0; i < options->spec->n_mounts && count < POD_VOLUMES_MAX + 3; i++) {
+        uint64_t epoch;
+        const char *folder = pod_resources_volume(options->resources, options->spec->mounts[i].name, &epoch);
+        if (folder)
+            folders[count++] = folder;
+    }
+    folders[count] = NULL;
+    return confine_rules(folders);
+}
+
 int container_setup(const ContainerOptions *options, ContainerSetup *ret, const char **ret_reason, InaError *error)
 {
-    ContainerSetup setup = {.environment = environment_new()};
+    ContainerSetup setup = {.environment = environment_new(), .rules = -1};
     Image image = {0};
     int r = setup.environment ? 0 : ina_error_set(error, ENOMEM, "out of memory");
     if (r == 0)
@@ -362,6 +378,7 @@ int container_setup(const ContainerOptions *options, ContainerSetup *ret, const 
         container_setup_clear(&setup);
         return r;
     }
+    setup.rules = make_rules(options);
     *ret = setup;
     return 0;
 }
@@ -400,6 +417,8 @@ void container_setup_clear(ContainerSetup *setup)
     free(setup->arguments);
     free(setup->program);
     free(setup->directory);
+    if (setup->environment && setup->rules >= 0)
+        close(setup->rules);
     environment_free(setup->environment);
-    *setup = (ContainerSetup){0};
+    *setup = (ContainerSetup){.rules = -1};
 }

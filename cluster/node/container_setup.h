@@ -9,6 +9,7 @@ struct ContainerSetup {
     char **arguments; /* NULL behind the last */
     char *directory;
     Environment *environment;
+    int rules; /* where it may write (confine.h); -1: not confined */
 };
 
 /* On failure *ret_reason may become Kubernetes' word for it ("ErrImagePull"). */

@@ -368,6 +368,7 @@ static int start(Exec *exec, const ContainerSetup *setup, InaError *error)
         .environment = environment_list(setup->environment),
         .directory = setup->directory,
         .inherit_fd = -1,
+        .rules = &setup->rules,
         .standard = theirs,
         .terminal = exec->terminal,
         .exited = handle_exited,
