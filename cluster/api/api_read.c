@@ -270,13 +270,8 @@ static json_t *gather(const ApiCall *call, const ApiSelection *selection, const 
     return into.objects;
 }
 
-/* Whether items say what they are: those of other groups than Kubernetes' own do. */
-static bool typed_items(const Resource *resource)
-{
-    return strcmp(resource->group, "inaetics.org") == 0;
-}
-
-/* The list of objects[at .. at + count]. */
+/* The list of objects[at .. at + count]. The items are the store's own trees, whose text is known: whoever writes the
+ * list leaves their kind and apiVersion out. */
 static json_t *make_list(const Resource *resource, const json_t *objects, size_t at, size_t count, int64_t revision,
                          const char *continue_, int64_t remaining)
 {
@@ -289,10 +284,8 @@ static json_t *make_list(const Resource *resource, const json_t *objects, size_t
         json_object_set_new(metadata, "continue", json_string(continue_));
     if (continue_ && remaining >= 0)
         json_object_set_new(metadata, "remainingItemCount", json_integer(remaining));
-    for (size_t i = at; i < at + count; i++) {
-        json_t *object = json_array_get(objects, i);
-        json_array_append_new(items, typed_items(resource) ? json_incref(object) : api_list_item(object));
-    }
+    for (size_t i = at; i < at + count; i++)
+        json_array_append(items, json_array_get(objects, i));
     return json_pack("{s:s, s:s, s:o, s:o}", "kind", kind, "apiVersion", version, "metadata", metadata, "items", items);
 }
 

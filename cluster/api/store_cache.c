@@ -162,15 +162,28 @@ size_t store_position(const StoreCollection *collection, const char *path, bool 
     return low;
 }
 
+/* "NAMESPACE/NAME" of an object, for each item of each list. */
+static bool object_path(const json_t *object, char *ret, size_t size)
+{
+    const char *namespace = kube_namespace(object), *name = kube_name(object);
+    size_t inner = strlen(namespace), length = strlen(name);
+
+    if (inner + length + 2 > size)
+        return false;
+    memcpy(ret, namespace, inner);
+    if (inner > 0)
+        ret[inner++] = '/';
+    memcpy(ret + inner, name, length + 1);
+    return true;
+}
+
 StoreText store_object_text(const Store *store, const char *resource, const json_t *object)
 {
     StoreCollection *collection = map_get(store->collections, resource);
-    const char *namespace = kube_namespace(object), *name = kube_name(object);
     char path[512];
     bool found = false;
 
-    int length = snprintf(path, sizeof path, "%s%s%s", namespace, *namespace ? "/" : "", name);
-    if (!collection || length < 0 || (size_t)length >= sizeof path)
+    if (!collection || !object_path(object, path, sizeof path))
         return (StoreText){0};
     size_t position = store_position(collection, path, &found);
     StoreItem *item = found ? collection->entries[position]->item : NULL;
