@@ -83,6 +83,8 @@ def value(part, names, key=None):
 def row(one, table):
     """A row of a table without its ages."""
     columns = [column.get("name") for column in table.get("columnDefinitions") or ()]
+    if not columns:  # later events of a watch name none: those of pods
+        columns = ["Name", "Ready", "Status", "Restarts", "Age"]
     cells = [
         "<age>" if number < len(columns) and columns[number] in AGE_COLUMNS and isinstance(cell, str) and AGE.fullmatch(cell) else cell
         for number, cell in enumerate(one.get("cells") or ())
