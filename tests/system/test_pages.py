@@ -125,7 +125,7 @@ def test_the_report_shows_aggregates_rows_and_exports(demonstrator, browser):
     browser.click("#more")
     browser.wait("more rows", lambda: len(browser.all("#results tr")) > 50)
     row = browser.find("#results tr").text.split()
-    assert row[0].startswith("producer"), row
+    assert row[0].startswith("inaetics-producer"), row
     assert browser.console_errors() == []
     _, text = get(demonstrator, "/report/results.csv")
     rows = list(csv.DictReader(io.StringIO(text)))
