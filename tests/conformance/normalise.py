@@ -66,7 +66,9 @@ def collect(part, names):
 def value(part, names, key=None):
     if isinstance(part, dict):
         if part.get("kind") == "Table":
-            part = part | {"rows": [row(one, part) for one in part.get("rows") or []]}
+            part = without_ages(part, part)
+        if isinstance(part.get("events"), list):
+            part = part | {"events": events(part["events"])}
         part = {one: value(of, names, one) for one, of in part.items() if one != "managedFields"}
         if part.get("kind") in ("APIResourceList", "APIGroupList"):
             for field in ("resources", "groups"):
@@ -80,8 +82,25 @@ def value(part, names, key=None):
     return text(part, names, key) if isinstance(part, str) else part
 
 
+def events(listed):
+    """Those of a watch: only its first table says which columns there are."""
+    columns = {}
+    result = []
+    for one in listed:
+        table = one.get("object") if isinstance(one, dict) else None
+        if isinstance(table, dict) and table.get("kind") == "Table":
+            columns = table if table.get("columnDefinitions") else columns
+            one = one | {"object": without_ages(table, columns)}
+        result.append(one)
+    return result
+
+
+def without_ages(table, columns):
+    return table | {"rows": [row(one, columns) for one in table.get("rows") or []]}
+
+
 def row(one, table):
-    """A row of a table without its ages."""
+    """A row without its ages; `table` says which columns these are."""
     columns = [column.get("name") for column in table.get("columnDefinitions") or ()]
     if not columns:  # later events of a watch name none: those of pods
         columns = ["Name", "Ready", "Status", "Restarts", "Age"]
