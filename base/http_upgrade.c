@@ -102,8 +102,11 @@ void http_respond_upgrade(InaHttpRequest *request, const char *protocol, const H
     upgrade->tunnel = make_tunnel(upgrade);
     if (!upgrade->tunnel || send_head(request, upgrade->tunnel, protocol) < 0 ||
         soon(request->server->event, &upgrade->opening, on_opening, upgrade) < 0) {
+        HttpTunnel *tunnel = upgrade->tunnel;
         http_upgrade_cut(upgrade);
+        http_tunnel_close(tunnel);
         on_finish(upgrade);
+        opened(events->userdata, NULL);
     }
     http_request_free(request);
 }
