@@ -309,6 +309,8 @@ static void check_http_get(Check *check, const json_t *get)
     size_t i;
     const json_t *header;
     check_port_or_name(check, get, "port");
+    if (strcmp(kube_string(get, "scheme"), "HTTPS") == 0)
+        check_forbidden(check, "scheme", "not supported by this cluster: probes ask without TLS");
     json_array_foreach(json_object_get(get, "httpHeaders"), i, header)
     {
         const char *name = kube_string(header, "name");

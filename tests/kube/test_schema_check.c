@@ -97,6 +97,8 @@ static void pods_are_checked(void **state)
          NULL, ""},
         {"", "Pod", CONTAINER(",\"livenessProbe\":{}"), NULL,
          "livenessProbe: Required value: must specify a handler type"},
+        {"", "Pod", CONTAINER(",\"readinessProbe\":{\"httpGet\":{\"port\":1,\"scheme\":\"HTTPS\"}}"), NULL,
+         "readinessProbe.httpGet.scheme: Forbidden: not supported by this cluster: probes ask without TLS"},
         {"", "Pod", CONTAINER(",\"livenessProbe\":{\"exec\":{\"command\":[\"x\"]},\"successThreshold\":2}"), NULL,
          "livenessProbe.successThreshold: Invalid value: 2: must be 1"},
         {"", "Pod", CONTAINER(",\"readinessProbe\":{\"tcpSocket\":{\"port\":0}}"), NULL,
