@@ -207,6 +207,20 @@ static json_t *token_review(const ApiHttp *http, const ApiUser *user, const json
     return json_pack("{s:b, s:o}", "authenticated", 1, "user", user_info(&found));
 }
 
+/* Protobuf says what is empty too. */
+static void drop_empty(json_t *attributes)
+{
+    const char *key;
+    void *next;
+    json_t *value;
+
+    json_object_foreach_safe(attributes, next, key, value)
+    {
+        if (json_is_string(value) && json_string_length(value) == 0)
+            json_object_del(attributes, key);
+    }
+}
+
 bool api_review(ApiHttp *http, InaHttpRequest *request, const ApiUser *user)
 {
     const char *path = ina_http_path(request);
@@ -233,6 +247,7 @@ bool api_review(ApiHttp *http, InaHttpRequest *request, const ApiUser *user)
         return true;
     }
     const json_t *spec = json_object_get(review, "spec");
+    drop_empty(json_object_get(spec, "resourceAttributes"));
     if (access)
         status = json_pack("{s:b}", "allowed", allowed(user, spec));
     else if (token)

@@ -80,7 +80,7 @@ class Replay:
             value = steps.edit(self.bodies[step.body.step], filled(step.body.changes, self.variables))
         else:
             value = filled(step.body, self.variables)
-        return value if value is None or isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+        return value if value is None or isinstance(value, (str, bytes)) else json.dumps(value, separators=(",", ":"))
 
     def one(self, step):
         """One step's answer as it is recorded: status, headers, body or events."""

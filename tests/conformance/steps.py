@@ -18,7 +18,7 @@ class Step:
     name: str
     method: str
     path: str
-    body: object = None  # dict or list: sent as JSON; str: as it stands; Edited
+    body: object = None  # dict or list: sent as JSON; str or bytes: as they stand; Edited
     content_type: str = None  # default: application/json where there is a body
     accept: str = None
     user: str = "admin"  # admin, viewer, stranger (no role), nobody (no credentials), impostor (wrong token)

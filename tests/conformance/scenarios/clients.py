@@ -1,5 +1,6 @@
 """What clients send, as they send it: kubectl 1.20.2 and 1.32 (with -v=9), python3-kubernetes 22.6."""
 
+import base64
 import json
 
 from steps import TABLE_KUBECTL, Edited, Step, container, delete, get, patch, pod, post, put, replication_controller, watch
@@ -12,6 +13,10 @@ APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 def listed(name, path):
     return get(name, f"{path}?limit=500", accept=TABLE_KUBECTL)
+
+
+def protobuf(name, path, text):
+    return post(name, path, base64.b64decode(text), content_type="application/vnd.kubernetes.protobuf")
 
 
 def annotated(value):
@@ -149,6 +154,27 @@ SCENARIOS = {
             "spec": {"containers": [{"args": ["sh"], "image": "test/shell:1", "imagePullPolicy": "Never", "name": "one", "resources": {}}],
                      "dnsPolicy": "ClusterFirst", "restartPolicy": "Never", "schedulerName": "nobody", "automountServiceAccountToken": False}, "status": {}}, accept=ANY),
         delete("delete", "v1:pods/one", {"propagationPolicy": "Background"}),
+        # as `kubectl create -n c-new-kubectl` of 1.32 sends it, where 1.20 sends JSON
+        protobuf("create configmap, in protobuf", "v1:configmaps?fieldManager=kubectl-create&fieldValidation=Strict",
+            "azhzAAoPCgJ2MRIJQ29uZmlnTWFwEikKHwoCcGISABoNYy1uZXcta3ViZWN0bCIAKgAyADgAQgASBgoBYRIBYhoAIgA="),
+        protobuf("create deployment, in protobuf", "apps/v1:deployments?fieldManager=kubectl-create&fieldValidation=Strict",
+            "azhzAAoVCgdhcHBzL3YxEgpEZXBsb3ltZW50EsABCiwKA2RlcBIAGg1jLW5ldy1rdWJlY3RsIgAqADIAOABCAFoKCgNhcHASA2RlcBKBAQgAEgwKCgoD"
+            "YXBwEgNkZXAaZwocCgASABoAIgAqADIAOABCAFoKCgNhcHASA2RlcBJHEikKBXNoZWxsEgx0ZXN0L3NoZWxsOjEqAEIAagByAIABAIgBAJABAKIBABoA"
+            "MgBCAEoAUgBYAGAAaACCAQCKAQCaAQDCAQAiAgoAKAA4ABoMCAAQABgAIAAoADgAGgAiAA=="),
+        protobuf("create namespace, in protobuf", "/api/v1/namespaces?fieldManager=kubectl-create&fieldValidation=Strict",
+            "azhzAAoPCgJ2MRIJTmFtZXNwYWNlEigKIAoQYy1uZXcta3ViZWN0bC1wYhIAGgAiACoAMgA4AEIAEgAaAgoAGgAiAA=="),
+        protobuf("auth can-i, in protobuf", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+            "azhzAAoyChdhdXRob3JpemF0aW9uLms4cy5pby92MRIXU2VsZlN1YmplY3RBY2Nlc3NSZXZpZXcSRQoQCgASABoAIgAqADIAOABCABInCiUKDWMtbmV3"
+            "LWt1YmVjdGwSBmNyZWF0ZRoAIgAqBHBvZHMyADoAGggIABIAGgAgABoAIgA="),
+        protobuf("create service, in protobuf", "v1:services?fieldManager=kubectl-create&fieldValidation=Strict",
+            "azhzAAoNCgJ2MRIHU2VydmljZRJ1CiwKA3N2YxIAGg1jLW5ldy1rdWJlY3RsIgAqADIAOABCAFoKCgNhcHASA3N2YxJBChsKBzgwLTgwODASA1RDUBhQ"
+            "IgcIABCQPxoAKAASCgoDYXBwEgNzdmMaACIITm9kZVBvcnQ6AEIAUgBaAGAAaAAaAgoAGgAiAA=="),
+        protobuf("create secret, in protobuf", "v1:secrets?fieldManager=kubectl-create&fieldValidation=Strict",
+            "azhzAAoMCgJ2MRIGU2VjcmV0EiwKIAoDc2VjEgAaDWMtbmV3LWt1YmVjdGwiACoAMgA4AEIAEgYKAWESAWIaABoAIgA="),
+        protobuf("create serviceaccount, in protobuf", "v1:serviceaccounts?fieldManager=kubectl-create&fieldValidation=Strict",
+            "azhzAAoUCgJ2MRIOU2VydmljZUFjY291bnQSIgogCgNhY2MSABoNYy1uZXcta3ViZWN0bCIAKgAyADgAQgAaACIA"),
+        get("what came of the deployment", "apps/v1:deployments/dep", until=PROGRESSED),
+        delete("the namespace goes", "/api/v1/namespaces/c-new-kubectl-pb"),
     ],
     "python client": [
         get("version", "/version/"),
