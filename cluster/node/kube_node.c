@@ -4,6 +4,7 @@
 #include "kube_node_internal.h"
 #include "service_environment.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 
@@ -23,9 +24,27 @@ static void handle_pod(void *userdata, KubeChange change, const json_t *object, 
     member_look(userdata, object, change == KUBE_DELETED);
 }
 
+/* The folders of pods that went while this node was not there. Those of others stay: an emptyDir lives as long as its
+ * pod, not as its node's process. */
+static void remove_old_pods(const KubeNode *node)
+{
+    AUTO_FREE char *pods = path_join(node->folder, "pods");
+    AUTO_FOLDER DIR *folder = pods ? opendir(pods) : NULL;
+    struct dirent *item;
+    while (folder && (item = readdir(folder))) {
+        if (item->d_name[0] == '.' || map_get(node->members, item->d_name))
+            continue;
+        AUTO_FREE char *path = path_join(pods, item->d_name);
+        if (path)
+            folder_remove(path, NULL);
+    }
+}
+
 static void handle_pods_synced(void *userdata, bool connected)
 {
     KubeNode *node = userdata;
+    if (connected && !node->synced)
+        remove_old_pods(node);
     if (connected)
         log_record(INA_LOG_INFO, "in contact with the API", NULL);
     else
@@ -151,12 +170,10 @@ static int set_services(void *userdata, const char *namespace, Environment *envi
 
 static void end_leftovers(const KubeNode *node)
 {
-    AUTO_FREE char *mark = NULL, *pods = path_join(node->folder, "pods");
+    AUTO_FREE char *mark = NULL;
     if (asprintf(&mark, INSTANCE_MARK_NODE "=%s/%s", node->host.instance->data, node->name) < 0)
         mark = NULL;
     unsigned count = mark ? child_sweep(mark) : 0;
-    if (pods)
-        folder_remove(pods, NULL);
     if (count > 0) {
         char text[16];
         snprintf(text, sizeof text, "%u", count);

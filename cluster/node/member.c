@@ -168,7 +168,7 @@ void member_free(Member *member)
     sd_event_source_disable_unref(member->report_soon);
     sd_event_source_disable_unref(member->report_timer);
     sd_event_source_disable_unref(member->removal_timer);
-    pod_free(member->pod);
+    pod_free(member->pod, !member->node->stopping);
     json_decref(member->object);
     json_decref(member->sent);
     json_decref(member->fixed);
@@ -237,7 +237,7 @@ static void handle_gone(void *userdata, Pod *pod)
         forget(member);
         return;
     }
-    member->pod = pod_free(member->pod);
+    member->pod = pod_free(member->pod, true);
     if (member->vanished) {
         forget(member);
     } else {

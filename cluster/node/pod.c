@@ -222,7 +222,7 @@ int pod_new(const PodOptions *options, PodSpec *spec, Pod **ret, InaError *error
     int r = make_parts(pod, error);
     pod->options.status = NULL;
     if (r < 0) {
-        pod_free(pod);
+        pod_free(pod, true);
         return r;
     }
     *ret = pod;
@@ -262,27 +262,7 @@ void pod_stop_within(Pod *pod, int64_t grace)
 void pod_end(Pod *pod)
 {
     pod_stop(pod);
-    pod_kill(pod);
-}
-
-void pod_kill(Pod *pod)
-{
     each_container(pod, container_kill);
-}
-
-bool pod_stopping(const Pod *pod)
-{
-    return pod->stopping;
-}
-
-const PodSpec *pod_spec(const Pod *pod)
-{
-    return pod->spec;
-}
-
-const char *pod_address(const Pod *pod)
-{
-    return pod->address;
 }
 
 unsigned pod_address_number(const Pod *pod)
@@ -309,7 +289,7 @@ Container *pod_container(const Pod *pod, const char *name)
     return NULL;
 }
 
-Pod *pod_free(Pod *pod)
+Pod *pod_free(Pod *pod, bool forever)
 {
     if (!pod)
         return NULL;
@@ -323,7 +303,7 @@ Pod *pod_free(Pod *pod)
     free(pod->init);
     free(pod->last);
     pod_resources_free(pod->resources);
-    if (pod->folder) /* what emptyDir volumes held goes with the pod */
+    if (pod->folder && forever) /* what emptyDir volumes held goes with the pod */
         folder_remove(pod->folder, NULL);
     free(pod->folder);
     pod_spec_free(pod->spec);

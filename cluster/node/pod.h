@@ -26,10 +26,6 @@ int pod_new(const PodOptions *options, PodSpec *spec, Pod **ret, InaError *error
 void pod_stop(Pod *pod);
 void pod_stop_within(Pod *pod, int64_t grace); /* s; also when it is stopping already, if that makes it shorter */
 void pod_end(Pod *pod);                        /* SIGKILL, for good */
-void pod_kill(Pod *pod);
-bool pod_stopping(const Pod *pod);
-const PodSpec *pod_spec(const Pod *pod);
-const char *pod_address(const Pod *pod);
 unsigned pod_address_number(const Pod *pod);
 /* NULL name: the first. NULL: there is none of this name. */
 Container *pod_container(const Pod *pod, const char *name);
@@ -37,4 +33,5 @@ Container *pod_container(const Pod *pod, const char *name);
 json_t *pod_status(const Pod *pod, const json_t *old, time_t now);
 /* Every process of a container of it; for measurements. */
 void pod_each(const Pod *pod, void (*each)(void *userdata, const Container *container), void *userdata);
-Pod *pod_free(Pod *pod); /* kills what runs */
+/* Kills what runs. forever: its folder goes too; else the node comes back to it. */
+Pod *pod_free(Pod *pod, bool forever);

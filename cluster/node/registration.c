@@ -16,7 +16,6 @@
 struct Registration {
     RegistrationOptions options;
     char *name, *address, *pods;
-    json_t *node;
     sd_event_source *lease_timer, *retry_timer;
     KubeRequest *lease_request, *node_request;
     uint64_t lease_asked;
@@ -181,14 +180,12 @@ static void handle_status(void *userdata, const KubeReply *reply)
         retry(registration, reply->error.message);
         return;
     }
-    json_decref(registration->node);
-    registration->node = json_incref((json_t *)reply->object);
     registration->said[0] = '\0';
     if (registration->told)
         return;
     registration->told = true;
     if (registration->options.registered)
-        registration->options.registered(registration->options.userdata, registration->node);
+        registration->options.registered(registration->options.userdata, reply->object);
 }
 
 static void send_status(Registration *registration)
@@ -260,11 +257,6 @@ void registration_look(Registration *registration, const json_t *node)
         send_status(registration);
 }
 
-const json_t *registration_node(const Registration *registration)
-{
-    return registration->node;
-}
-
 int registration_new(const RegistrationOptions *options, Registration **ret, InaError *error)
 {
     Registration *registration = calloc(1, sizeof *registration);
@@ -293,7 +285,6 @@ Registration *registration_free(Registration *registration)
     kube_request_cancel(registration->node_request);
     sd_event_source_disable_unref(registration->lease_timer);
     sd_event_source_disable_unref(registration->retry_timer);
-    json_decref(registration->node);
     free(registration->name);
     free(registration->address);
     free(registration->pods);

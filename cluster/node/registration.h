@@ -20,8 +20,6 @@ typedef struct RegistrationOptions {
 
 /* Texts are copied. */
 int registration_new(const RegistrationOptions *options, Registration **ret, InaError *error);
-/* The object as last answered; NULL: none yet. */
-const json_t *registration_node(const Registration *registration);
 /* The Node object was seen: it is made anew when it is gone (NULL), and said to be ready when it is said not to be. */
 void registration_look(Registration *registration, const json_t *node);
 Registration *registration_free(Registration *registration);

@@ -5,7 +5,7 @@
 #include "environment.h"
 #include "kube/client.h"
 
-/* Of the services of `namespace` (NULL: none) that have an address, and of default/kubernetes. server: of the API, "https://...",
- * for KUBERNETES_SERVICE_HOST and _PORT while there is no such service. */
+/* Of the services of `namespace` (NULL: none) that have an address, and of default/kubernetes. server: of the API,
+ * "https://...", for KUBERNETES_SERVICE_HOST and _PORT while there is no such service. */
 int service_environment(const KubeInformer *services, const char *namespace, const char *server,
                         Environment *environment, InaError *error);

@@ -202,7 +202,9 @@ def test_init_containers_run_one_after_the_other_before_the_others(node):
 
 
 def test_a_node_that_is_started_again_starts_its_pods_again(node):
-    node.pod("one", "echo run; sleep 1000")
+    node.pod("one", "echo run; echo x >>$(VOLUME_SCRATCH)/runs; sleep 1000",
+             volumeMounts=[{"name": "scratch", "mountPath": "/scratch"}],
+             spec={"volumes": [{"name": "scratch", "emptyDir": {}}]})
     node.wait_running("one")
     before, where = node.pods()["one"], node.node_of("one")
     os.kill(next(one["pid"] for one in node.machines() if one["name"] == where), signal.SIGKILL)
@@ -210,6 +212,8 @@ def test_a_node_that_is_started_again_starts_its_pods_again(node):
     after = node.pods()["one"]
     assert after["metadata"]["uid"] == before["metadata"]["uid"] and after["status"]["podIP"] == before["status"]["podIP"]
     assert "run" in node.logs("one", "--previous")
+    runs = next((node.data / "nodes").rglob("scratch/runs"))
+    wait_for(lambda: runs.read_text() == "x\nx\n", "its scratch volume is the same")
 
 
 def test_a_container_above_its_memory_limit_is_killed(node):
