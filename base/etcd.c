@@ -137,7 +137,7 @@ void etcd_request_cancel(EtcdRequest *request)
         return;
     Etcd *etcd = request->etcd;
     if (request->fetch)
-        ina_http_fetch_cancel(request->fetch);
+        http_fetch_cancel(request->fetch);
     sd_event_source_disable_unref(request->refusal);
     if (request->previous)
         request->previous->next = request->next;

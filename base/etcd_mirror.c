@@ -164,7 +164,7 @@ static void lost_because(EtcdMirror *mirror, int code)
 static void stop(EtcdMirror *mirror)
 {
     if (mirror->stream)
-        ina_http_fetch_cancel(mirror->stream);
+        http_fetch_cancel(mirror->stream);
     mirror->stream = NULL;
     free(mirror->stream_url);
     mirror->stream_url = NULL;

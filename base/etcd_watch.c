@@ -35,7 +35,7 @@ static void end(EtcdWatch *watch, const InaError *error)
     const EtcdReply reply = {.code = error->code, .message = error->message};
 
     if (watch->stream)
-        ina_http_fetch_cancel(watch->stream);
+        http_fetch_cancel(watch->stream);
     watch->stream = NULL;
     (void)sd_event_source_set_enabled(watch->arrived, SD_EVENT_OFF);
     if (error->code != ESTALE)
@@ -186,7 +186,7 @@ EtcdWatch *etcd_watch_free(EtcdWatch *watch)
     if (!watch)
         return NULL;
     if (watch->stream)
-        ina_http_fetch_cancel(watch->stream);
+        http_fetch_cancel(watch->stream);
     watch->stream = NULL;
     watch->arrived = sd_event_source_disable_unref(watch->arrived);
     watch->dead = true;

@@ -306,7 +306,7 @@ int http_fetch_data(InaHttpFetch *fetch, const void *data, size_t size)
     return fetch->body.failed ? -ENOMEM : 0;
 }
 
-void ina_http_fetch_cancel(InaHttpFetch *fetch)
+void http_fetch_cancel(InaHttpFetch *fetch)
 {
     if (!fetch || fetch->gone)
         return;

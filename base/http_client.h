@@ -25,4 +25,7 @@ typedef struct HttpClientOptions {
 int http_client_new(sd_event *event, const HttpClientOptions *options, HttpClient **ret, InaError *error);
 /* userdata and callbacks as in InaHttpFetchOptions. */
 InaHttpFetch *http_client_fetch(HttpClient *client, const InaHttpFetchOptions *options, InaError *error);
+/* `done` will not be called. Not ina_http_fetch_cancel, the component's, so that a bundle with its own copy of this
+ * library cancels what its own copy began (maps are not shared by copies: each has its own hash key). */
+void http_fetch_cancel(InaHttpFetch *fetch);
 HttpClient *http_client_free(HttpClient *client); /* open fetches are dropped, `done` is not called */

@@ -24,3 +24,8 @@ InaHttpFetch *ina_http_fetch(InaComponent *component, const InaHttpFetchOptions 
         return NULL;
     return http_client_fetch(component->http, options, error);
 }
+
+void ina_http_fetch_cancel(InaHttpFetch *fetch)
+{
+    http_fetch_cancel(fetch);
+}

@@ -284,7 +284,7 @@ void kube_request_cancel(KubeRequest *request)
 {
     if (!request)
         return;
-    ina_http_fetch_cancel(request->fetch);
+    http_fetch_cancel(request->fetch);
     unlink_request(request);
     request_free(request);
 }

@@ -156,7 +156,7 @@ static void end_attempt(KubeInformer *informer)
 {
     kube_request_cancel(TAKE_PTR(informer->request));
     if (informer->watch)
-        ina_http_fetch_cancel(TAKE_PTR(informer->watch));
+        http_fetch_cancel(TAKE_PTR(informer->watch));
     buffer_clear(&informer->line);
     clear_map(&informer->fresh);
     free(TAKE_PTR(informer->continue_));

@@ -305,7 +305,7 @@ static InaCall *finish(Outgoing *outgoing, InaCode code, size_t bytes)
     InaCall *call = outgoing->call;
     if (proxy->statistics)
         method_statistics_end(&proxy->statistics[outgoing->method], code, ina_now() - outgoing->started, bytes);
-    ina_http_fetch_cancel(outgoing->fetch);
+    http_fetch_cancel(outgoing->fetch);
     sd_event_source_disable_unref(outgoing->pause);
     LIST_REMOVE(outgoing, link);
     free(outgoing->message);

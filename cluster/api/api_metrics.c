@@ -96,7 +96,7 @@ static bool ask(void *userdata, const json_t *object)
 
 static void node_free(NodeUsage *node)
 {
-    ina_http_fetch_cancel(node->fetch);
+    http_fetch_cancel(node->fetch);
     json_decref(node->summary);
     free(node->name);
     free(node);

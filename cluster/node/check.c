@@ -35,7 +35,7 @@ static void end_attempt(Check *check)
 {
     check->command = child_free(check->command);
     if (check->fetch)
-        ina_http_fetch_cancel(TAKE_PTR(check->fetch));
+        http_fetch_cancel(TAKE_PTR(check->fetch));
     if (check->socket)
         sd_event_source_set_io_fd_own(check->socket, 1);
     check->socket = sd_event_source_disable_unref(check->socket);

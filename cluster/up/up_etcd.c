@@ -299,7 +299,7 @@ EtcdKeeper *etcd_keeper_free(EtcdKeeper *keeper)
     if (!keeper)
         return NULL;
     if (keeper->fetch)
-        ina_http_fetch_cancel(keeper->fetch);
+        http_fetch_cancel(keeper->fetch);
     sd_event_source_disable_unref(keeper->timer);
     http_client_free(keeper->http);
     for (size_t i = 0; i < 3; i++)

@@ -348,7 +348,7 @@ static void a_watch_from_a_compacted_revision_says_so(void **state)
     }
     assert_int_equal(r, -ESTALE);
     assert_contains(error.message, "compacted");
-    ina_http_fetch_cancel(fetch);
+    http_fetch_cancel(fetch);
     http_client_free(client);
     buffer_free(&body);
     buffer_free(&text);

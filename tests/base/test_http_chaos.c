@@ -130,7 +130,7 @@ static void restart_server(Chaos *chaos)
 
 static void cancel(Try *try)
 {
-    ina_http_fetch_cancel(try->fetch);
+    http_fetch_cancel(try->fetch);
     try->fetch = NULL;
     try->chaos->cancelled++;
 }

@@ -92,7 +92,7 @@ static void every_method_does_what_it_should(void **state)
     fixture_until(&f, (peer = accept(fd, NULL, NULL)) >= 0);
     assert_true(bare_request(&f, peer, request, sizeof(request)));
     assert_string_equal(request, "GET /a?b=c HTTP/1.1\r\nX-One: 1\r\nHost: other\r\n\r\n");
-    ina_http_fetch_cancel(one);
+    http_fetch_cancel(one);
     close(peer);
     close(fd);
     fixture_stop(&f);
@@ -484,7 +484,7 @@ static void on_chunk(void *userdata, const void *data, size_t size)
         chunks->size += size;
     }
     if (chunks->n == chunks->cancel_at)
-        ina_http_fetch_cancel(chunks->fetch);
+        http_fetch_cancel(chunks->fetch);
     if (chunks->n == chunks->free_at)
         chunks->fixture->client = http_client_free(chunks->fixture->client);
 }
@@ -549,15 +549,15 @@ static void a_cancelled_fetch_is_silent_and_its_request_ends(void **state)
 
     start(&f);
     InaHttpFetch *one = begin(&f, f.address, "/hold", 0, &answer);
-    ina_http_fetch_cancel(one); /* before it was sent, perhaps */
+    http_fetch_cancel(one); /* before it was sent, perhaps */
     one = begin(&f, f.address, "/hold", 0, &answer);
     fixture_until(&f, f.n_held >= 1);
-    ina_http_fetch_cancel(one);
+    http_fetch_cancel(one);
     fixture_until(&f, f.cancelled == f.n_held);
     assert_false(answer.done);
     close(bare_listen(f.address, sizeof(f.address)));
     one = begin(&f, f.address, "/", 0, &answer); /* refused, and cancelled before it is told so */
-    ina_http_fetch_cancel(one);
+    http_fetch_cancel(one);
     fixture_run(&f, 20000);
     assert_false(answer.done);
     fixture_stop(&f);
@@ -576,9 +576,9 @@ static void fetches_beyond_the_connections_wait_in_line(void **state)
     fixture_until(&f, f.n_held == HTTP_CLIENT_CONNECTIONS_PER_HOST_MAX);
     fixture_run(&f, 20000);
     assert_int_equal(f.n_held, HTTP_CLIENT_CONNECTIONS_PER_HOST_MAX);
-    ina_http_fetch_cancel(fetches[N - 1]); /* of those that wait: the last, the first, one between */
-    ina_http_fetch_cancel(fetches[HTTP_CLIENT_CONNECTIONS_PER_HOST_MAX]);
-    ina_http_fetch_cancel(fetches[N / 2]);
+    http_fetch_cancel(fetches[N - 1]); /* of those that wait: the last, the first, one between */
+    http_fetch_cancel(fetches[HTTP_CLIENT_CONNECTIONS_PER_HOST_MAX]);
+    http_fetch_cancel(fetches[N / 2]);
     for (unsigned done = 0; done < N - 3;) {
         fixture_until(&f, f.n_held > 0);
         ina_http_respond(f.held[--f.n_held], 200, NULL, "x", 1);

@@ -219,7 +219,7 @@ static void a_deadline_and_a_cancel_end_the_request(void **state)
     InaHttpFetch *one = http_client_fetch(
         s->f.client, &(InaHttpFetchOptions){.url = s->url, .done = answer_done, .userdata = &answer}, NULL);
     fixture_until(&s->f, s->f.n_held > before);
-    ina_http_fetch_cancel(one);
+    http_fetch_cancel(one);
     fixture_until(&s->f, s->f.cancelled == s->f.n_held);
 }
 
@@ -236,8 +236,8 @@ static void on_chunk(void *userdata, const void *data, size_t size)
 
     reader->n++;
     if (reader->cancels) { /* itself and another, in the middle of libcurl */
-        ina_http_fetch_cancel(reader->fetch);
-        ina_http_fetch_cancel(reader->other);
+        http_fetch_cancel(reader->fetch);
+        http_fetch_cancel(reader->other);
     }
     if (reader->frees)
         reader->secure->f.client = http_client_free(reader->secure->f.client);

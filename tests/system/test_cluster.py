@@ -28,6 +28,11 @@ def settled(instance):
     return wait_for(look, "all pods that are wanted are ready")
 
 
+def restarts(instance):
+    """How often the parts were started again where they are."""
+    return {name: instance.container(name)["restartCount"] for name in instance.pods()}
+
+
 def flows(instance, why):
     before = stored(instance)
     wait_for(lambda: stored(instance) > before, f"results are stored {why}")
@@ -86,25 +91,25 @@ def processes(instance, node):
 
 
 def test_a_control_plane_that_is_killed_is_back_and_no_pod_is_replaced(demonstrator):
-    before = settled(demonstrator)
+    before, runs = settled(demonstrator), restarts(demonstrator)
     os.kill(demonstrator.state()["controlPlane"]["pid"], signal.SIGKILL)
     wait_for(lambda: "inaetics-control-plane ended" in demonstrator.output(), "up says so")
     wait_for(lambda: demonstrator.cli("pods", check=False).returncode == 0, "the API answers again")
     flows(demonstrator, "all the time")
     time.sleep(5)  # more than the silence that a node may keep
-    assert settled(demonstrator) == before
+    assert settled(demonstrator) == before and restarts(demonstrator) == runs
 
 
 def test_an_etcd_that_is_killed_is_back_and_no_pod_is_replaced(demonstrator):
-    before = settled(demonstrator)
+    before, runs = settled(demonstrator), restarts(demonstrator)
     os.kill(demonstrator.state()["etcd"]["pid"], signal.SIGKILL)
     flows(demonstrator, "all the time")
     time.sleep(5)
-    assert settled(demonstrator) == before
+    assert settled(demonstrator) == before and restarts(demonstrator) == runs
 
 
 def test_while_etcd_hangs_no_pod_is_replaced_and_results_go_on(demonstrator):
-    before = settled(demonstrator)
+    before, runs = settled(demonstrator), restarts(demonstrator)
     etcd = demonstrator.state()["etcd"]["pid"]
     os.kill(etcd, signal.SIGSTOP)
     try:
@@ -115,7 +120,7 @@ def test_while_etcd_hangs_no_pod_is_replaced_and_results_go_on(demonstrator):
         os.kill(etcd, signal.SIGCONT)
     flows(demonstrator, "with etcd")
     time.sleep(5)
-    assert settled(demonstrator) == before
+    assert settled(demonstrator) == before and restarts(demonstrator) == runs
     assert list(nodes(demonstrator).values()) == [True] * 5
 
 
