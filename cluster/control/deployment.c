@@ -113,14 +113,19 @@ static bool adopt(Control *control, Work *work, const json_t *deployment)
     return any;
 }
 
-static size_t pods_of(Control *control, const json_t *set)
+static DeploymentSet set_with_pods(const Control *control, const json_t *set)
 {
-    size_t count, pods = 0;
+    DeploymentSet result = {.set = set};
+    size_t count;
     IndexEntry *const *owned = index_group(control->index, &count, "owner/%s", kube_uid(set));
 
-    for (size_t i = 0; i < count; i++)
-        pods += strcmp(owned[i]->resource, RESOURCE_PODS) == 0 && !kube_pod_ended(owned[i]->object);
-    return pods;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(owned[i]->resource, RESOURCE_PODS) != 0 || kube_pod_ended(owned[i]->object))
+            continue;
+        result.n_pods++;
+        result.n_staying += !kube_deleting(owned[i]->object);
+    }
+    return result;
 }
 
 static json_t *context_of(const json_t *deployment, const json_t *set, const DeploymentPlan *plan)
@@ -161,7 +166,7 @@ static void deployment_look(Control *control, Work *work, const char *namespace,
     AUTO_FREE DeploymentSet *sets = calloc(n_owned + 1, sizeof *sets);
     for (size_t i = 0; sets && i < n_owned; i++)
         if (strcmp(owned[i]->resource, RESOURCE_REPLICA_SETS) == 0)
-            sets[count++] = (DeploymentSet){owned[i]->object, pods_of(control, owned[i]->object)};
+            sets[count++] = set_with_pods(control, owned[i]->object);
     DeploymentPlan plan;
     if (!sets ||
         deployment_plan(deployment, sets, count, json_string_value(work->note), control_wall(control), &plan) < 0) {

@@ -180,6 +180,13 @@ static json_t *make_set(const Rollout *rollout, int64_t replicas, int64_t revisi
     return set;
 }
 
+/* What an old set is to have, or still has: pods that it is about to delete run until it has seen so. */
+static int64_t present(const DeploymentSet *old)
+{
+    int64_t wanted = replicas_of(old->set), are = (int64_t)old->n_staying;
+    return are > wanted ? are : wanted;
+}
+
 /* What the new set may have now. */
 static int64_t new_replicas(const Rollout *rollout, int64_t is)
 {
@@ -187,7 +194,7 @@ static int64_t new_replicas(const Rollout *rollout, int64_t is)
         return rollout->replicas;
     int64_t all = is;
     for (size_t i = 0; i < rollout->n_old; i++)
-        all += replicas_of(rollout->old[i].set);
+        all += present(&rollout->old[i]);
     int64_t room = rollout->replicas + rollout->surge - all;
     if (room <= 0)
         return is;

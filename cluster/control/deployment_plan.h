@@ -16,7 +16,8 @@
 
 typedef struct DeploymentSet {
     const json_t *set;
-    size_t n_pods; /* of it, that are there and have not ended, those that are being deleted too */
+    size_t n_pods;    /* of it, that are there and have not ended, those that are being deleted too */
+    size_t n_staying; /* those that are not being deleted */
 } DeploymentSet;
 
 typedef struct DeploymentPlan {
