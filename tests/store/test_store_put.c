@@ -187,7 +187,8 @@ static void the_newest_are_kept_and_the_expired_are_counted(void **unused)
         assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
         assert_int_equal(sqlite3_column_int64(statement, 1), next[i]);
         assert_int_equal(sqlite3_column_int64(statement, 0) + sqlite3_column_int64(statement, 2), next[i]);
-        assert_int_equal(sqlite3_column_int64(statement, 3), next[i]);
+        if (sqlite3_column_int64(statement, 2) > 0) /* chance may have given all that is kept to the other */
+            assert_int_equal(sqlite3_column_int64(statement, 3), next[i]);
     }
     sqlite3_finalize(statement);
     sqlite3_close(file);
