@@ -359,7 +359,7 @@ def test_a_frozen_process_is_found_by_its_probe_and_replaced(node):
              spec={"terminationGracePeriodSeconds": 1},
              livenessProbe={"httpGet": {"path": "/", "port": 8099}, "periodSeconds": 1, "timeoutSeconds": 1,
                             "failureThreshold": 5})
-    address = wait_for(lambda: node.pods().get("frozen"), "the pod is there")["status"]["podIP"]
+    address = wait_for(lambda: node.pods()["frozen"]["status"].get("podIP"), "the pod has an address")
     wait_for(lambda: subprocess.run(["curl", "-s", f"http://{address}:8099/"], check=False,
                                     capture_output=True).returncode == 0, "it serves")
     pid = node.pid("frozen")
