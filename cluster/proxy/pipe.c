@@ -155,8 +155,6 @@ static int handle_client(sd_event_source *source, int fd, uint32_t events, void 
 
 /* --- reaching the server --------------------------------------------------------------------- */
 
-static void connect_next(Pipe *pipe);
-
 static bool connect_now(Pipe *pipe)
 {
     int one = 1;
@@ -173,20 +171,13 @@ static bool connect_now(Pipe *pipe)
            0;
 }
 
-/* The same address at the other port, then whoever else there is. */
 static void connect_next(Pipe *pipe)
 {
     PipeOptions *options = &pipe->options;
-    for (;;) {
-        if (options->other_port != 0) {
-            options->target.sin_port = options->other_port;
-            options->other_port = 0;
-        } else if (!options->next(options->userdata, &options->target, &options->other_port)) {
+    do {
+        if (!options->next(options->userdata, &options->target))
             return end(pipe, true);
-        }
-        if (connect_now(pipe))
-            return;
-    }
+    } while (!connect_now(pipe));
 }
 
 static int handle_server(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -213,7 +204,6 @@ static int handle_timer(sd_event_source *source, uint64_t time, void *userdata)
     Pipe *pipe = userdata;
     sd_event_source_set_time_relative(source, PIPE_CONNECT_US);
     sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-    pipe->options.other_port = 0; /* who does not answer at one port will not at another */
     connect_next(pipe);
     return 0;
 }

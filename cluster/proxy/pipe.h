@@ -22,9 +22,8 @@ typedef struct PipeOptions {
     sd_event *event;
     int client;                /* accepted, non-blocking; taken, on failure too */
     struct sockaddr_in target; /* tried first */
-    uint16_t other_port;       /* network order; tried on the same address when `target` refuses; 0: none */
     /* Nobody answers there: returns true with another target set, false to give up. */
-    bool (*next)(void *userdata, struct sockaddr_in *target, uint16_t *other_port);
+    bool (*next)(void *userdata, struct sockaddr_in *target);
     void (*ended)(void *userdata); /* once, from the loop; the pipe is still to be freed */
     void *userdata;
 } PipeOptions;

@@ -45,22 +45,10 @@ struct Proxy {
 
 /* --- endpoints -------------------------------------------------------------------------------- */
 
-typedef struct Target {
-    struct sockaddr_in address;
-    uint16_t other_port;
-} Target;
-
-/* Instance N adds N to the ports that pods declare; a program that was told its port in another way listens where its
- * manifest says. */
-static Target make_target(const Proxy *proxy, const char *address, int64_t port)
+static struct sockaddr_in make_target(const char *address, int64_t port)
 {
-    const Instance *instance = proxy->options.instance;
-    Target target = {.address.sin_family = AF_INET};
-    bool pod = strncmp(address, instance->pod_range, strlen(instance->pod_range)) == 0;
-    inet_pton(AF_INET, address, &target.address.sin_addr);
-    target.address.sin_port = htons((uint16_t)(pod ? instance_port(instance, (unsigned)port) : (unsigned)port));
-    if (pod && instance->number > 0)
-        target.other_port = htons((uint16_t)port);
+    struct sockaddr_in target = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    inet_pton(AF_INET, address, &target.sin_addr);
     return target;
 }
 
@@ -77,7 +65,7 @@ static int64_t port_of(const json_t *subset, const char *name)
 }
 
 /* The n-th ready endpoint of a listener's service, counted round; false: there is none. */
-static bool pick(const Listener *listener, unsigned n, Target *ret)
+static bool pick(const Listener *listener, unsigned n, struct sockaddr_in *ret)
 {
     const json_t *endpoints = kube_informer_find(listener->proxy->endpoints, listener->namespace, listener->service);
     const json_t *subset, *address;
@@ -95,7 +83,7 @@ static bool pick(const Listener *listener, unsigned n, Target *ret)
         {
             if (port <= 0 || wanted-- > 0)
                 continue;
-            *ret = make_target(listener->proxy, kube_string(address, "ip"), port);
+            *ret = make_target(kube_string(address, "ip"), port);
             return true;
         }
     }
@@ -137,16 +125,11 @@ static void handle_pipe_ended(void *userdata)
     connection_free(userdata);
 }
 
-static bool handle_next(void *userdata, struct sockaddr_in *target, uint16_t *other_port)
+static bool handle_next(void *userdata, struct sockaddr_in *target)
 {
     Connection *connection = userdata;
-    Target next;
-    if (!connection->listener || ++connection->tries >= PROXY_TRIES_MAX ||
-        !pick(connection->listener, connection->listener->turn++, &next))
-        return false;
-    *target = next.address;
-    *other_port = next.other_port;
-    return true;
+    return connection->listener && ++connection->tries < PROXY_TRIES_MAX &&
+           pick(connection->listener, connection->listener->turn++, target);
 }
 
 static void refuse(Proxy *proxy, int fd)
@@ -160,7 +143,7 @@ static void refuse(Proxy *proxy, int fd)
 static void take_connection(Listener *listener, int fd)
 {
     Proxy *proxy = listener->proxy;
-    Target target;
+    struct sockaddr_in target;
     if (proxy->statistics.connections >= PROXY_CONNECTIONS_MAX || !pick(listener, listener->turn++, &target))
         return refuse(proxy, fd);
     Connection *connection = calloc(1, sizeof *connection);
@@ -175,8 +158,7 @@ static void take_connection(Listener *listener, int fd)
     PipeOptions options = {
         .event = proxy->options.event,
         .client = fd,
-        .target = target.address,
-        .other_port = target.other_port,
+        .target = target,
         .next = handle_next,
         .ended = handle_pipe_ended,
         .userdata = connection,

@@ -73,7 +73,7 @@ def settled(instance, wanted, gone=()):
 
 def settle(instance, wanted):
     until(lambda: settled(instance, wanted), "all pods are ready")
-    time.sleep(1)
+    time.sleep(6)  # what ran for 5 s is started again without a longer pause
 
 
 def time_container(instance, wanted):

@@ -47,13 +47,12 @@ static struct sockaddr_in nobody(void)
     return address;
 }
 
-static bool handle_next(void *userdata, struct sockaddr_in *target, uint16_t *other_port)
+static bool handle_next(void *userdata, struct sockaddr_in *target)
 {
     Fixture *fixture = userdata;
     if (fixture->asked == fixture->n_others)
         return false;
     *target = fixture->others[fixture->asked++];
-    *other_port = 0;
     return true;
 }
 
@@ -63,7 +62,7 @@ static void handle_ended(void *userdata)
 }
 
 /* A connection whose accepted end the pipe gets. */
-static void begin(Fixture *fixture, struct sockaddr_in target, uint16_t other_port)
+static void begin(Fixture *fixture, struct sockaddr_in target)
 {
     InaError error = {0};
     struct sockaddr_in front;
@@ -77,7 +76,6 @@ static void begin(Fixture *fixture, struct sockaddr_in target, uint16_t other_po
     PipeOptions options = {.event = fixture->event,
                            .client = accepted,
                            .target = target,
-                           .other_port = other_port,
                            .next = handle_next,
                            .ended = handle_ended,
                            .userdata = fixture};
@@ -143,7 +141,7 @@ static void bytes_go_both_ways_and_each_end_is_passed_on(void **state)
     Fixture *fixture = *state;
     char data[16];
     uint64_t up, down;
-    begin(fixture, fixture->address, 0);
+    begin(fixture, fixture->address);
     assert_int_equal(send(fixture->client, "hello", 5, 0), 5); /* before there is a server */
     await_server(fixture);
     assert_int_equal(read_all(fixture, fixture->server, data, 5), 5);
@@ -171,7 +169,7 @@ static void a_slow_reader_slows_the_writer_and_gets_everything(void **state)
     assert_non_null(got);
     for (size_t i = 0; i < MUCH; i++)
         sent[i] = (char)(i * 2654435761u >> 13);
-    begin(fixture, fixture->address, 0);
+    begin(fixture, fixture->address);
     await_server(fixture);
     bool stalled = false;
     while (in < MUCH) {
@@ -191,27 +189,19 @@ static void a_slow_reader_slows_the_writer_and_gets_everything(void **state)
     free(got);
 }
 
-static void the_other_port_and_then_others_are_tried(void **state)
+static void others_are_tried_when_one_refuses(void **state)
 {
     Fixture *fixture = *state;
     char data[4];
     fixture->others[0] = nobody();
     fixture->others[1] = fixture->address;
     fixture->n_others = 2;
-    begin(fixture, nobody(), nobody().sin_port);
+    begin(fixture, nobody());
     await_server(fixture);
     assert_int_equal(fixture->asked, 2);
     assert_int_equal(send(fixture->server, "here", 4, 0), 4);
     assert_int_equal(read_all(fixture, fixture->client, data, 4), 4);
     assert_int_equal(pipe_target(fixture->pipe)->sin_port, fixture->address.sin_port);
-}
-
-static void the_other_port_serves_when_the_first_refuses(void **state)
-{
-    Fixture *fixture = *state;
-    begin(fixture, nobody(), fixture->address.sin_port);
-    await_server(fixture);
-    assert_int_equal(fixture->asked, 0);
 }
 
 static void assert_reset(Fixture *fixture)
@@ -227,7 +217,7 @@ static void assert_reset(Fixture *fixture)
 static void without_any_server_the_client_is_reset(void **state)
 {
     Fixture *fixture = *state;
-    begin(fixture, nobody(), 0);
+    begin(fixture, nobody());
     assert_reset(fixture);
     while (!fixture->ended)
         step(fixture);
@@ -237,7 +227,7 @@ static void a_pipe_that_is_cut_resets_both(void **state)
 {
     Fixture *fixture = *state;
     char data[1];
-    begin(fixture, fixture->address, 0);
+    begin(fixture, fixture->address);
     await_server(fixture);
     fixture->pipe = pipe_free(fixture->pipe);
     assert_reset(fixture);
@@ -250,8 +240,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bytes_go_both_ways_and_each_end_is_passed_on, make, drop),
         cmocka_unit_test_setup_teardown(a_slow_reader_slows_the_writer_and_gets_everything, make, drop),
-        cmocka_unit_test_setup_teardown(the_other_port_and_then_others_are_tried, make, drop),
-        cmocka_unit_test_setup_teardown(the_other_port_serves_when_the_first_refuses, make, drop),
+        cmocka_unit_test_setup_teardown(others_are_tried_when_one_refuses, make, drop),
         cmocka_unit_test_setup_teardown(without_any_server_the_client_is_reset, make, drop),
         cmocka_unit_test_setup_teardown(a_pipe_that_is_cut_resets_both, make, drop),
     };
