@@ -11,6 +11,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#define CLAIM_PROTECTION "kubernetes.io/pvc-protection"
 #define TOLERATION_SECONDS 300
 
 static void set_if_absent(json_t *object, const char *path, json_t *value)
@@ -180,10 +181,27 @@ static bool find_default_class(void *userdata, const json_t *class)
     return false;
 }
 
+/* From its creation on a claim does not go while a pod uses it: the controller of volumes lets it. */
+static void protect_claim(json_t *claim)
+{
+    json_t *finalizers = json_object_get(json_object_get(claim, "metadata"), "finalizers");
+    if (!json_is_array(finalizers)) {
+        finalizers = json_array();
+        kube_set(claim, "metadata.finalizers", finalizers);
+    }
+    for (size_t i = 0; i < json_array_size(finalizers); i++) {
+        const char *text = json_string_value(json_array_get(finalizers, i));
+        if (text && strcmp(text, CLAIM_PROTECTION) == 0)
+            return;
+    }
+    json_array_append_new(finalizers, json_string(CLAIM_PROTECTION));
+}
+
 void prepare_claim(const ResourceContext *context, json_t *object, const json_t *old, KubeCauses *causes)
 {
     if (old)
         return;
+    protect_claim(object);
     json_object_set_new(object, "status", json_pack("{s:s}", "phase", "Pending"));
     if (kube_get(object, "spec.storageClassName") || !json_is_object(json_object_get(object, "spec")) ||
         kube_annotation(object, "volume.beta.kubernetes.io/storage-class"))

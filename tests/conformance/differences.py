@@ -41,7 +41,7 @@ CLIENTS_FAULT = "What the client got wrong is answered as its error (400, 422), 
 ONCE = "Kubernetes repeats the same cause; we say it once."
 NO_TOKEN_SECRETS = "Tokens are handed out by the node (and by TokenRequest, as in later versions), not kept in secrets."
 NODE_CONTROLLER = "Notes of Kubernetes' node controller for itself; ours needs none, and gives each node its range of addresses."
-NO_PROTECTION = "Claims and volumes have no finalizer for protection: a volume is fenced before it is given to another."
+NO_PROTECTION = "Claims are protected while pods use them; a volume needs no finalizer of its own."
 DESCRIPTIONS = "The columns are described in our own words."
 NEGATIVE = "Kubernetes 1.20 stores a negative grace period; as later versions, we do not."
 
@@ -97,7 +97,7 @@ DIFFERENCES = [
     Difference("nodes", "*", "body.metadata.annotations.node.alpha.kubernetes.io/ttl", NODE_CONTROLLER),
     *(Difference(scenario, "*", "body.spec.taints.0.timeAdded", "Only taints that evict have a time.") for scenario in ("nodes", "kubectl drains")),
     *(Difference(scenario, "*", "*metadata.finalizers", NO_PROTECTION, answered=MISSING)
-      for scenario in ("claims", "volumes", "tables of the rest")),
+      for scenario in ("volumes", "tables of the rest")),
     *(Difference(scenario, step, "body.metadata.deletion*", NO_PROTECTION, answered=MISSING)
       for scenario, step in (("volumes", "delete"), ("tables of the rest", "delete the volume"))),
     Difference("endpoints", "are empty", "body.metadata.annotations", "A note by which Kubernetes measures its own latency.", answered=MISSING),
