@@ -66,6 +66,9 @@ static void tell_events(ClusterPanel *panel, const Inaetics__V1__ClusterState *s
         if (event->revision > panel->last_event) {
             panel->last_event = event->revision;
         }
+        if (strcmp(event->reason, "Pulled") == 0 || strcmp(event->reason, "Created") == 0) {
+            continue; /* what follows at once, that it started, is enough for a page */
+        }
         if (panel->first && ina_wall_clock_us() / 1000 - event->time_ms > 60000) {
             continue;
         }

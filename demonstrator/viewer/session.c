@@ -18,9 +18,9 @@
 
 struct Sessions {
     char secret[SESSION_SECRET_MAX];
-    char *used_path;   /* nonces of opened links, a line each */
+    char *used_path; /* nonces of opened links, a line each */
     char *password_hash;
-    bool checking;     /* one password check at a time: it is made to be slow */
+    bool checking; /* one password check at a time: it is made to be slow */
 };
 
 /* Up to `size` - 1 bytes of a file, without the line's end; -errno. */
@@ -41,7 +41,8 @@ static int read_line(const char *path, char *ret, size_t size)
     return 0;
 }
 
-int sessions_new(const char *session_file, const char *password_file, Sessions **ret, InaError *error)
+int sessions_new(const char *session_file, const char *password_file, const char *folder, Sessions **ret,
+                 InaError *error)
 {
     if (sodium_init() < 0) {
         return ina_error_set(error, EIO, "libsodium cannot start: no source of randomness");
@@ -57,8 +58,10 @@ int sessions_new(const char *session_file, const char *password_file, Sessions *
             r = -EINVAL;
         }
         if (r < 0) {
-            ina_error_errno(error, r, "%s: the file must hold the session secret, at least 32 characters", session_file);
-        } else if (asprintf(&sessions->used_path, "%s.used", session_file) < 0) {
+            ina_error_errno(error, r, "%s: the file must hold the session secret, at least 32 characters",
+                            session_file);
+        } else if ((folder && *folder ? asprintf(&sessions->used_path, "%s/session.used", folder)
+                                      : asprintf(&sessions->used_path, "%s.used", session_file)) < 0) {
             sessions->used_path = NULL;
             r = ina_error_set(error, ENOMEM, "out of memory for the sessions");
         }
@@ -181,12 +184,14 @@ static bool is_ours(InaHttpRequest *request)
 {
     const char *host = ina_http_header(request, "Host"), *origin = ina_http_header(request, "Origin");
     if (!host || !is_own_host(request, host)) {
-        ina_http_respond_text(request, 403, "Host \"%s\" is not this server; use the printed link.\n", host ? host : "");
+        ina_http_respond_text(request, 403, "Host \"%s\" is not this server; use the printed link.\n",
+                              host ? host : "");
         return false;
     }
-    if (origin && (strncmp(origin, "http", 4) != 0 || !strstr(origin, "://") || strcmp(strstr(origin, "://") + 3, host) != 0)) {
-        ina_http_respond_text(request, 403, "Origin \"%s\" is not this server; changes are taken from its own pages only.\n",
-                              origin);
+    if (origin &&
+        (strncmp(origin, "http", 4) != 0 || !strstr(origin, "://") || strcmp(strstr(origin, "://") + 3, host) != 0)) {
+        ina_http_respond_text(request, 403,
+                              "Origin \"%s\" is not this server; changes are taken from its own pages only.\n", origin);
         return false;
     }
     return true;
@@ -286,11 +291,13 @@ void sessions_open(Sessions *sessions, InaHttpRequest *request, const char *toke
     snprintf(copy, sizeof(copy), "%s", token);
     const char *host = ina_http_header(request, "Host");
     if (!host || !is_own_host(request, host)) {
-        ina_http_respond_text(request, 403, "Host \"%s\" is not this server; use the printed link.\n", host ? host : "");
+        ina_http_respond_text(request, 403, "Host \"%s\" is not this server; use the printed link.\n",
+                              host ? host : "");
         return;
     }
     if (!is_authentic(sessions, "link", copy) || strlen(copy) != NONCE_HEX) {
-        ina_http_respond_text(request, 403, "This link does not fit this system; 'inaetics link' prints one that does.\n");
+        ina_http_respond_text(request, 403,
+                              "This link does not fit this system; 'inaetics link' prints one that does.\n");
         return;
     }
     int r = use_nonce(sessions, copy);
@@ -299,10 +306,12 @@ void sessions_open(Sessions *sessions, InaHttpRequest *request, const char *toke
     }
     if (r < 0) {
         ina_http_respond_text(request, 403, "%s.\n",
-                              r == -EEXIST   ? "This link was opened before; 'inaetics link' prints a new one"
-                              : r == -ENOSPC ? "Too many links were opened with this secret: end the system, remove the "
-                                               "files 'session' and 'session.used' of its data folder, and start again"
-                                             : "The link cannot be marked as opened, so it is not taken: is the disk full?");
+                              r == -EEXIST ? "This link was opened before; 'inaetics link' prints a new one"
+                              : r == -ENOSPC
+                                  ? "Too many links were opened with this secret: end the system, remove the "
+                                    "files 'session' and 'volumes/viewer/session.used' of its data folder, and "
+                                    "start again"
+                                  : "The link cannot be marked as opened, so it is not taken: is the disk full?");
         return;
     }
     open_session(sessions, request);
@@ -375,7 +384,10 @@ void sessions_login(Sessions *sessions, InaComponent *component, InaHttpRequest 
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 /* Decodes [from, end) into ret; false when too long or badly encoded. */

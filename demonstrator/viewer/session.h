@@ -3,7 +3,8 @@
  * A link holds a one-time token: NONCE.MAC, where MAC authenticates the nonce
  * under the secret in the session file. Opening it gives a cookie that holds
  * expiry, nonce and MAC, so that a viewer that was restarted still knows its
- * sessions. The nonces of links that were opened are kept beside the secret.
+ * sessions. The nonces of links that were opened are kept in
+ * the viewer's folder, or without one beside the secret.
  *
  * With a password file (a hash as libsodium's crypto_pwhash_str writes it) a
  * session can be had by the password too; beyond loopback it is needed even
@@ -12,14 +13,16 @@
 
 #include <inaetics/http.h>
 
-#define SESSION_SECONDS  (7 * 24 * 3600)
+#define SESSION_SECONDS (7 * 24 * 3600)
 #define SESSION_SECRET_MAX 256u
 #define SESSION_USED_MAX 4096u /* links opened with one secret; then it must be renewed */
 
 typedef struct Sessions Sessions;
 
-/* Either path may be NULL or empty: then that way in is closed. */
-int sessions_new(const char *session_file, const char *password_file, Sessions **ret, InaError *error);
+/* Either path may be NULL or empty: then that way in is closed. `folder`: where something may be kept; or NULL or
+ * empty. */
+int sessions_new(const char *session_file, const char *password_file, const char *folder, Sessions **ret,
+                 InaError *error);
 Sessions *sessions_free(Sessions *sessions);
 
 /* The request carries a valid session. */

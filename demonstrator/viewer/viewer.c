@@ -43,8 +43,8 @@ static double read_preferred(const Viewer *viewer)
     json_decref(state);
     if (preferred < 0 || preferred > 100) {
         if (access(path, F_OK) == 0) {
-            ina_log(viewer->component, INA_LOG_WARNING, "%s: no \"preferredUtilization\" from 0 to 100; %g is used", path,
-                    viewer->initial_utilization);
+            ina_log(viewer->component, INA_LOG_WARNING, "%s: no \"preferredUtilization\" from 0 to 100; %g is used",
+                    path, viewer->initial_utilization);
         }
         return viewer->initial_utilization;
     }
@@ -103,20 +103,24 @@ static void serve_page(Viewer *viewer, InaHttpRequest *request, const char *path
     if (strlen(path) > 200 || strchr(path + 1, '/') || path[1] == '.' ||
         snprintf(name, sizeof(name), "www/%s", path[1] ? path + 1 : "index.html") >= (int)sizeof(name) ||
         !ina_bundle_file(viewer->component, name, file, sizeof(file))) {
-        ina_http_respond_text(request, 404, "There is no page %s; the pages are /, /dashboard.html, /statistics.html and "
-                                            "/report.html.\n", path);
+        ina_http_respond_text(request, 404,
+                              "There is no page %s; the pages are /, /dashboard.html, /statistics.html and "
+                              "/report.html.\n",
+                              path);
         return;
     }
-    ina_http_set_header(request, "Content-Security-Policy",
-                        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'");
+    ina_http_set_header(
+        request, "Content-Security-Policy",
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'");
     ina_http_set_header(request, "X-Content-Type-Options", "nosniff");
     ina_http_respond_file(request, file);
 }
 
 static void answer_session(Viewer *viewer, InaHttpRequest *request)
 {
-    respond_json(request, 200, json_pack("{s:b, s:b}", "mayChange", sessions_has(viewer->sessions, request), "password",
-                                         sessions_has_password(viewer->sessions)));
+    respond_json(request, 200,
+                 json_pack("{s:b, s:b}", "mayChange", sessions_has(viewer->sessions, request), "password",
+                           sessions_has_password(viewer->sessions)));
 }
 
 static void act_on_cluster(Viewer *viewer, InaHttpRequest *request)
@@ -200,7 +204,7 @@ static int start(void *self, InaComponent *component, InaError *error)
     viewer->component = component;
     const char *session_file = *viewer->session_file ? viewer->session_file : getenv("INAETICS_SESSION_FILE");
     const char *password_file = *viewer->password_file ? viewer->password_file : getenv("INAETICS_PASSWORD_FILE");
-    int r = sessions_new(session_file, password_file, &viewer->sessions, error);
+    int r = sessions_new(session_file, password_file, viewer->directory, &viewer->sessions, error);
     if (r < 0) {
         return r;
     }

@@ -87,8 +87,11 @@ class ClusterView {
     view.state.textContent = words;
     view.state.className = "badge " + (words === "ready" ? "good" : words === "cordoned" ? "" : "bad");
     view.address.textContent = node.address;
-    this.showMeter(view.cpu, node.cpu, node.cpuCapacity, formatNumber(node.cpu, 2) + " cores");
-    this.showMeter(view.memory, node.memory, node.memoryCapacity, formatNumber(node.memory / MB, 0) + " MB");
+    const off = machine === "halted"; // what was measured last is not so any more
+    const cpu = off ? 0 : node.cpu;
+    const memory = off ? 0 : node.memory;
+    this.showMeter(view.cpu, cpu, node.cpuCapacity, formatNumber(cpu, 2) + " cores");
+    this.showMeter(view.memory, memory, node.memoryCapacity, formatNumber(memory / MB, 0) + " MB");
     view.buttons.hidden = !cluster.faults;
     const possible = {halt: machine !== "halted", start: machine === "halted", freeze: machine === "running",
       thaw: machine === "frozen"};
