@@ -11,6 +11,8 @@ Applied to both sides alike. All that is replaced stands here:
   <address>     service addresses; <port> node ports
   <token>       tokens of service accounts and of pages; <certificate> certificates
   users are called by the names that the tables have for them
+  status.observedGeneration is dropped: controllers follow a change soon, and steps that wait for that
+  check it themselves
   managedFields is dropped: who set a field is not part of what is compared
   lists of discovery are compared by name, in any order"""
 
@@ -67,6 +69,8 @@ def value(part, names, key=None):
     if isinstance(part, dict):
         if part.get("kind") == "Table":
             part = without_ages(part, part)
+        if key == "status":
+            part = {one: of for one, of in part.items() if one != "observedGeneration"}
         if isinstance(part.get("events"), list):
             part = part | {"events": events(part["events"])}
         part = {one: value(of, names, one) for one, of in part.items() if one != "managedFields"}

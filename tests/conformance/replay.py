@@ -100,14 +100,13 @@ class Replay:
         answer = client.request(self.server, step.user, step.method, path, headers, body)
         value = client.parsed(answer.text)
         deadline = time.monotonic() + PATIENCE
-        while step.until and time.monotonic() < deadline:
-            if all(met(steps.find(value, way), wanted) for way, wanted in step.until.items()):
-                break
+        while unmet(step, value) and time.monotonic() < deadline:
             time.sleep(0.1)
             answer = client.request(self.server, step.user, step.method, path, headers, body)
             value = client.parsed(answer.text)
         self.remember(step, value)
-        return {"status": answer.status, "headers": kept(answer), "body": value}
+        waited = {"waited": "in vain"} if unmet(step, value) else {}
+        return {"status": answer.status, "headers": kept(answer), "body": value} | waited
 
     def watch(self, step, path, headers):
         stream = client.Stream(self.server, step.user, path, headers)
@@ -128,9 +127,10 @@ class Replay:
             self.variables[variable] = str(steps.find(value, way))
 
 
-def met(found, wanted):
-    """... is anything that is there."""
-    return found is not None if wanted is ... else found == wanted
+def unmet(step, value):
+    """Whether an answer lacks what the step waits for; ... is anything that is there."""
+    found = {way: steps.find(value, way) for way in step.until or ()}
+    return any(found[way] is None if wanted is ... else found[way] != wanted for way, wanted in (step.until or {}).items())
 
 
 def kept(answer):
