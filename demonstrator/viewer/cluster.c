@@ -59,6 +59,18 @@ static bool is_mark(const char *reason)
     return false;
 }
 
+/* What happens each time a pod starts: `kubectl get events` has it. */
+static bool is_routine(const char *reason)
+{
+    static const char *const reasons[] = {"Scheduled", "Pulled", "Created", "Started", "Starting"};
+    for (size_t i = 0; i < INA_COUNT(reasons); i++) {
+        if (strcmp(reason, reasons[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void tell_events(ClusterPanel *panel, const Inaetics__V1__ClusterState *state)
 {
     for (size_t i = 0; i < state->n_events; i++) {
@@ -68,6 +80,9 @@ static void tell_events(ClusterPanel *panel, const Inaetics__V1__ClusterState *s
         }
         if (strcmp(event->reason, "Pulled") == 0 || strcmp(event->reason, "Created") == 0) {
             continue; /* what follows at once, that it started, is enough for a page */
+        }
+        if (is_routine(event->reason)) {
+            continue;
         }
         if (panel->first && ina_wall_clock_us() / 1000 - event->time_ms > 60000) {
             continue;

@@ -96,8 +96,7 @@ function changed(live) {
   }
   const begin = live.time - HISTORY_MS;
   for (const part of ["queue", "store"]) {
-    charts[part].show(live.find(part, "utilization").slice(0, 1).map((series) => ({label: series.name, points: pointsOf(series)})),
-      begin, live.time);
+    charts[part].show(linesOf(live.find(part, "utilization")).slice(0, 1), begin, live.time);
   }
   const stored = live.sum(live.find("store", "throughput"));
   byId("stored-rate").textContent = formatNumber(last(stored), 0) + " samples/s";
@@ -107,8 +106,9 @@ function changed(live) {
     {label: "stored", points: stored, dash: [4, 4]},
   ], begin, live.time);
   const latency = live.find("store", "latency");
-  charts.latency.show(latency.map((series) => ({label: series.name, points: pointsOf(series)})), begin, live.time);
-  byId("latency").textContent = latency.map((series) => formatNumber(series.value, 1)).join(" / ") + " ms";
+  charts.latency.show(linesOf(latency), begin, live.time);
+  byId("latency").textContent = latency.filter((series) => series.present)
+    .map((series) => formatNumber(series.value, 1)).join(" / ") + " ms";
 }
 
 showSession();

@@ -93,6 +93,15 @@ class Live {
   }
 }
 
+// One line for each name: a part that was replaced goes on where the former one ended.
+function linesOf(list) {
+  const lines = new Map();
+  for (const series of list) {
+    lines.set(series.name, [...(lines.get(series.name) || []), ...pointsOf(series)]);
+  }
+  return [...lines].map(([label, points]) => ({label, points: points.sort((a, b) => a.x - b.x)}));
+}
+
 function pointsOf(series) {
   return series.times.map((time, i) => ({x: time, y: series.values[i]}));
 }
