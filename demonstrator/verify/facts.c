@@ -169,6 +169,7 @@ int facts_figures(const Facts *facts, Figures *ret, InaError *error)
         result = place_accepted(facts, &sets, &figures, error);
     if (result == 0) {
         check_counts(facts, &sets, &figures);
+        figures.unledgered = facts->has_ledger ? 0 : figures.unknown;
         *ret = figures;
     } else {
         sequences_clear(&figures.missing_ranges);
@@ -187,6 +188,7 @@ void figures_add(Figures *total, const Figures *figures)
     total->queued += figures->queued;
     total->expired += figures->expired;
     total->unknown += figures->unknown;
+    total->unledgered += figures->unledgered;
     total->missing += figures->missing;
     total->duplicate += figures->duplicate;
 }

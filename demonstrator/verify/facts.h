@@ -14,6 +14,7 @@
 /* Of one producer's incarnation. */
 typedef struct Facts {
     char *producer;
+    bool has_ledger;                /* else nothing can be said of what it was promised */
     Sequences accepted;             /* ledger, first reading */
     Sequences later;                /* ledger, second reading */
     Sequences queued;               /* in the queue's log, not acknowledged */
@@ -41,7 +42,8 @@ typedef struct Figures {
     uint64_t stored;
     uint64_t queued;
     uint64_t expired;
-    uint64_t unknown; /* stored or queued, but in no ledger: their put was never answered */
+    uint64_t unknown;    /* stored or queued, but in no ledger: their put was never answered */
+    uint64_t unledgered; /* of the unknown: those of a producer without any ledger */
     uint64_t missing;
     uint64_t duplicate;
     Sequences missing_ranges; /* those that are in no place at all */

@@ -12,7 +12,7 @@
 #define WAIT_MAX 86400 /* seconds */
 #define LOOK_EVERY_MS 200
 
-enum { STATUS_GOOD, STATUS_LOSS, STATUS_ERROR, STATUS_NOT_EMPTY };
+enum { STATUS_GOOD, STATUS_LOSS, STATUS_ERROR, STATUS_NOT_EMPTY, STATUS_NO_LEDGER };
 
 typedef struct Arguments {
     const char *data;
@@ -26,7 +26,8 @@ static const char help[] = "usage: inaetics-verify [--data FOLDER] [--json] [--w
                            "reads, and may be run at any time, also while everything runs.\n"
                            "\n"
                            "  --data FOLDER    the instance's data (default: $INAETICS_DATA); in it\n"
-                           "                   volumes/ledger, volumes/queue and volumes/store are read\n"
+                           "                   ledger, volumes/queue and volumes/store are read (and\n"
+                           "                   volumes/ledger, where earlier versions kept the ledger)\n"
                            "  --json           the same for programs\n"
                            "  --wait SECONDS   first wait until the queue is empty, at most so long\n"
                            "\n"
@@ -35,12 +36,14 @@ static const char help[] = "usage: inaetics-verify [--data FOLDER] [--json] [--w
                            "QUEUED     of these, samples that are still in the queue\n"
                            "EXPIRED    of these, results that the store dropped when it was full, and counted\n"
                            "UNKNOWN    stored or queued, but in no ledger: the producer was ended before it\n"
-                           "           got the answer to its put\n"
+                           "           got the answer to its put; or its ledger is not there, and then\n"
+                           "           nothing can be said of its samples\n"
                            "MISSING    accepted, and nowhere any more. Must be 0\n"
                            "DUPLICATE  counted more than once. Must be 0\n"
                            "\n"
                            "Exit status: 0 nothing is missing or duplicate, 1 something is, 2 something could\n"
-                           "not be read, 3 nothing is, but the queue did not become empty in time.\n";
+                           "not be read, 3 nothing is, but the queue did not become empty in time, 4 nothing\n"
+                           "is, but there are samples of producers whose ledger is not there.\n";
 
 static int usage_error(const char *format, const char *what)
 {
@@ -101,18 +104,24 @@ static int64_t now_ms(void)
 }
 
 typedef struct Paths {
-    char ledger[PATH_MAX], queue[PATH_MAX], store[PATH_MAX];
+    char ledger[PATH_MAX], earlier_ledger[PATH_MAX], queue[PATH_MAX], store[PATH_MAX];
 } Paths;
+
+static int read_ledgers(const Paths *paths, FactsTable *table, bool again, InaError *error)
+{
+    int result = facts_read_ledgers(table, paths->ledger, again, error);
+    return result < 0 ? result : facts_read_ledgers(table, paths->earlier_ledger, again, error);
+}
 
 static int read_all(const Paths *paths, FactsTable *table, InaError *error)
 {
-    int result = facts_read_ledgers(table, paths->ledger, false, error);
+    int result = read_ledgers(paths, table, false, error);
     if (result == 0)
         result = facts_read_queue(table, paths->queue, error);
     if (result == 0)
         result = facts_read_store(table, paths->store, error);
     if (result == 0)
-        result = facts_read_ledgers(table, paths->ledger, true, error);
+        result = read_ledgers(paths, table, true, error);
     if (result == 0)
         facts_settle(table);
     return result;
@@ -142,7 +151,10 @@ static int report(const Arguments *arguments, const FactsTable *table, bool empt
     int status = STATUS_ERROR;
     if (report_make(table, &report, error) == 0) {
         (arguments->json ? report_print_json : report_print)(&report, stdout);
-        status = !report_good(&report) ? STATUS_LOSS : emptied ? STATUS_GOOD : STATUS_NOT_EMPTY;
+        status = report_loss(&report)    ? STATUS_LOSS
+                 : !report_good(&report) ? STATUS_NO_LEDGER
+                 : emptied               ? STATUS_GOOD
+                                         : STATUS_NOT_EMPTY;
     }
     report_clear(&report);
     if (!emptied)
@@ -172,7 +184,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "inaetics-verify: %s: %s\n", arguments.data, strerror(errno));
         return STATUS_ERROR;
     }
-    if (snprintf(paths.ledger, PATH_MAX, "%s/volumes/ledger", arguments.data) >= PATH_MAX ||
+    if (snprintf(paths.ledger, PATH_MAX, "%s/ledger", arguments.data) >= PATH_MAX ||
+        snprintf(paths.earlier_ledger, PATH_MAX, "%s/volumes/ledger", arguments.data) >= PATH_MAX ||
         snprintf(paths.queue, PATH_MAX, "%s/volumes/queue", arguments.data) >= PATH_MAX ||
         snprintf(paths.store, PATH_MAX, "%s/volumes/store/results.db", arguments.data) >= PATH_MAX)
         return usage_error("%s", "the path of the data is too long");

@@ -54,9 +54,14 @@ void report_clear(Report *report)
     *report = (Report){0};
 }
 
+bool report_loss(const Report *report)
+{
+    return report->total.missing > 0 || report->total.duplicate > 0;
+}
+
 bool report_good(const Report *report)
 {
-    return report->total.missing == 0 && report->total.duplicate == 0;
+    return !report_loss(report) && report->total.unledgered == 0;
 }
 
 /* --- for people ------------------------------------------------------------------- */
@@ -117,8 +122,13 @@ void report_print(const Report *report, FILE *to)
     print_row("total", name_width, &report->total, widths, to);
     for (size_t i = 0; i < report->count; i++)
         print_missing(report->rows + i, to);
+    if (report->total.unledgered > 0)
+        fprintf(to, "%" PRIu64 " samples are of producers whose ledger is not there: nothing can be said of them.\n",
+                report->total.unledgered);
     if (report_good(report))
         fprintf(to, "Nothing is missing, nothing counts twice.\n");
+    else if (!report_loss(report))
+        fprintf(to, "Of the other producers nothing is missing, nothing counts twice.\n");
     else
         fprintf(to, "%" PRIu64 " missing, %" PRIu64 " counted twice.\n", report->total.missing,
                 report->total.duplicate);
@@ -155,8 +165,9 @@ void report_print_json(const Report *report, FILE *to)
         json_object_set_new(object, "missingRanges", missing);
         json_array_append_new(producers, object);
     }
-    json_t *all = json_pack("{s:o, s:o, s:b}", "producers", producers, "total", figures_json(&report->total), "good",
-                            report_good(report));
+    json_t *total = figures_json(&report->total);
+    json_object_set_new(total, "withoutLedger", number(report->total.unledgered));
+    json_t *all = json_pack("{s:o, s:o, s:b}", "producers", producers, "total", total, "good", report_good(report));
     if (all)
         json_dumpf(all, to, JSON_INDENT(2));
     fprintf(to, "\n");

@@ -19,7 +19,9 @@ typedef struct Report {
 /* Clears with report_clear, also after a failure. */
 int report_make(const FactsTable *table, Report *ret, InaError *error);
 void report_clear(Report *report);
-/* Nothing is missing and nothing counts twice. */
+/* Something is missing or counts twice. */
+bool report_loss(const Report *report);
+/* No loss, and every producer has its ledger: without it losses would not show. */
 bool report_good(const Report *report);
 void report_print(const Report *report, FILE *to);
 /* One JSON object. */

@@ -25,6 +25,7 @@ static int add_ledger(void *userdata, const char *producer, const LedgerRanges *
     Facts *facts = facts_of(reading->table, producer);
     if (!facts)
         return no_memory(error);
+    facts->has_ledger = true;
     Sequences *to = reading->again ? &facts->later : &facts->accepted;
     int result = 0;
     for (size_t i = 0; result == 0 && i < ranges->n_ranges; i++)

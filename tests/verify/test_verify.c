@@ -30,7 +30,7 @@ static void data_new(Data *data)
     folder_new(&data->folder);
     snprintf(path, sizeof(path), "%s/volumes", data->folder.path);
     assert_int_equal(mkdir(path, 0700), 0);
-    snprintf(data->ledger, sizeof(data->ledger), "%s/ledger", path);
+    snprintf(data->ledger, sizeof(data->ledger), "%s/ledger", data->folder.path);
     snprintf(data->store, sizeof(data->store), "%s/store", path);
     snprintf(data->file, sizeof(data->file), "%s/results.db", data->store);
     assert_int_equal(mkdir(data->ledger, 0700), 0);
@@ -305,11 +305,53 @@ static void expired_results_are_no_loss(void **unused)
 static void results_in_no_ledger_are_unknown_and_no_fault(void **unused)
 {
     Data data;
+    Ledger *empty = NULL;
     data_new(&data);
     put(&data, NULL, 0, 0, 130);
     put(&data, NULL, 2, 0, 5);
     enter(&data, 0, 0, 100);
+    assert_int_equal(ledger_open(data.ledger, model_names[2], &empty, NULL), 0); /* ended before its first answer */
+    ledger_free(empty);
     assert_figures(&data, 0, "total", 100, 100, 0, 35, 0, 0);
+    data_free(&data);
+}
+
+static void of_producers_without_a_ledger_nothing_is_said(void **unused)
+{
+    Data data;
+    data_new(&data);
+    put(&data, NULL, 0, 0, 100);
+    put(&data, NULL, 1, 0, 50);
+    enter(&data, 0, 0, 90);
+    assert_figures(&data, 4, "total", 90, 90, 0, 60, 0, 0);
+    assert_int_equal(run(&data, ""), 4);
+    assert_says("50 samples are of producers whose ledger is not there: nothing can be said of them.\n"
+                "Of the other producers nothing is missing, nothing counts twice.\n");
+    assert_int_equal(folder_remove(data.ledger, NULL), 0);
+    assert_int_equal(run(&data, "--wait 1"), 4);
+    assert_says("150 samples are of producers whose ledger is not there");
+    assert_int_equal(mkdir(data.ledger, 0700), 0);
+    enter(&data, 0, 0, 120); /* a loss is told before all */
+    assert_int_equal(run(&data, ""), 1);
+    assert_says("20 missing, 0 counted twice.\n");
+    data_free(&data);
+}
+
+static void ledgers_where_earlier_versions_kept_them_count_too(void **unused)
+{
+    Data data;
+    data_new(&data);
+    put(&data, NULL, 0, 0, 100);
+    put(&data, NULL, 1, 0, 50);
+    enter(&data, 0, 0, 110);
+    char now[sizeof(data.ledger)];
+    snprintf(now, sizeof(now), "%s", data.ledger);
+    snprintf(data.ledger, sizeof(data.ledger), "%s/volumes/ledger", data.folder.path);
+    assert_int_equal(rename(now, data.ledger), 0);
+    assert_int_equal(run(&data, ""), 1); /* the folder of now is not there at all */
+    snprintf(data.ledger, sizeof(data.ledger), "%s", now);
+    enter(&data, 1, 0, 50);
+    assert_figures(&data, 1, "total", 160, 150, 0, 0, 10, 0);
     data_free(&data);
 }
 
@@ -522,6 +564,8 @@ int main(void)
         cmocka_unit_test(a_range_noted_without_storing_is_missing),
         cmocka_unit_test(expired_results_are_no_loss),
         cmocka_unit_test(results_in_no_ledger_are_unknown_and_no_fault),
+        cmocka_unit_test(of_producers_without_a_ledger_nothing_is_said),
+        cmocka_unit_test(ledgers_where_earlier_versions_kept_them_count_too),
         cmocka_unit_test(samples_that_wait_are_no_loss_but_are_not_stored),
         cmocka_unit_test(figures_are_what_a_plain_computation_gives),
         cmocka_unit_test(nothing_is_missing_while_samples_flow),
