@@ -11,6 +11,7 @@
 #include "cluster/service.h"
 #include "up_etcd.h"
 #include "up_prepare.h"
+#include "up_watch.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -50,6 +51,7 @@ typedef struct Up {
     Service *etcd, *control, *proxy;
     Machines *machines;
     EtcdKeeper *keeper;
+    UpWatch *watch;
     KubeClient *client;
     Apply *apply;
     bool nodes_ready, applied;
@@ -238,9 +240,26 @@ static void handle_started(void *userdata)
         write_state(up);
 }
 
+static void handle_control_hangs(void *userdata)
+{
+    Up *up = userdata;
+    if (service_pid(up->control) <= 0)
+        return; /* it is being started */
+    fprintf(stderr, "inaetics: inaetics-control-plane does not answer; it is ended, and started again\n");
+    service_kill(up->control);
+}
+
+static void begin_watch(Up *up)
+{
+    InaError error = {0};
+    if (!up->watch && up_watch_new(up->event, up->instance, handle_control_hangs, up, &up->watch, &error) < 0)
+        fprintf(stderr, "inaetics: the control plane is not watched: %s\n", error.message);
+}
+
 static void handle_control_up(void *userdata)
 {
     Up *up = userdata;
+    begin_watch(up);
     if (up->phase != STARTING_CONTROL)
         return;
     up->phase = STARTING_NODES;
@@ -288,6 +307,7 @@ static void stop(Up *up)
     up->phase = STOPPING_CONTROL;
     up->page_timer = sd_event_source_disable_unref(up->page_timer);
     up->keeper = etcd_keeper_free(up->keeper);
+    up->watch = up_watch_free(up->watch);
     up->apply = apply_free(up->apply);
     service_stop(up->control);
     service_stop(up->proxy);
@@ -475,6 +495,7 @@ static void clear(Up *up)
 {
     sd_event_source_disable_unref(up->page_timer);
     etcd_keeper_free(up->keeper);
+    up_watch_free(up->watch);
     apply_free(up->apply);
     kube_client_free(up->client);
     machines_free(up->machines);

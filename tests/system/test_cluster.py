@@ -100,6 +100,17 @@ def test_a_control_plane_that_is_killed_is_back_and_no_pod_is_replaced(demonstra
     assert settled(demonstrator) == before and restarts(demonstrator) == runs
 
 
+def test_a_control_plane_that_hangs_is_started_again(demonstrator):
+    before = settled(demonstrator)
+    first = demonstrator.state()["controlPlane"]["pid"]
+    os.kill(first, signal.SIGSTOP)
+    wait_for(lambda: "does not answer" in demonstrator.output(), "up notices it")
+    wait_for(lambda: demonstrator.state()["controlPlane"]["pid"] not in (0, first), "another one is there")
+    wait_for(lambda: demonstrator.cli("pods", check=False).returncode == 0, "the API answers again")
+    time.sleep(5)
+    assert settled(demonstrator) == before
+
+
 def test_an_etcd_that_is_killed_is_back_and_no_pod_is_replaced(demonstrator):
     before, runs = settled(demonstrator), restarts(demonstrator)
     os.kill(demonstrator.state()["etcd"]["pid"], signal.SIGKILL)
