@@ -6,6 +6,7 @@
 #include "cluster/confine.h"
 #include "kube/quantity.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
@@ -31,29 +32,74 @@ static int set_path(Environment *environment, const char *name, const Instance *
     return full ? environment_set(environment, name, full, error) : ina_error_set(error, ENOMEM, "out of memory");
 }
 
-/* The addresses that host ports stand for: loopback, and what `up --listen` said. */
-static int set_listen(Environment *environment, const ContainerOptions *options, InaError *error)
+static bool is_everywhere(const char *address)
 {
-    char text[1024] = "";
+    return strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0;
+}
+
+/* Refuses an address that others than this machine can reach, unless --listen names it; `ret_any`: whether it names no
+ * particular one. */
+static int check_host_ip(const char *address, const char *listen, bool *ret_any, InaError *error)
+{
+    struct in_addr four;
+    struct in6_addr six;
+    bool is_four = inet_pton(AF_INET, address, &four) == 1, is_six = inet_pton(AF_INET6, address, &six) == 1;
+
+    *ret_any = address[0] == '\0' || (is_four && four.s_addr == htonl(INADDR_ANY)) ||
+               (is_six && IN6_IS_ADDR_UNSPECIFIED(&six));
+    if (*ret_any)
+        return 0;
+    if (!is_four && !is_six)
+        return ina_error_set(error, EINVAL, "hostIP \"%.64s\" is no IP address", address);
+    if ((is_four && ntohl(four.s_addr) >> 24 == 127) || (is_six && IN6_IS_ADDR_LOOPBACK(&six)) ||
+        (listen && (strcmp(address, listen) == 0 || is_everywhere(listen))))
+        return 0;
+    return ina_error_set(error, EACCES,
+                         "hostIP %.64s is beyond this machine's loopback: allowed are 127.0.0.0/8, ::1 and what "
+                         "`inaetics up --listen` names (%.64s)",
+                         address, listen ? listen : "nothing now");
+}
+
+/* The addresses that host ports stand for: loopback, and what `up --listen` said. Beyond loopback nothing is offered
+ * that `up` was not asked for, since only then there is a login. */
+int container_listen(const ContainerSpec *spec, const Instance *instance, const char *listen, char *ret, size_t size,
+                     InaError *error)
+{
     size_t used = 0;
-    for (size_t i = 0; i < options->spec->n_ports && used < sizeof text; i++) {
-        const PortSpec *port = &options->spec->ports[i];
+
+    ret[0] = '\0';
+    for (size_t i = 0; i < spec->n_ports && used < size; i++) {
+        const PortSpec *port = &spec->ports[i];
         if (port->host_port == 0)
             continue;
-        unsigned number = instance_port(options->host->instance, (unsigned)port->host_port);
-        const char *address = port->host_ip ? port->host_ip : "127.0.0.1", *further = options->host->listen;
-        bool everywhere = further && (strcmp(further, "0.0.0.0") == 0 || strcmp(further, "::") == 0);
-        if (everywhere) /* includes loopback */
+        unsigned number = instance_port(instance, (unsigned)port->host_port);
+        const char *address = port->host_ip ? port->host_ip : "", *further = listen;
+        bool any;
+        int r = check_host_ip(address, listen, &any, error);
+        if (r < 0)
+            return r;
+        if (any)
+            address = "127.0.0.1";
+        if (further && is_everywhere(further)) { /* includes loopback */
             address = further;
-        used += (size_t)snprintf(text + used, sizeof text - used, strchr(address, ':') ? "%s[%s]:%u" : "%s%s:%u",
+            further = NULL;
+        }
+        if (further && strcmp(address, further) == 0)
+            further = NULL;
+        used += (size_t)snprintf(ret + used, size - used, strchr(address, ':') ? "%s[%s]:%u" : "%s%s:%u",
                                  used ? "," : "", address, number);
-        if (further && !everywhere && used < sizeof text)
-            used += (size_t)snprintf(text + used, sizeof text - used, strchr(further, ':') ? ",[%s]:%u" : ",%s:%u",
-                                     further, number);
+        if (further && used < size)
+            used += (size_t)snprintf(ret + used, size - used, strchr(further, ':') ? ",[%s]:%u" : ",%s:%u", further,
+                                     number);
     }
-    if (used >= sizeof text)
-        return ina_error_set(error, E2BIG, "too many host ports");
-    return used ? environment_set(environment, "INAETICS_LISTEN", text, error) : 0;
+    return used < size ? 0 : ina_error_set(error, E2BIG, "too many host ports");
+}
+
+static int set_listen(Environment *environment, const ContainerOptions *options, InaError *error)
+{
+    char text[1024];
+    int r = container_listen(options->spec, options->host->instance, options->host->listen, text, sizeof text, error);
+    return r < 0 || !text[0] ? r : environment_set(environment, "INAETICS_LISTEN", text, error);
 }
 
 /* "my-data" -> "PREFIX_MY_DATA" */

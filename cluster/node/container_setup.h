@@ -18,4 +18,8 @@ int container_setup(const ContainerOptions *options, ContainerSetup *ret, const 
 bool container_setup_fenced(const ContainerOptions *options, InaError *error);
 /* Notes a process with the claimed volumes that it has mounted. */
 int container_setup_attached(const ContainerOptions *options, pid_t pid, InaError *error);
+/* INAETICS_LISTEN of a container, "" if it has no host port: a hostIP that is "" or 0.0.0.0 means 127.0.0.1, to which
+ * comes `listen` (of `inaetics up`; NULL: not given). One beyond loopback that `listen` does not name is refused. */
+int container_listen(const ContainerSpec *spec, const Instance *instance, const char *listen, char *ret, size_t size,
+                     InaError *error);
 void container_setup_clear(ContainerSetup *setup);

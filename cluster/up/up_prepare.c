@@ -231,7 +231,7 @@ static void check_host_port(PageSearch *search, const json_t *port)
     const char *address = kube_string(port, "hostIP");
     if (search->r < 0 || host_port <= 0 || host_port > 65535)
         return;
-    if (address[0] == '\0')
+    if (address[0] == '\0' || strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0)
         address = "127.0.0.1";
     unsigned number = instance_port(search->options->instance, (unsigned)host_port);
     search->r = check_port(address, number, search->error);
