@@ -228,19 +228,21 @@ static bool is_watch(const InaHttpRequest *request, const ApiTarget *target)
            target->subresource[0] == '\0' && target->resource->verbs & VERB_WATCH;
 }
 
-/* Nodes read the secrets of their own pods. */
-static json_t *check_secret(const ApiHttp *http, const ApiUser *user, const ApiTarget *target)
+/* Nodes read the secrets of their own pods, and get tokens of these pods' accounts. */
+static json_t *check_node(const ApiHttp *http, const ApiUser *user, const ApiTarget *target)
 {
-    if (user->role != ROLE_NODE || strcmp(target->resource->key, "secrets") != 0 || target->name[0] == '\0' ||
-        auth_node_uses_secret(http->store, user, target->namespace, target->name))
+    bool secret = strcmp(target->resource->key, "secrets") == 0;
+    bool token = strcmp(target->resource->key, "serviceaccounts") == 0 && strcmp(target->subresource, "token") == 0;
+
+    if (user->role != ROLE_NODE || target->name[0] == '\0' || !(secret || token) ||
+        (secret ? auth_node_uses_secret : auth_node_uses_account)(http->store, user, target->namespace, target->name))
         return NULL;
     AUTO_FREE char *why = NULL;
-    if (asprintf(&why,
-                 "User \"%s\" cannot get resource \"secrets\" in API group \"\" in the namespace \"%s\": no pod "
-                 "of this node uses it",
-                 user->name, target->namespace) < 0)
+    if (asprintf(&why, "User \"%s\" cannot %s in API group \"\" in the namespace \"%s\": no pod of this node uses it",
+                 user->name, secret ? "get resource \"secrets\"" : "create resource \"serviceaccounts/token\"",
+                 target->namespace) < 0)
         why = NULL;
-    return kube_status_forbidden("", "secrets", target->name, why ? why : "");
+    return kube_status_forbidden("", target->resource->plural, target->name, why ? why : "");
 }
 
 static void submit(ApiHttp *http, InaHttpRequest *request, const ApiUser *user, const ApiTarget *target,
@@ -263,7 +265,7 @@ static void submit(ApiHttp *http, InaHttpRequest *request, const ApiUser *user, 
     if (!refusal && verb != API_GET && verb != API_LIST)
         refusal = read_body(call, &asked);
     if (!refusal)
-        refusal = check_secret(http, user, target);
+        refusal = check_node(http, user, target);
     if (refusal) {
         call_free(call);
         api_respond_status(request, refusal);

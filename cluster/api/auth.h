@@ -55,3 +55,5 @@ bool auth_allows(const ApiUser *user, const char *verb, const char *group, const
                  const char *subresource, const char *namespace, const char *name, const json_t *object);
 /* Whether a pod on the node of `user` names this secret: nodes read no others. */
 bool auth_node_uses_secret(const Store *store, const ApiUser *user, const char *namespace, const char *name);
+/* Whether a pod on the node of `user` that has not ended runs as this account: nodes get tokens of no others. */
+bool auth_node_uses_account(const Store *store, const ApiUser *user, const char *namespace, const char *name);

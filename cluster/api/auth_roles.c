@@ -118,12 +118,12 @@ bool auth_allows(const ApiUser *user, const char *verb, const char *group, const
     return false;
 }
 
-/* --- secrets of a node's pods ------------------------------------------------------------------------ */
+/* --- what a node's pods use ---------------------------------------------------------------------------- */
 
-typedef struct SecretSearch {
-    const char *node, *secret;
+typedef struct PodSearch {
+    const char *node, *name; /* of the secret or account */
     bool found;
-} SecretSearch;
+} PodSearch;
 
 /* Whatever names a secret in a pod does so under one of these. */
 static bool names_secret(const json_t *value, const char *secret)
@@ -151,17 +151,35 @@ static bool names_secret(const json_t *value, const char *secret)
 
 static bool search_pod(void *userdata, const json_t *pod)
 {
-    SecretSearch *search = userdata;
+    PodSearch *search = userdata;
 
     search->found =
-        is(kube_string(pod, "spec.nodeName"), search->node) && names_secret(kube_get(pod, "spec"), search->secret);
+        is(kube_string(pod, "spec.nodeName"), search->node) && names_secret(kube_get(pod, "spec"), search->name);
     return !search->found;
 }
 
 bool auth_node_uses_secret(const Store *store, const ApiUser *user, const char *namespace, const char *name)
 {
-    SecretSearch search = {.node = user->node, .secret = name};
+    PodSearch search = {.node = user->node, .name = name};
 
     store_each(store, "pods", namespace, search_pod, &search);
+    return search.found;
+}
+
+static bool search_account(void *userdata, const json_t *pod)
+{
+    PodSearch *search = userdata;
+    const char *account = kube_string(pod, "spec.serviceAccountName");
+
+    search->found = is(kube_string(pod, "spec.nodeName"), search->node) && !kube_pod_ended(pod) &&
+                    is(*account ? account : "default", search->name);
+    return !search->found;
+}
+
+bool auth_node_uses_account(const Store *store, const ApiUser *user, const char *namespace, const char *name)
+{
+    PodSearch search = {.node = user->node, .name = name};
+
+    store_each(store, "pods", namespace, search_account, &search);
     return search.found;
 }

@@ -112,13 +112,38 @@ static void without_any_proof_one_is_anonymous(void **state)
     assert_int_equal(fixture->user.role, ROLE_NONE);
 }
 
+static void put_pod(Fixture *fixture, const char *name, const char *node, const char *account, const char *phase)
+{
+    fake_store_put(fixture->store, "pods",
+                   json_pack("{s:{s:s, s:s}, s:{s:s, s:s}, s:{s:s}}", "metadata", "name", name, "namespace", "default",
+                             "spec", "nodeName", node, "serviceAccountName", account, "status", "phase", phase));
+}
+
+static void a_node_gets_tokens_of_its_live_pods_accounts_only(void **state)
+{
+    Fixture *fixture = *state;
+    const ApiUser node = {.role = ROLE_NODE, .node = "node-1"};
+    put_pod(fixture, "mine", "node-1", "a", "Running");
+    put_pod(fixture, "of-another", "node-2", "b", "Running");
+    put_pod(fixture, "ended", "node-1", "c", "Succeeded");
+    put_pod(fixture, "nowhere", "", "d", "Pending");
+    assert_true(auth_node_uses_account(fixture->store, &node, "default", "a"));
+    assert_false(auth_node_uses_account(fixture->store, &node, "other", "a"));
+    assert_false(auth_node_uses_account(fixture->store, &node, "default", "b"));
+    assert_false(auth_node_uses_account(fixture->store, &node, "default", "c"));
+    assert_false(auth_node_uses_account(fixture->store, &node, "default", "d"));
+    assert_false(auth_node_uses_account(fixture->store, &node, "default", "default"));
+    put_pod(fixture, "plain", "node-1", "", "Pending");
+    assert_true(auth_node_uses_account(fixture->store, &node, "default", "default"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_token_names_its_service_account),         TEST(a_token_ends_with_its_account_and_its_time),
         TEST(a_token_that_was_changed_is_worth_nothing), TEST(a_signature_of_no_algorithm_is_no_signature),
-        TEST(without_any_proof_one_is_anonymous),
+        TEST(without_any_proof_one_is_anonymous),        TEST(a_node_gets_tokens_of_its_live_pods_accounts_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

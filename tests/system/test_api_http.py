@@ -315,6 +315,23 @@ def test_tokens_of_service_accounts_are_good_as_long_as_the_account(plane):
     assert plane.request("GET", PODS, user=None, headers=header)[0] == 401
 
 
+def test_nodes_get_tokens_of_their_own_pods_accounts_only(plane):
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": []}}
+    for name in ("used", "powerful"):
+        plane.create(accounts, {"apiVersion": "v1", "kind": "ServiceAccount",
+                                "metadata": {"name": name, "annotations": {"inaetics.org/role": "admin"}}})
+    for name in ("used", "powerful"):
+        status, answer = plane.request("POST", f"{accounts}/{name}/token", request, user="node-1")
+        assert (status, answer["reason"]) == (403, "Forbidden") and "no pod of this node uses it" in answer["message"]
+    plane.create(PODS, pod("of-an-account", nodeName="node-1", serviceAccountName="used"))
+    assert plane.request("POST", f"{accounts}/used/token", request, user="node-1")[0] == 201
+    assert plane.request("POST", f"{accounts}/powerful/token", request, user="node-1")[0] == 403
+    plane.request("DELETE", PODS + "/of-an-account?gracePeriodSeconds=0")
+    for name in ("used", "powerful"):
+        plane.request("DELETE", f"{accounts}/{name}")
+
+
 # -- pods without a node
 
 
