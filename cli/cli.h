@@ -49,6 +49,9 @@ bool cli_stream(const Instance *instance, CliTarget target, const char *path);
 int cli_print_json(const json_t *json);
 /* Whether it can name an object; says so if not. */
 bool cli_check_name(const char *name);
+/* pods.c: the one pod that the user means by its name, the part that it plays, or a piece of its name; the caller owns
+ * it. NULL: it said why there is none. */
+json_t *cli_find_pod(const Instance *instance, const char *text);
 
 /* life.c */
 int command_up(const Arguments *arguments, Instance *instance);

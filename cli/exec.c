@@ -206,7 +206,8 @@ static void add_escaped(char *path, size_t size, const char *name, const char *v
                                    (unsigned char)*value);
 }
 
-static int make_url(const Arguments *arguments, const Instance *instance, bool tty, char *ret, size_t size)
+static int make_url(const Arguments *arguments, const Instance *instance, const char *pod, bool tty, char *ret,
+                    size_t size)
 {
     size_t whole = EXEC_PATH_MAX / 2;
     int first = strcmp(arguments->items[1], "--") == 0 ? 2 : 1;
@@ -215,7 +216,7 @@ static int make_url(const Arguments *arguments, const Instance *instance, bool t
     if (whole > size)
         return cli_fail("the command is too long: %u bytes at most", EXEC_PATH_MAX / 8);
     snprintf(ret, size, "%s/api/v1/namespaces/default/pods/%s/exec?stdin=true&stdout=true&stderr=%s&tty=%s",
-             instance->api_url, arguments->items[0], tty ? "false" : "true", tty ? "true" : "false");
+             instance->api_url, pod, tty ? "false" : "true", tty ? "true" : "false");
     if (arguments->container)
         add_escaped(ret, size, "container", arguments->container);
     for (int i = first; i < arguments->count; i++)
@@ -277,8 +278,8 @@ int command_exec(const Arguments *arguments, Instance *instance)
     char url[EXEC_PATH_MAX] = "";
     bool tty = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
     Exec exec = {.tty = tty, .status = -1, .socket.client = true};
-    if (!cli_check_name(arguments->items[0]) || make_url(arguments, instance, tty, url, sizeof url) != CLI_OK ||
-        sodium_init() < 0)
+    AUTO_JSON json_t *pod = cli_find_pod(instance, arguments->items[0]);
+    if (!pod || make_url(arguments, instance, kube_name(pod), tty, url, sizeof url) != CLI_OK || sodium_init() < 0)
         return CLI_FAILED;
     if (run(&exec, instance, url, &error) < 0)
         exec.status = cli_fail("%s", error.message);

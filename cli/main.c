@@ -79,7 +79,7 @@ static const Command commands[] = {
      "Options of its own stand before POD; \"--\" may stand before COMMAND.\n"
      "\n"
      "examples:\n"
-     "  inaetics exec inaetics-queue-controller-x7k2p env\n"
+     "  inaetics exec queue env\n"
      "  inaetics exec -c main web -- sh\n",
      " container ", 2, 256, command_exec},
     {"kill", "POD", "end a pod's processes at once (SIGKILL); they are started again",

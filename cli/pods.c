@@ -106,8 +106,7 @@ static int is_called(const json_t *pod, const char *text)
     return strstr(kube_name(pod), text) != NULL;
 }
 
-/* The one pod that the user means; NULL: said why not. The caller owns it. */
-static json_t *find_pod(Instance *instance, const char *text)
+json_t *cli_find_pod(const Instance *instance, const char *text)
 {
     AUTO_JSON json_t *list = NULL;
     json_t *pod, *found = NULL;
@@ -142,7 +141,7 @@ int command_logs(const Arguments *arguments, Instance *instance)
     if (arguments->tail && (end == arguments->tail || *end != '\0' || lines < 0))
         return cli_fail("--tail %s: allowed is a number of lines, 0 or more", arguments->tail);
     /* First whether it is there: what is streamed goes to stdout as it comes. */
-    AUTO_JSON json_t *object = find_pod(instance, arguments->items[0]);
+    AUTO_JSON json_t *object = cli_find_pod(instance, arguments->items[0]);
     if (!object)
         return CLI_FAILED;
     const char *pod = kube_name(object);
@@ -159,7 +158,7 @@ int command_logs(const Arguments *arguments, Instance *instance)
 int command_kill(const Arguments *arguments, Instance *instance)
 {
     char path[512];
-    AUTO_JSON json_t *object = find_pod(instance, arguments->items[0]);
+    AUTO_JSON json_t *object = cli_find_pod(instance, arguments->items[0]);
     if (!object)
         return CLI_FAILED;
     const char *pod = kube_name(object), *node = kube_string(object, "spec.nodeName");

@@ -180,4 +180,4 @@ def test_a_command_runs_beside_a_container(demonstrator):
     told = run("sh", "-c", "echo out; echo err >&2; exit 7")
     assert (told.stdout, told.stderr, told.returncode) == ("out\n", "err\n", 7)
     assert run("no-such-program").returncode != 0
-    assert "is there such a pod" in demonstrator.cli("exec", "nobody", "ls", check=False).stderr
+    assert "there is no pod nobody" in demonstrator.cli("exec", "nobody", "ls", check=False).stderr
