@@ -109,15 +109,30 @@ static void restore(json_t *object, const json_t *current, const char *field)
         json_object_del(object, field);
 }
 
-/* The status of `object` on the rest of `current`; its metadata too, as Kubernetes has it, but for the owners of pods,
- * the labels of deployments, and all metadata of kinds that are not its own. Takes object. */
-static json_t *only_status(const Resource *resource, json_t *object, const json_t *current)
+/* What a node says of itself beyond its status: these labels. Others choose which pods come to it. */
+static void keep_what_nodes_do_not_say(json_t *object, const json_t *current)
 {
+    static const char *const own[] = {"kubernetes.io/hostname", "kubernetes.io/arch", "kubernetes.io/os"};
+    json_t *metadata = json_deep_copy(json_object_get(current, "metadata")), *labels = json_object();
+    json_object_update(labels, json_object_get(metadata, "labels"));
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        keep(labels, kube_get(object, "metadata.labels"), own[i]);
+    json_object_set_new(metadata, "labels", labels);
+    json_object_set_new(object, "metadata", metadata);
+    restore(object, current, "spec");
+}
+
+/* The status of `object` on the rest of `current`; its metadata too, as Kubernetes has it, but for the owners of pods,
+ * the labels of deployments, and all metadata of kinds that are not its own, and of nodes: a node that could label its
+ * pods could have controllers adopt them, and delete others for them. Takes object. */
+static json_t *only_status(const ApiCall *call, json_t *object, const json_t *current)
+{
+    const Resource *resource = call->resource;
     json_t *result = json_deep_copy(current), *status = json_object_get(object, "status");
     const char *keeps = strcmp(resource->key, "pods") == 0               ? "ownerReferences"
                         : strcmp(resource->key, "apps/deployments") == 0 ? "labels"
                                                                          : "";
-    if (strcmp(resource->group, "inaetics.org") != 0) {
+    if (strcmp(resource->group, "inaetics.org") != 0 && call->user.role != ROLE_NODE) {
         json_t *metadata = json_deep_copy(json_object_get(object, "metadata"));
         keep(metadata, json_object_get(current, "metadata"), keeps);
         json_object_set_new(result, "metadata", metadata);
@@ -171,6 +186,8 @@ void api_replace(ApiCall *call, const json_t *current, json_t *object)
     const Resource *resource = call->resource;
     json_decref(call->object);
     call->object = object;
+    if (call->user.role == ROLE_NODE && strcmp(resource->key, "nodes") == 0)
+        keep_what_nodes_do_not_say(object, current);
     keep_system_fields(object, current);
     if (resource->has_status && strcmp(call->subresource, "status") != 0)
         restore(object, current, "status");
@@ -247,7 +264,7 @@ static void put(ApiCall *call)
         api_fail(call, status);
         return;
     }
-    api_replace(call, current, *call->subresource ? only_status(call->resource, object, current) : object);
+    api_replace(call, current, *call->subresource ? only_status(call, object, current) : object);
 }
 
 /* --- PATCH -------------------------------------------------------------------------------------------------- */
@@ -297,7 +314,7 @@ static void patch(ApiCall *call)
         api_fail(call, status);
         return;
     }
-    api_replace(call, current, *call->subresource ? only_status(call->resource, object, current) : object);
+    api_replace(call, current, *call->subresource ? only_status(call, object, current) : object);
 }
 
 /* A write that names the version it was made from is not tried again when another one was first. */

@@ -143,6 +143,56 @@ static void put_makes_leases_and_endpoints(void **state)
                                           "Invalid value: 0x0: must be specified for an update");
 }
 
+static int patch_as_node(Fixture *fixture, const char *key, const char *name, const char *subresource, const char *body)
+{
+    static const ApiUser node = {.role = ROLE_NODE, .name = "system:node:n", .node = "n"};
+    AUTO_JSON json_t *value = json_of(body);
+    return submit(fixture, (ApiRequest){.verb = API_PATCH,
+                                        .patch = API_PATCH_MERGE,
+                                        .resource = resource_of_key(key),
+                                        .namespace = strcmp(key, "nodes") == 0 ? "" : "default",
+                                        .name = name,
+                                        .subresource = subresource,
+                                        .body = value,
+                                        .user = &node});
+}
+
+static void a_node_changes_nothing_but_the_status_of_its_pods(void **state)
+{
+    Fixture *fixture = *state;
+    assert_answer(201, create(fixture, "pods", "default", simple_pod));
+    AUTO_JSON json_t *before = json_deep_copy(json_object_get(fixture->object, "metadata"));
+    assert_answer(200, patch_as_node(fixture, "pods", "p", "status",
+                                     "{'metadata':{'labels':{'app':'b'},'annotations':{'a':'b'},'finalizers':['a/b'],"
+                                     "'ownerReferences':[]},'status':{'phase':'Running'}}"));
+    assert_string_equal(kube_string(fixture->object, "status.phase"), "Running");
+    json_t *after = json_object_get(fixture->object, "metadata");
+    json_object_set(before, "resourceVersion", json_object_get(after, "resourceVersion"));
+    assert_true(json_equal(before, after));
+}
+
+static void a_node_gives_itself_no_labels_that_draw_pods(void **state)
+{
+    Fixture *fixture = *state;
+    assert_answer(201, create(fixture, "nodes", "",
+                              "{'metadata':{'name':'n','labels':{'pool':'a','kubernetes.io/arch':'x'}},"
+                              "'spec':{'unschedulable':true,'taints':[{'key':'a','effect':'NoSchedule'}]}}"));
+    AUTO_JSON json_t *spec = json_deep_copy(json_object_get(fixture->object, "spec"));
+    const char *body = "{'metadata':{'labels':{'pool':'b','disk':'fast','kubernetes.io/arch':'y'},"
+                       "'annotations':{'a':'b'}},'spec':{'unschedulable':null,'taints':null},"
+                       "'status':{'nodeInfo':{'osImage':'i'}}}";
+    for (unsigned i = 0; i < 2; i++) {
+        assert_answer(200, patch_as_node(fixture, "nodes", "n", i == 0 ? "status" : NULL, body));
+        const json_t *labels = kube_labels(fixture->object);
+        assert_int_equal(json_object_size(labels), 2);
+        assert_string_equal(kube_string(labels, "pool"), "a");
+        assert_null(kube_annotation(fixture->object, "a"));
+        assert_true(json_equal(spec, json_object_get(fixture->object, "spec")));
+        assert_string_equal(kube_string(fixture->object, "status.nodeInfo.osImage"), "i");
+    }
+    assert_string_equal(json_string_value(json_object_get(kube_labels(fixture->object), "kubernetes.io/arch")), "y");
+}
+
 static void status_and_the_rest_are_changed_apart(void **state)
 {
     Fixture *fixture = *state;
@@ -250,6 +300,8 @@ int main(void)
         TEST(a_patch_makes_nothing),
         TEST(put_makes_leases_and_endpoints),
         TEST(status_and_the_rest_are_changed_apart),
+        TEST(a_node_changes_nothing_but_the_status_of_its_pods),
+        TEST(a_node_gives_itself_no_labels_that_draw_pods),
         TEST(the_generation_counts_changes_of_the_spec),
         TEST(a_dry_run_writes_nothing),
         TEST(who_may_not_is_told_what),
