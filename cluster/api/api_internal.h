@@ -106,6 +106,11 @@ bool api_selected(const ApiSelection *selection, const json_t *object);
 json_t *api_list_item(const json_t *object); /* without kind and apiVersion, as items of lists are */
 void api_snapshots_free(Api *api);
 
+/* --- api_grant.c ------------------------------------------------------------------------------------ */
+/* NULL, or the Status 403: by this pod or template the user would get what he may not have. current: before an update;
+ * NULL: it is new. */
+json_t *api_check_grants(const ApiCall *call, const json_t *object, const json_t *current);
+
 /* --- api_write.c ----------------------------------------------------------------------------------- */
 void api_create_object(ApiCall *call);
 /* Of a body from outside, or of what a patch made: kind and version are those of the resource; fields checked,

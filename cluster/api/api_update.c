@@ -191,7 +191,9 @@ void api_replace(ApiCall *call, const json_t *current, json_t *object)
     keep_system_fields(object, current);
     if (resource->has_status && strcmp(call->subresource, "status") != 0)
         restore(object, current, "status");
-    json_t *status = check(call, object, current);
+    json_t *status = api_check_grants(call, object, current);
+    if (!status)
+        status = check(call, object, current);
     if (status) {
         api_fail(call, status);
         return;

@@ -291,6 +291,8 @@ static json_t *create_check(ApiCall *call, json_t *object)
         return status;
     if (strcmp(call->resource->key, "pods") == 0 && (status = check_account(call, object)))
         return status;
+    if ((status = api_check_grants(call, object, NULL)))
+        return status;
     settle_system_fields(call, metadata);
     return prepare_and_check(call, object);
 }

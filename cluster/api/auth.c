@@ -196,20 +196,6 @@ static const char *claim(const json_t *payload, const char *name)
     return text ? text : "";
 }
 
-/* The account says its role by the annotation; accounts of these names have it without. */
-static void set_account_role(ApiUser *user, const json_t *account)
-{
-    const char *role = kube_annotation(account, AUTH_ROLE_ANNOTATION);
-
-    user->role = ROLE_NONE;
-    if (!role)
-        role = kube_name(account);
-    if (strcmp(role, "viewer") == 0 || strcmp(role, "coordinator") == 0 || strcmp(role, "admin") == 0)
-        (void)set_role(user, role);
-    if (user->role == ROLE_ADMIN && !kube_annotation(account, AUTH_ROLE_ANNOTATION))
-        user->role = ROLE_NONE;
-}
-
 static int authenticate_account(const Authenticator *authenticator, const char *token, ApiUser *ret)
 {
     unsigned char signature[crypto_auth_hmacsha256_BYTES], given[crypto_auth_hmacsha256_BYTES];
@@ -240,7 +226,7 @@ static int authenticate_account(const Authenticator *authenticator, const char *
     *ret = (ApiUser){0};
     snprintf(ret->name, sizeof ret->name, "system:serviceaccount:%s:%s", namespace, name);
     snprintf(ret->namespace, sizeof ret->namespace, "%s", namespace);
-    set_account_role(ret, account);
+    ret->role = auth_account_role(account);
     return 0;
 }
 

@@ -7,7 +7,8 @@
  * when the account is gone).
  * What: fixed roles. admin: all. viewer: get, list, watch of everything but
  * secrets. coordinator: viewer, and workloads, scale, applications, events,
- * and what they need (services, configuration, claims, leases), of its namespace.
+ * and what they need (services, configuration, claims, leases), of its namespace;
+ * but no pods, nor templates, with secrets, or accounts of a higher role.
  * node: read all but secrets of others; its own node, lease, and pods' status
  * and end; tokens for its pods; events. Everybody who is known: discovery.
  * Everybody: health, /version.
@@ -53,6 +54,8 @@ Authenticator *authenticator_free(Authenticator *authenticator);
  * node may change only its own); NULL: not known yet, to be asked again with it. */
 bool auth_allows(const ApiUser *user, const char *verb, const char *group, const char *resource,
                  const char *subresource, const char *namespace, const char *name, const json_t *object);
+/* What the tokens of this account may. */
+ApiRole auth_account_role(const json_t *account);
 /* Whether a pod on the node of `user` names this secret: nodes read no others. */
 bool auth_node_uses_secret(const Store *store, const ApiUser *user, const char *namespace, const char *name);
 /* Whether a pod on the node of `user` that has not ended runs as this account: nodes get tokens of no others. */
