@@ -90,8 +90,9 @@ static void handle_wires(void *userdata, const EtcdReply *reply)
 /* Asks for what is below `prefix`, and runs until an answer ends the loop. */
 static int ask(Listing *listing, const Instance *instance, const char *prefix, EtcdDone done, InaError *error)
 {
-    AUTO_FREE char *ca = instance_path(instance, "pki/ca.pem"), *key = instance_path(instance, "pki/client-key.pem");
-    AUTO_FREE char *certificate = instance_path(instance, "pki/client.pem");
+    AUTO_FREE char *ca = instance_path(instance, "pki/etcd/ca.pem");
+    AUTO_FREE char *key = instance_path(instance, "pki/etcd/client-key.pem");
+    AUTO_FREE char *certificate = instance_path(instance, "pki/etcd/client.pem");
     if (!ca || !key || !certificate)
         return ina_error_set(error, ENOMEM, "out of memory");
     if (access(ca, R_OK) < 0)

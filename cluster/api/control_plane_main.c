@@ -27,7 +27,8 @@ static const char help[] =
     "                                       (started by `inaetics up`)\n"
     "\n"
     "  --etcd URL[,URL]         where the objects are kept\n"
-    "  --pki DIR                ca.pem, control-plane.pem and -key.pem; what is missing is made\n"
+    "  --pki DIR                ca.pem, control-plane.pem and -key.pem; what is missing is made;\n"
+    "                           the same in DIR/etcd, if that is there, are for etcd alone\n"
     "  --listen ADDRESS:PORT    the API, over TLS\n"
     "  --data DIR               the token secret, `tokens` (lines \"TOKEN ROLE[:NODE] NAME\"), volumes\n"
     "  --service-prefix PREFIX  addresses of services (default 127.3.)\n"
@@ -46,6 +47,7 @@ typedef struct Program {
     Options options;
     sd_event *event;
     char *ca, *certificate, *key, *volumes; /* files and folder */
+    char *etcd_files[3];                    /* ca, certificate, key */
     Etcd *etcd;
     Store *store;
     Authenticator *authenticator;
@@ -146,6 +148,21 @@ static int parse_options(int argc, char **argv, Options *options)
 static int out_of_memory(InaError *error)
 {
     return ina_error_errno(error, ENOMEM, "inaetics-control-plane");
+}
+
+/* An etcd that trusts an authority of its own has its files in a folder of their own. */
+static int find_etcd_files(Program *program, HttpClientOptions *ret, InaError *error)
+{
+    static const char *const names[] = {"etcd/ca.pem", "etcd/control-plane.pem", "etcd/control-plane-key.pem"};
+
+    for (size_t i = 0; i < 3; i++)
+        if (!(program->etcd_files[i] = path_join(program->options.pki, names[i])))
+            return out_of_memory(error);
+    bool own = access(program->etcd_files[0], F_OK) == 0;
+    *ret = (HttpClientOptions){.ca_file = own ? program->etcd_files[0] : program->ca,
+                               .certificate_file = own ? program->etcd_files[1] : program->certificate,
+                               .key_file = own ? program->etcd_files[2] : program->key};
+    return 0;
 }
 
 /* Whoever starts us has usually made the certificate. */
@@ -308,9 +325,11 @@ static int open_api(Program *program, const char *cluster_ip, InaError *error)
 {
     const HttpClientOptions tls = {
         .ca_file = program->ca, .certificate_file = program->certificate, .key_file = program->key};
+    HttpClientOptions etcd;
     int r;
 
-    if ((r = etcd_new(program->event, program->options.etcd, &tls, &program->etcd, error)) < 0 ||
+    if ((r = find_etcd_files(program, &etcd, error)) < 0 ||
+        (r = etcd_new(program->event, program->options.etcd, &etcd, &program->etcd, error)) < 0 ||
         (r = store_new(program->event, program->etcd, on_ready, program, &program->store, error)) < 0 ||
         (r = open_authenticator(program, error)) < 0 || (r = open_server(program, error)) < 0 ||
         (r = http_dialer_new(program->event, &tls, &program->nodes, error)) < 0)
@@ -372,6 +391,8 @@ static void clear(Program *program)
     free(program->certificate);
     free(program->key);
     free(program->volumes);
+    for (size_t i = 0; i < 3; i++)
+        free(program->etcd_files[i]);
     sd_event_unref(program->event);
 }
 

@@ -218,7 +218,7 @@ static int set_own(Environment *environment, const ContainerOptions *options, In
         (r = environment_set(environment, "INAETICS_ADDRESS", options->address, error)) < 0 ||
         (r = environment_set(environment, "INAETICS_ETCD", instance->etcd_url, error)) < 0 ||
         (r = environment_set(environment, "INAETICS_ZONE", "zone1", error)) < 0 ||
-        (r = set_path(environment, "INAETICS_PKI", instance, "pki", error)) < 0 ||
+        (r = set_path(environment, "INAETICS_PKI", instance, "pki/etcd", error)) < 0 ||
         (r = set_path(environment, "INAETICS_TOKEN_FILE", instance, "token", error)) < 0 ||
         (r = set_path(environment, "INAETICS_SESSION_FILE", instance, "session", error)) < 0 ||
         (r = set_path(environment, "INAETICS_MACHINES", instance, "machine.sock", error)) < 0 ||

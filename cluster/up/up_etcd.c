@@ -53,9 +53,9 @@ int etcd_arguments(const Instance *instance, EtcdArguments *ret, InaError *error
     add(&a, &failed, "--data-dir=%s/etcd", data);
     add(&a, &failed, "--listen-client-urls=%s", url);
     add(&a, &failed, "--advertise-client-urls=%s", url);
-    add(&a, &failed, "--cert-file=%s/pki/etcd.pem", data);
-    add(&a, &failed, "--key-file=%s/pki/etcd-key.pem", data);
-    add(&a, &failed, "--trusted-ca-file=%s/pki/ca.pem", data);
+    add(&a, &failed, "--cert-file=%s/pki/etcd/server.pem", data);
+    add(&a, &failed, "--key-file=%s/pki/etcd/server-key.pem", data);
+    add(&a, &failed, "--trusted-ca-file=%s/pki/etcd/ca.pem", data);
     add(&a, &failed, "--client-cert-auth");
     add(&a, &failed, "--listen-peer-urls=https://%s:%u", address, peer);
     add(&a, &failed, "--initial-advertise-peer-urls=https://%s:%u", address, peer);
@@ -64,9 +64,9 @@ int etcd_arguments(const Instance *instance, EtcdArguments *ret, InaError *error
      * before at the same address, whose revisions its clients may remember. */
     add(&a, &failed, "--initial-cluster-state=new");
     add(&a, &failed, "--initial-cluster-token=%s", token);
-    add(&a, &failed, "--peer-cert-file=%s/pki/etcd.pem", data);
-    add(&a, &failed, "--peer-key-file=%s/pki/etcd-key.pem", data);
-    add(&a, &failed, "--peer-trusted-ca-file=%s/pki/ca.pem", data);
+    add(&a, &failed, "--peer-cert-file=%s/pki/etcd/server.pem", data);
+    add(&a, &failed, "--peer-key-file=%s/pki/etcd/server-key.pem", data);
+    add(&a, &failed, "--peer-trusted-ca-file=%s/pki/etcd/ca.pem", data);
     add(&a, &failed, "--peer-client-cert-auth");
     /* Nobody else votes: it may be elected as soon as it can. */
     add(&a, &failed, "--heartbeat-interval=10");
@@ -272,7 +272,7 @@ static void ask(EtcdKeeper *keeper)
 int etcd_keeper_new(sd_event *event, const Instance *instance, void (*started)(void *userdata), void *userdata,
                     EtcdKeeper **ret, InaError *error)
 {
-    static const char *const names[] = {"pki/ca.pem", "pki/client.pem", "pki/client-key.pem"};
+    static const char *const names[] = {"pki/etcd/ca.pem", "pki/etcd/client.pem", "pki/etcd/client-key.pem"};
     EtcdKeeper *keeper = calloc(1, sizeof *keeper);
     if (!keeper)
         return ina_error_set(error, ENOMEM, "out of memory");

@@ -78,6 +78,29 @@ static int make_node_certificates(const Instance *instance, const char *folder, 
     return r;
 }
 
+/* etcd knows no roles here: whoever it lets in may do everything in it. So it trusts an authority of its own, which
+ * signs for agents and the control plane only; a certificate of the cluster's opens nothing there. */
+static int make_etcd_certificates(const Instance *instance, InaError *error)
+{
+    static const char *const before[] = {"pki/etcd.pem", "pki/etcd-key.pem", "pki/client.pem", "pki/client-key.pem"};
+    AUTO_FREE char *folder = instance_path(instance, "pki/etcd");
+    const char *const server[] = {instance->controller, "127.0.0.1", "localhost"};
+    if (!folder)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    int r = pki_ensure_ca(folder, "Inaetics etcd", error);
+    if (r < 0 ||
+        (r = pki_ensure_certificate(folder, "server", PKI_SERVER_AND_CLIENT, "inaetics:etcd", server, 3, error)) < 0 ||
+        (r = pki_ensure_certificate(folder, "client", PKI_CLIENT, "inaetics:agents", NULL, 0, error)) < 0 ||
+        (r = pki_ensure_certificate(folder, "control-plane", PKI_CLIENT, "inaetics:control-plane", NULL, 0, error)) < 0)
+        return r;
+    for (size_t i = 0; i < sizeof before / sizeof *before; i++) { /* of earlier versions */
+        AUTO_FREE char *path = instance_path(instance, before[i]);
+        if (path)
+            (void)unlink(path);
+    }
+    return 0;
+}
+
 static int make_secrets(const Instance *instance, char **ret_session, InaError *error)
 {
     AUTO_FREE char *folder = instance_path(instance, "pki"), *token = NULL;
@@ -87,9 +110,7 @@ static int make_secrets(const Instance *instance, char **ret_session, InaError *
     if (!folder)
         return ina_error_set(error, ENOMEM, "out of memory");
     int r = pki_ensure_ca(folder, "Inaetics cluster", error);
-    if (r < 0 ||
-        (r = pki_ensure_certificate(folder, "etcd", PKI_SERVER_AND_CLIENT, "inaetics:etcd", server, 3, error)) < 0 ||
-        (r = pki_ensure_certificate(folder, "client", PKI_CLIENT, "inaetics:agents", NULL, 0, error)) < 0 ||
+    if (r < 0 || (r = make_etcd_certificates(instance, error)) < 0 ||
         (r = pki_ensure_certificate(folder, "admin", PKI_CLIENT, "inaetics:admin", NULL, 0, error)) < 0 ||
         (r = pki_ensure_certificate(folder, "proxy", PKI_CLIENT, "inaetics:viewer", NULL, 0, error)) < 0 ||
         (r = pki_ensure_certificate(folder, "control-plane", PKI_SERVER_AND_CLIENT, "inaetics:control-plane", server, 4,

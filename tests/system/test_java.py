@@ -23,7 +23,7 @@ def test_a_java_program_finds_the_queue_puts_and_takes(make_instance, tmp_path):
     def run():
         return subprocess.run(
             [java, "-Xshare:auto", "-XX:TieredStopAtLevel=1", CLIENT, f"https://{instance.controller}:2379",
-             instance.data / "pki", instance.data / "token", "1000"],
+             instance.data / "pki" / "etcd", instance.data / "token", "1000"],
             capture_output=True, text=True, timeout=PATIENCE * 2, check=False)
 
     def offered():

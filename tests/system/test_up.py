@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,11 +20,12 @@ def take(address, port):
     return busy
 
 
-def read_etcd(instance, path, body=None):
-    """One request to etcd's gateway, with the client certificate of the agents."""
+def read_etcd(instance, path, body=None, certificate="etcd/client"):
+    """One request to etcd's gateway, usually with the client certificate of the agents."""
     pki = instance.data / "pki"
     answer = subprocess.run(
-        ["curl", "-sS", "--cacert", pki / "ca.pem", "--cert", pki / "client.pem", "--key", pki / "client-key.pem",
+        ["curl", "-sS", "--cacert", pki / "etcd" / "ca.pem", "--cert", pki / f"{certificate}.pem",
+         "--key", pki / f"{certificate}-key.pem",
          *(["-d", body] if body else []), f"https://{instance.controller}:2379{path}"],
         capture_output=True, text=True, timeout=30, check=False)
     return answer.stdout + answer.stderr
@@ -169,12 +171,41 @@ def test_etcd_refuses_those_without_a_certificate_of_the_cluster(instance):
         assert '"health"' not in result.stdout
 
 
+def test_etcd_lets_in_agents_and_the_control_plane_and_nobody_else_of_the_cluster(instance):
+    instance.start()
+    pki = instance.data / "pki"
+    everything = '{"key":"AA==","range_end":"AA==","count_only":true}'
+    for name in ("etcd/client", "etcd/control-plane"):
+        assert "header" in read_etcd(instance, "/v3/kv/range", everything, name), name
+    others = sorted(path.stem for path in pki.glob("*.pem") if not path.stem.endswith("-key"))
+    assert {"admin", "ca", "control-plane", "node-1", "proxy"} <= set(others)
+    for name in others:
+        said = read_etcd(instance, "/v3/kv/range", everything, name)
+        assert "header" not in said and said.startswith("curl: ("), (name, said)
+
+
+def test_data_of_a_version_without_an_authority_for_etcd_gets_one(instance):
+    instance.start()
+    instance.stop()
+    pki = instance.data / "pki"
+    shutil.rmtree(pki / "etcd")
+    for name in ("etcd", "client"):  # what the cluster's authority signed for etcd
+        shutil.copy(pki / "admin.pem", pki / f"{name}.pem")
+        shutil.copy(pki / "admin-key.pem", pki / f"{name}-key.pem")
+    instance.start()
+    assert "header" in read_etcd(instance, "/v3/kv/range", '{"key":"AA=="}')
+    for name in ("etcd", "etcd-key", "client", "client-key"):
+        assert not (pki / f"{name}.pem").exists()
+
+
 def test_secrets_are_for_their_owner_only(instance):
     instance.start()
     assert instance.data.stat().st_mode & 0o777 == 0o700
-    for name in ("token", "session", "kubeconfig", "pki/ca-key.pem", "pki/admin-key.pem", "pki/client-key.pem", "pki/etcd-key.pem"):
+    for name in ("token", "session", "kubeconfig", "pki/ca-key.pem", "pki/admin-key.pem", "pki/etcd/ca-key.pem",
+                 "pki/etcd/client-key.pem", "pki/etcd/server-key.pem"):
         assert (instance.data / name).stat().st_mode & 0o777 == 0o600, name
-    assert (instance.data / "pki").stat().st_mode & 0o777 == 0o700
+    for name in ("pki", "pki/etcd"):
+        assert (instance.data / name).stat().st_mode & 0o777 == 0o700
 
 
 def test_a_busy_port_is_reported_with_its_owner_and_the_way_out(instance):
