@@ -3,7 +3,8 @@
  * A claim that pods still use is not removed before they are gone (finalizer
  * CLAIM_PROTECTION). The folder of a volume that is to be deleted is first
  * renamed, then removed by a worker: a later claim of the same name never sees
- * what was in it. */
+ * what was in it. A folder with something in it before it became a volume is
+ * not ours to remove: its volume is retained. */
 #include "volumes_plan.h"
 
 #include "control_internal.h"
@@ -160,6 +161,21 @@ static void provisioned(Control *control, Work *work, const ApiAnswer *answer, j
                   kube_string(answer->object, "message"));
 }
 
+/* Something that the cluster did not put there: data of a version that had no claims, of a cluster whose etcd is lost,
+ * or of the user. What cannot be listed counts as such. */
+static bool has_content(const char *path)
+{
+    AUTO_FOLDER DIR *folder = opendir(path);
+    const struct dirent *item;
+
+    if (!folder)
+        return errno != ENOENT;
+    while ((item = readdir(folder)))
+        if (strcmp(item->d_name, ".") != 0 && strcmp(item->d_name, "..") != 0)
+            return true;
+    return false;
+}
+
 static void provision(Control *control, Work *work, const json_t *claim, const json_t *class)
 {
     char folder[2 * KUBE_NAME_MAX + 4];
@@ -180,13 +196,16 @@ static void provision(Control *control, Work *work, const json_t *claim, const j
         free(path);
         path = path_join(control->options.volumes, fresh);
     }
+    bool taken_over = path && has_content(path);
     if (!path || folder_make(path, FOLDER_MODE, &error) < 0) {
         api_event(control->api, claim, "Warning", "ProvisioningFailed", COMPONENT, "%s", error.message);
         work->failed = true;
         return;
     }
-    control_create(control, work, RESOURCE_VOLUMES, volumes_provision(claim, class, RESOURCE_PROVISIONER, path),
-                   provisioned, json_incref((json_t *)claim));
+    json_t *volume = volumes_provision(claim, class, RESOURCE_PROVISIONER, path);
+    if (volume && taken_over)
+        kube_set(volume, "spec.persistentVolumeReclaimPolicy", json_string("Retain"));
+    control_create(control, work, RESOURCE_VOLUMES, volume, provisioned, json_incref((json_t *)claim));
 }
 
 /* A volume made by hand is promised to the claim before the claim names it. */

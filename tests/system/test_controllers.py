@@ -5,6 +5,7 @@ Four nodes are one simulated process; a fifth, "lone", is played here, so that i
 import datetime
 import http.client
 import json
+import os
 import signal
 import subprocess
 import threading
@@ -307,6 +308,33 @@ def test_a_stateful_set_has_claims_that_stay_and_folders_that_go_with_them(clust
     cluster.kubectl("delete", "pvc", "data-db-1")
     wait_for(lambda: not list(volumes.iterdir()), "the folders are removed")
     wait_for(lambda: not cluster.items("persistentvolumes"), "so are the volumes")
+
+
+def test_a_folder_that_was_there_before_its_claim_is_taken_over_and_never_removed(cluster):
+    folder = cluster.data / "volumes" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "precious").write_text("x")
+    claim = json.dumps({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "mine"},
+                        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}})
+
+    def volumes():
+        return {one["spec"]["hostPath"]["path"]: one for one in cluster.items("persistentvolumes")}
+
+    def bound():
+        return [one for one in cluster.items("persistentvolumeclaims") if one.get("status", {}).get("phase") == "Bound"]
+    cluster.kubectl("apply", "-f", "-", stdin=claim)
+    wait_for(bound, "the claim is bound")
+    assert volumes()[str(folder)]["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+    cluster.kubectl("delete", "pvc", "mine")
+    wait_for(lambda: volumes()[str(folder)]["status"]["phase"] == "Released", "the volume is released")
+    cluster.kubectl("apply", "-f", "-", stdin=claim)
+    wait_for(bound, "the next claim is bound")
+    other, = set(volumes()) - {str(folder)}
+    assert volumes()[other]["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
+    cluster.kubectl("delete", "pvc", "mine")
+    wait_for(lambda: other not in volumes() and not os.path.exists(other), "what the cluster made, it removes")
+    cluster.kubectl("delete", "pv", volumes()[str(folder)]["metadata"]["name"])
+    assert (folder / "precious").read_text() == "x"
 
 
 def test_a_namespace_is_emptied_before_it_goes(cluster):
