@@ -385,7 +385,7 @@ bool model_scale(Model *model, const char *name, uint32_t requested)
     return kind->scaling != NULL;
 }
 
-/* What the coordinator says, else what is seen. */
+/* What the coordinator says, else (it is gone, or did not answer yet) what is seen. */
 static ModelReplicas replicas_of(const Model *model, const Replicas *kind)
 {
     ModelReplicas replicas = kind->replicas;
@@ -394,7 +394,7 @@ static ModelReplicas replicas_of(const Model *model, const Replicas *kind)
         seen += strcmp(part->type, kind->name) == 0;
     }
     replicas.running = seen;
-    if (!replicas.known) {
+    if (!replicas.known || !model->coordinator) {
         replicas.requested = seen;
     }
     return replicas;

@@ -201,7 +201,8 @@ class Instance:
         """So many pods of a part from now on, whatever the coordinator would say; waits until those too many are gone."""
         if self.parts("coordinator"):
             self.cli("scale", "inaetics-coordinator-controller", 0)
-            wait_for(lambda: not self.parts("coordinator"), "the coordinator is gone")
+            path = "/api/v1/namespaces/default/pods?labelSelector=part%3Dcoordinator"  # also one that is about to end
+            wait_for(lambda: not self.api("GET", path)[1]["items"], "the coordinator is gone")
         self.cli("scale", f"inaetics-{part}-controller", count)
         wait_for(lambda: len(self.parts(part)) <= count, f"only {count} pods of {part} are left")
 
