@@ -46,6 +46,9 @@ bool cli_request(const Instance *instance, CliTarget target, const char *method,
                  json_t **ret);
 /* As it comes, to stdout. */
 bool cli_stream(const Instance *instance, CliTarget target, const char *path);
+/* Says that nothing runs there (and why that is thought, if not NULL); which instances beside it run, if any do.
+ * Returns CLI_FAILED. */
+int cli_nothing_runs(const Instance *instance, const char *why);
 int cli_print_json(const json_t *json);
 /* Whether it can name an object; says so if not. */
 bool cli_check_name(const char *name);

@@ -6,6 +6,7 @@
 #include "base/http_tunnel.h"
 #include "base/json.h"
 #include "cluster/node/websocket.h"
+#include "cluster/up/up.h"
 #include "kube/object.h"
 
 #include <errno.h>
@@ -25,6 +26,7 @@
 enum { CHANNEL_STDIN = 0, CHANNEL_STDOUT = 1, CHANNEL_STDERR = 2, CHANNEL_STATUS = 3, CHANNEL_SIZE = 4 };
 
 typedef struct Exec {
+    const Instance *instance;
     sd_event *event;
     HttpDialer *dialer;
     HttpTunnel *tunnel;
@@ -33,6 +35,10 @@ typedef struct Exec {
     bool tty, raw;
     struct termios before;
     int status; /* exit status; -1: nothing was said yet */
+    /* An answer that refuses: its body as it comes. */
+    int refused; /* HTTP status */
+    size_t refusal_size;
+    Buffer refusal;
 } Exec;
 
 static void finish(Exec *exec, int status)
@@ -178,20 +184,59 @@ static void begin_input(Exec *exec)
     send_size(exec);
 }
 
+/* {"kind":"Status","message":...} usually. */
+static void say_refusal(Exec *exec)
+{
+    AUTO_JSON json_t *status = NULL;
+    if (!exec->refusal.failed && exec->refusal.size > 0)
+        json_parse(exec->refusal.data, exec->refusal.size, STATUS_MAX, &status, NULL);
+    const char *message = kube_string(status, "message");
+    finish(exec, message[0] ? cli_fail("%s", message)
+                            : cli_fail("refused (HTTP status %d): is there such a pod and container, and does it run? "
+                                       "`inaetics pods` shows it",
+                                       exec->refused));
+}
+
+static void handle_refusal(void *userdata, const void *data, size_t size)
+{
+    Exec *exec = userdata;
+    if (size > exec->refusal_size - exec->refusal.size)
+        size = exec->refusal_size - exec->refusal.size;
+    buffer_append(&exec->refusal, data, size);
+    if (exec->status < 0 && (exec->refusal.failed || exec->refusal.size == exec->refusal_size))
+        say_refusal(exec);
+}
+
+static void handle_refusal_ended(void *userdata, const InaError *error)
+{
+    Exec *exec = userdata;
+    if (exec->status < 0)
+        say_refusal(exec);
+}
+
+static void read_refusal(Exec *exec, const HttpDialAnswer *answer)
+{
+    HttpTunnelEvents events = {.received = handle_refusal, .ended = handle_refusal_ended, .userdata = exec};
+    char length[24] = "";
+    exec->refused = answer->status;
+    if (http_dial_header(answer, "Content-Length", length, sizeof length))
+        exec->refusal_size = strtoul(length, NULL, 10);
+    if (exec->refusal_size == 0 || exec->refusal_size > STATUS_MAX)
+        return say_refusal(exec);
+    http_tunnel_set_events(exec->tunnel, &events);
+}
+
 static void handle_answer(void *userdata, const HttpDialAnswer *answer)
 {
     Exec *exec = userdata;
     if (answer->error.code)
-        return finish(exec, cli_fail("%s", answer->error.message));
+        return finish(exec, up_find(exec->instance) <= 0 ? cli_nothing_runs(exec->instance, answer->error.message)
+                                                         : cli_fail("%s", answer->error.message));
     exec->tunnel = answer->tunnel;
     HttpTunnelEvents events = {
         .received = handle_received, .drained = handle_drained, .ended = handle_ended, .userdata = exec};
-    if (answer->status != 101) {
-        http_tunnel_close(TAKE_PTR(exec->tunnel));
-        return finish(exec, cli_fail("refused (HTTP status %d): is there such a pod and container, and does it run? "
-                                     "`inaetics pods` shows it",
-                                     answer->status));
-    }
+    if (answer->status != 101)
+        return read_refusal(exec, answer);
     http_tunnel_set_events(exec->tunnel, &events);
     begin_input(exec);
 }
@@ -277,7 +322,7 @@ int command_exec(const Arguments *arguments, Instance *instance)
     InaError error = {0};
     char url[EXEC_PATH_MAX] = "";
     bool tty = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
-    Exec exec = {.tty = tty, .status = -1, .socket.client = true};
+    Exec exec = {.instance = instance, .tty = tty, .status = -1, .socket.client = true};
     AUTO_JSON json_t *pod = cli_find_pod(instance, arguments->items[0]);
     if (!pod || make_url(arguments, instance, kube_name(pod), tty, url, sizeof url) != CLI_OK || sodium_init() < 0)
         return CLI_FAILED;
@@ -289,6 +334,7 @@ int command_exec(const Arguments *arguments, Instance *instance)
     http_tunnel_close(exec.tunnel);
     http_dialer_free(exec.dialer);
     websocket_clear(&exec.socket);
+    buffer_free(&exec.refusal);
     sd_event_unref(exec.event);
     return exec.status;
 }

@@ -93,7 +93,7 @@ int command_down(const Arguments *arguments, Instance *instance)
 {
     bool runs = up_find(instance) > 0;
     if (!runs && !arguments->purge)
-        return cli_fail("nothing runs in %s", instance->data);
+        return cli_nothing_runs(instance, NULL);
     int status = runs ? end_instance(instance) : CLI_OK;
     return status == CLI_OK && arguments->purge ? purge(instance) : status;
 }
@@ -130,7 +130,7 @@ int command_link(const Arguments *arguments, Instance *instance)
     AUTO_JSON json_t *state = NULL;
     size_t size;
     if (up_find(instance) <= 0 || !path)
-        return cli_fail("nothing runs in %s; start it with `inaetics up`", instance->data);
+        return cli_nothing_runs(instance, NULL);
     if (file_read(path, STATE_SIZE_MAX, &text, &size, &error) < 0 ||
         json_parse(text, size, STATE_SIZE_MAX, &state, &error) < 0)
         return cli_fail("it is not ready yet: %s", error.message);
@@ -229,7 +229,7 @@ int command_kubectl(const Arguments *arguments, Instance *instance)
     if (!config || !items)
         return cli_fail("out of memory");
     if (access(config, R_OK) < 0)
-        return cli_fail("there is no instance in %s; start one with `inaetics up`", instance->data);
+        return cli_nothing_runs(instance, NULL);
     if (program_find("kubectl", &program, NULL) < 0)
         return cli_fail("kubectl is not there; fetch it with `tools/fetch-server kubernetes-client kubectl build`, or "
                         "install Debian's kubernetes-client");

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/http_client.h"
 #include "base/json.h"
+#include "cluster/up/up.h"
 
 #include <errno.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 
 #define REQUEST_SECONDS 10u
 #define ANSWER_MAX (16u * 1024u * 1024u)
+#define OTHERS_SIZE ((INSTANCE_NUMBER_MAX + 1) * 64)
 
 typedef struct Request {
     sd_event *event;
@@ -96,15 +98,44 @@ static void say_refused(const Request *request)
     cli_fail("%s", message ? message : request->body && request->body[0] ? request->body : "refused");
 }
 
+/* "; instance-2 runs: add --name 2", of those beside this one; "": none does. */
+static void find_others(const Instance *instance, char *ret, size_t size)
+{
+    size_t used = 0;
+    ret[0] = '\0';
+    for (unsigned n = 0; n <= INSTANCE_NUMBER_MAX && used < size; n++) {
+        char number[12];
+        Instance *other = NULL;
+        snprintf(number, sizeof number, "%u", n);
+        if (n == instance->number || instance_new(number, instance->home, &other, NULL) < 0)
+            continue;
+        if (up_find(other) > 0)
+            used += n == 0 ? (size_t)snprintf(ret + used, size - used, "; instance 0 runs: leave out --name")
+                           : (size_t)snprintf(ret + used, size - used, "; instance-%u runs: add --name %u", n, n);
+        instance_free(other);
+    }
+}
+
+int cli_nothing_runs(const Instance *instance, const char *why)
+{
+    char others[OTHERS_SIZE];
+    find_others(instance, others, sizeof others);
+    if (others[0])
+        return cli_fail("nothing runs in %s%s", instance->data, others);
+    return cli_fail("nothing runs in %s (start it with `inaetics up`)%s%s", instance->data, why ? ": " : "",
+                    why ? why : "");
+}
+
 static void say_unreachable(const Instance *instance, const Request *request, const InaError *error)
 {
     struct stat status;
-    if (stat(instance->data, &status) < 0)
+    char others[OTHERS_SIZE];
+    find_others(instance, others, sizeof others);
+    if (stat(instance->data, &status) < 0 && !others[0])
         cli_fail("there is no instance in %s; start one with `inaetics up`, or say which with --name or --data",
                  instance->data);
     else
-        cli_fail("nothing runs in %s (start it with `inaetics up`): %s", instance->data,
-                 request->error.code ? request->error.message : error->message);
+        cli_nothing_runs(instance, request->error.code ? request->error.message : error->message);
 }
 
 static bool evaluate(const Instance *instance, Request *request, int r, const InaError *error, json_t **ret)

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/etcd.h"
 #include "base/json.h"
+#include "cluster/up/up.h"
 
 #include <errno.h>
 #include <string.h>
@@ -95,8 +96,6 @@ static int ask(Listing *listing, const Instance *instance, const char *prefix, E
     AUTO_FREE char *certificate = instance_path(instance, "pki/etcd/client.pem");
     if (!ca || !key || !certificate)
         return ina_error_set(error, ENOMEM, "out of memory");
-    if (access(ca, R_OK) < 0)
-        return ina_error_set(error, ENOENT, "there is no instance in %s; start one with `inaetics up`", instance->data);
     HttpClientOptions tls = {.ca_file = ca, .certificate_file = certificate, .key_file = key};
     int r = sd_event_new(&listing->event);
     if (r < 0)
@@ -167,6 +166,8 @@ int command_services(const Arguments *arguments, Instance *instance)
     Listing listing = {0};
     InaError error = {0};
     int status = CLI_OK;
+    if (up_find(instance) <= 0)
+        return cli_nothing_runs(instance, NULL);
     if (ask(&listing, instance, WIRING, handle_wires, &error) < 0)
         status = cli_fail("%s", error.message);
     else if (arguments->json)
@@ -196,6 +197,8 @@ int command_discovery(const Arguments *arguments, Instance *instance)
     Listing listing = {0};
     InaError error = {0};
     int status = CLI_OK;
+    if (up_find(instance) <= 0)
+        return cli_nothing_runs(instance, NULL);
     if (ask(&listing, instance, RECORDS, handle_records, &error) < 0) {
         status = cli_fail("%s", error.message);
     } else if (arguments->json) {

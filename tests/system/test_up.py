@@ -307,6 +307,26 @@ def test_down_ends_it_and_waits(instance):
     assert "nothing runs" in instance.cli("down", check=False).stderr
 
 
+def test_a_command_for_an_instance_that_does_not_run_names_those_that_do(instance):
+    instance.start()
+    number = str(instance.number)
+    for command in (["pods"], ["node", "list"], ["exec", "one", "true"], ["services"],
+                    ["discovery"], ["kubectl", "get", "pods"], ["link"], ["down"]):
+        said = subprocess.run([INAETICS, command[0], "--data", instance.home, *command[1:]],
+                              capture_output=True, text=True, timeout=60, check=False)
+        assert said.returncode == 1
+        assert f"nothing runs in {instance.home}; instance-{number} runs: add --name {number}\n" in said.stderr, command
+    instance.cli("down")
+    assert "(start it with `inaetics up`)" in instance.cli("pods", check=False).stderr
+
+
+def test_exec_says_why_it_is_refused(instance):
+    instance.pod("sleeper", "exec sleep 1000")
+    instance.start()
+    instance.wait_running("sleeper")
+    assert "no-such-container" in instance.cli("exec", "-c", "no-such-container", "sleeper", "true", check=False).stderr
+
+
 def test_listening_beyond_loopback_is_refused_without_a_login(instance):
     result = instance.cli("up", "--listen", "0.0.0.0", check=False)
     assert result.returncode == 1
