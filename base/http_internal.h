@@ -55,11 +55,11 @@ typedef struct HttpListener {
     sd_event_source *io, *timer, *again; /* again: while wanted */
     uint64_t armed;                      /* when the timer fires, us; UINT64_MAX: off */
     bool running;
-    bool again_wanted;       /* there is more to do, which libmicrohttpd does not say by itself */
-    uint64_t activity;       /* grows whenever libmicrohttpd calls us */
-    unsigned unasked;        /* connections without a request so far */
-    sd_event_source *accept; /* where plain HTTP is told from TLS */
-    HttpSniffed *sniffed;    /* nothing was read of them so far, or they were told */
+    bool again_wanted;                   /* there is more to do, which libmicrohttpd does not say by itself */
+    uint64_t activity;                   /* grows whenever libmicrohttpd calls us */
+    unsigned unasked;                    /* connections without a request so far */
+    sd_event_source *accept;             /* where plain HTTP is told from TLS */
+    HttpSniffed *sniffed, *sniffed_last; /* nothing was read of them so far, or they were told; newest first */
     unsigned n_sniffed;
     /* Of a unix socket, so that only our own file is removed. */
     char *path;

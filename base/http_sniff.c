@@ -38,6 +38,8 @@ static void sniffed_free(HttpSniffed *sniffed, bool close_it)
         listener->sniffed = sniffed->next;
     if (sniffed->next)
         sniffed->next->previous = sniffed->previous;
+    else
+        listener->sniffed_last = sniffed->previous;
     listener->n_sniffed--;
     sd_event_source_disable_unref(sniffed->io);
     sd_event_source_disable_unref(sniffed->timer);
@@ -126,8 +128,11 @@ static int on_sniffed_time(sd_event_source *source, uint64_t at, void *userdata)
 static void sniff(HttpListener *listener, int fd)
 {
     sd_event *event = listener->server->event;
-    HttpSniffed *sniffed = listener->n_sniffed < SNIFFED_MAX ? calloc(1, sizeof *sniffed) : NULL;
 
+    /* Who has been silent for longest goes: so many of them lock nobody out who has something to say. */
+    if (listener->n_sniffed >= SNIFFED_MAX && look(listener->sniffed_last))
+        sniffed_free(listener->sniffed_last, true);
+    HttpSniffed *sniffed = calloc(1, sizeof *sniffed);
     if (!sniffed) {
         close(fd);
         return;
@@ -135,6 +140,8 @@ static void sniff(HttpListener *listener, int fd)
     *sniffed = (HttpSniffed){.listener = listener, .next = listener->sniffed, .fd = fd};
     if (sniffed->next)
         sniffed->next->previous = sniffed;
+    else
+        listener->sniffed_last = sniffed;
     listener->sniffed = sniffed;
     listener->n_sniffed++;
     if (sd_event_add_io(event, &sniffed->io, fd, EPOLLIN, on_sniffed, sniffed) < 0 ||

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -300,6 +301,41 @@ static void garbage_and_silence_in_the_handshake_do_no_harm(void **state)
     expect_subject(s, "[O=Clients]");
 }
 
+#define SILENT 1100 /* more than wait for their first byte at once */
+
+static void those_who_say_nothing_lock_nobody_out(void **state)
+{
+    Secure *s = *state;
+    HttpServer *server;
+    const HttpServerOptions options = {.certificate = s->server_certificate, .key = s->server_key, .plain = "{}"};
+    struct rlimit limit;
+    int *fds = calloc(SILENT, sizeof *fds);
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_true(limit.rlim_cur > 3 * SILENT);
+    assert_int_equal(http_server_new(s->f.event, &options, &server, NULL), 0);
+    http_server_handle(server, "/", tell_subject, NULL, NULL);
+    assert_int_equal(http_server_listen(server, "127.0.0.1:0", NULL), 0);
+    for (unsigned i = 0; i < SILENT; i++) {
+        fds[i] = bare_connect(http_server_address(server, 0));
+        if (i % 50 == 49)
+            fixture_run(&s->f, 5000);
+    }
+    use_client(s, s->folder, s->folder);
+    snprintf(s->url, sizeof(s->url), "https://%s/", http_server_address(server, 0));
+    Answer answer;
+    fetch(&s->f, &(InaHttpFetchOptions){.url = s->url}, &answer);
+    assert_int_equal(answer.status, 200);
+    answer_free(&answer);
+    bare_until_closed(&s->f, fds[0]); /* the oldest had to go */
+    for (unsigned i = 0; i < SILENT; i++)
+        close(fds[i]);
+    free(fds);
+    http_server_free(server);
+}
+
 static void nobody_spins_while_a_handshake_waits(void **state)
 {
     Secure *s = *state;
@@ -342,6 +378,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_stream_may_be_cancelled_or_its_client_freed_from_its_callback, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(garbage_and_silence_in_the_handshake_do_no_harm, setup, teardown),
+        cmocka_unit_test_setup_teardown(those_who_say_nothing_lock_nobody_out, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_spins_while_a_handshake_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(unusable_certificates_are_refused, setup, teardown),
     };
