@@ -38,7 +38,7 @@ bool api_health(ApiHttp *http, InaHttpRequest *request)
 {
     static const char *const names[] = {"healthz", "livez", "readyz"};
     const char *path = ina_http_path(request) + 1;
-    bool etcd = store_ready(http->store) && store_connected(http->store);
+    bool etcd = store_ready(http->store) && store_answers(http->store);
 
     for (size_t i = 0; i < 3; i++) {
         size_t length = strlen(names[i]);

@@ -61,6 +61,11 @@ bool store_connected(const Store *store)
     return store->state == STORE_WATCHING && store->begun && !store->failed;
 }
 
+bool store_answers(const Store *store)
+{
+    return store_connected(store) && (!store->beat_begun || store_now() - store->beat_begun <= STORE_SILENCE);
+}
+
 uint64_t store_healthy_since(const Store *store)
 {
     return store->healthy_since;

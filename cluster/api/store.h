@@ -24,10 +24,11 @@
                                           */
 #define STORE_OBJECT_MAX (1024u * 1024u) /* serialised */
 #define STORE_PREFIX "/registry/"
-#define STORE_REPLAY 2048u               /* revisions before the present at which a start begins to read */
-#define STORE_PAGE 500u                  /* objects read at once */
-#define STORE_STALL UINT64_C(1000000000) /* ns; a round trip that takes longer is none */
-#define STORE_KEEP_SECONDS 300u          /* what is younger is not compacted in etcd */
+#define STORE_REPLAY 2048u                 /* revisions before the present at which a start begins to read */
+#define STORE_PAGE 500u                    /* objects read at once */
+#define STORE_STALL UINT64_C(1000000000)   /* ns; a round trip that takes longer is none */
+#define STORE_SILENCE UINT64_C(2000000000) /* ns; longer is not ready */
+#define STORE_KEEP_SECONDS 300u            /* what is younger is not compacted in etcd */
 
 typedef struct Store Store;
 
@@ -36,6 +37,8 @@ int store_new(sd_event *event, Etcd *etcd, void (*ready)(void *userdata), void *
 bool store_ready(const Store *store);
 /* Whether etcd answers: false from the first failed request or lost watch until contact is back. */
 bool store_connected(const Store *store);
+/* Connected, and no sign of life has been waited for longer than STORE_SILENCE: etcd may hang without an error. */
+bool store_answers(const Store *store);
 /* CLOCK_MONOTONIC ns since when reads and writes of etcd go through without a stall of a second; 0: they do not. */
 uint64_t store_healthy_since(const Store *store);
 int64_t store_revision(const Store *store); /* of the cache */

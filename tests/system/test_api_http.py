@@ -2,6 +2,8 @@
 
 import json
 import re
+import signal
+import threading
 import urllib.error
 import urllib.request
 
@@ -368,6 +370,25 @@ def test_watches_go_on_after_the_control_plane_was_killed():
             plane.create(MAPS, config_map("after"))
             told = names(watch.until(lambda e: e["object"]["metadata"]["name"] == "after"))
             assert [one for one in told if one[1] != ROOT] == [("ADDED", "between"), ("ADDED", "after")]
+
+
+def test_the_api_is_not_ready_soon_after_etcd_hangs():
+    with ControlPlane() as plane:
+        plane.create(MAPS, config_map("kept"))
+        assert plane.exchange("GET", "/readyz")[0] == 200
+        late = threading.Thread(target=plane.request, args=("POST", MAPS, config_map("late")))
+        plane.etcd.send_signal(signal.SIGSTOP)
+        try:
+            late.start()
+            wait_for(lambda: plane.exchange("GET", "/readyz")[0] == 500, "it is seen that etcd hangs")
+            assert late.is_alive()  # nothing failed yet: the answer is only late
+            assert plane.exchange("GET", "/readyz/etcd")[0] == 500
+            assert plane.exchange("GET", "/livez")[0] == 200
+            assert plane.request("GET", MAPS + "/kept")[0] == 200
+        finally:
+            plane.etcd.send_signal(signal.SIGCONT)
+            late.join()
+        wait_for(lambda: plane.exchange("GET", "/readyz")[0] == 200, "etcd is back")
 
 
 def test_without_etcd_reads_go_on_and_writes_say_that_they_failed():
