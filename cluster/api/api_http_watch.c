@@ -18,7 +18,7 @@
 #define NS UINT64_C(1000000000)
 #define TICK_US 1000000u
 #define TIMEOUT_MIN 1800u /* s, of a watch that does not say how long; up to twice as long */
-#define TIMEOUT_MAX 86400u
+#define TIMEOUT_MAX 86400
 #define LINE_KEEP (256u * 1024u)
 
 struct ApiHttpWatch {
@@ -340,14 +340,17 @@ static json_t *parse_revision(const ApiTarget *target, const char *text, int64_t
     return kube_causes_status(causes, target->resource->group, target->resource->plural, "");
 }
 
+/* ns; 0: it ends at once, as of Kubernetes when less than nothing is asked for. The number was checked. */
 static uint64_t timeout_of(const InaHttpRequest *request)
 {
-    const char *text = ina_http_query(request, "timeoutSeconds");
-    unsigned long seconds = text ? strtoul(text, NULL, 10) : 0;
+    int64_t seconds = 0;
 
+    json_decref(api_query_number(request, "timeoutSeconds", 0, &seconds));
+    if (seconds < 0)
+        return 0;
     if (seconds == 0)
         seconds = TIMEOUT_MIN + randombytes_uniform(TIMEOUT_MIN);
-    return (seconds < TIMEOUT_MAX ? seconds : TIMEOUT_MAX) * NS;
+    return (uint64_t)(seconds < TIMEOUT_MAX ? seconds : TIMEOUT_MAX) * NS;
 }
 
 /* NULL: it is made; else the Status. */
@@ -377,6 +380,7 @@ static json_t *watch_new(ApiHttp *http, const InaHttpRequest *request, const Api
         field_selector_free(fields);
         return kube_status_internal("out of memory");
     }
+    uint64_t now = now_ns();
     *watch = (ApiHttpWatch){.http = http,
                             .next = http->watches,
                             .resource = resource,
@@ -385,8 +389,8 @@ static json_t *watch_new(ApiHttp *http, const InaHttpRequest *request, const Api
                             .labels = labels,
                             .fields = fields,
                             .accept = *accept,
-                            .marked = now_ns(),
-                            .end = now_ns() + timeout_of(request)};
+                            .marked = now,
+                            .end = now + timeout_of(request)};
     watch->bookmarks = api_query_is(request, "allowWatchBookmarks") && accept->form != FORM_TABLE;
     if (watch->next)
         watch->next->previous = watch;
@@ -442,6 +446,10 @@ void api_watch(ApiHttp *http, InaHttpRequest *request, const ApiUser *user, cons
     if (!watch->stream || r == -ESTALE) {
         if (watch->stream)
             send_expired(watch, from);
+        watch_free(watch);
+        return;
+    }
+    if (watch->end <= watch->marked) {
         watch_free(watch);
         return;
     }

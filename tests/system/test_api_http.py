@@ -234,6 +234,12 @@ def test_a_watch_ends_when_its_time_is_over_with_a_bookmark_for_those_who_asked(
     assert events[-1]["object"]["kind"] == "ConfigMap"
 
 
+def test_a_watch_for_less_than_no_time_ends_at_once(plane):
+    for path in (MAPS + "?watch=1&timeoutSeconds=-1", MAPS + "?watch=1&resourceVersion=0&timeoutSeconds=-9000000000"):
+        with plane.watch(path) as watch:
+            assert watch.next() is None
+
+
 def test_objects_that_leave_the_selection_are_deleted_and_those_that_come_in_added(plane):
     made = plane.create(MAPS, config_map("moving", labels={"side": "left"}))
     version = made["metadata"]["resourceVersion"]
