@@ -61,9 +61,9 @@ def make_package(archive, name, files, depends=(), folder="."):
     (archive / f"{name}.depends").write_text("".join(f"  Depends: {other}\n" for other in depends))
 
 
-def fetch(archive, package, program, build):
+def fetch(archive, package, program, build, *options):
     environment = {"PATH": f"{archive / 'bin'}:/usr/bin:/bin", "ARCHIVE": str(archive)}
-    return subprocess.run([TOOL, package, program, build], capture_output=True, text=True, env=environment,
+    return subprocess.run([TOOL, *options, package, program, build], capture_output=True, text=True, env=environment,
                           timeout=60, check=False)
 
 
@@ -76,6 +76,13 @@ def test_a_program_in_the_path_is_taken(archive, tmp_path):
     assert result.returncode == 0
     assert result.stdout == shutil.which("true", path="/usr/bin:/bin") + "\n"
     assert not (tmp_path / "build").exists()
+
+
+def test_who_needs_the_packages_own_program_gets_it(archive, tmp_path):
+    make_package(archive, "novel-true", {"usr/bin/true": "#!/bin/sh\necho novel\n"})
+    result = fetch(archive, "novel-true", "true", tmp_path / "build", "--unpack")
+    assert result.returncode == 0, result.stderr
+    assert run(result.stdout.strip()) == "novel\n"
 
 
 def test_a_program_is_fetched_once(archive, tmp_path):
