@@ -66,8 +66,9 @@ struct ApiHttp {
     char *address;
     ApiHttpCall *calls;
     ApiHttpWatch *watches;
-    unsigned n_watches;
-    size_t pending; /* bytes of all watches */
+    unsigned n_watches, peak_watches; /* peak: since memory was given back */
+    unsigned trims;                   /* turns of the timer that are still to give memory back */
+    size_t pending;                   /* bytes of all watches */
     sd_event_source *timer;
     ApiHttpPass *passes;
     unsigned n_passes;

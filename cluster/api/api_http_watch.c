@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <sodium/randombytes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #define TICK_US 1000000u
 #define TIMEOUT_MIN 1800u /* s, of a watch that does not say how long; up to twice as long */
 #define TIMEOUT_MAX 86400
+#define TRIM_AFTER 256u /* watches that ended */
 #define LINE_KEEP (256u * 1024u)
 
 struct ApiHttpWatch {
@@ -249,6 +251,20 @@ static void send_bookmark(ApiHttpWatch *watch, int64_t revision, bool initial_en
     watch->marked = now_ns();
 }
 
+/* What many watches had would stay with the process: the allocator keeps what is free between what is not. Twice,
+ * since connections end a little after their watches. */
+static void give_memory_back(ApiHttp *http)
+{
+    if (http->peak_watches - http->n_watches >= TRIM_AFTER) {
+        http->peak_watches = http->n_watches;
+        http->trims = 2;
+    }
+    if (http->trims == 0)
+        return;
+    http->trims--;
+    (void)malloc_trim(0);
+}
+
 static int on_tick(sd_event_source *source, uint64_t at, void *userdata)
 {
     ApiHttp *http = userdata;
@@ -264,6 +280,7 @@ static int on_tick(sd_event_source *source, uint64_t at, void *userdata)
         if (watch->slow || (over && watch->pending.size == 0) || now >= watch->end + 10 * NS)
             watch_free(watch);
     }
+    give_memory_back(http);
     (void)sd_event_source_set_time_relative(source, TICK_US);
     (void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     return 0;
@@ -396,6 +413,8 @@ static json_t *watch_new(ApiHttp *http, const InaHttpRequest *request, const Api
         watch->next->previous = watch;
     http->watches = watch;
     http->n_watches++;
+    if (http->peak_watches < http->n_watches)
+        http->peak_watches = http->n_watches;
     *ret = watch;
     return NULL;
 }
