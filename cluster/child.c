@@ -65,20 +65,22 @@ static int become(const ChildOptions *options, int output, pid_t parent)
 {
     setsid();
     reset_signals();
+    bool confined = options->rules && *options->rules >= 0;
+    int rules = confined ? fcntl(*options->rules, F_DUPFD_CLOEXEC, 20) : -1; /* out of the way, as `report` */
+    if (confined && rules < 0)
+        return -errno;
     if (prctl(PR_SET_PDEATHSIG, options->death_signal ? options->death_signal : SIGKILL) < 0 ||
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return -errno;
     if (getppid() != parent) /* it died before we asked to be told */
         _exit(1);
-    int r = options->rules && *options->rules >= 0 ? confine_self(*options->rules) : 0;
-    if (r < 0)
-        return r;
     const struct rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
     if (options->directory && chdir(options->directory) < 0)
         return -errno;
-    return options->standard ? arrange_standard(options->standard, options->terminal)
-                             : arrange_descriptors(output, options->inherit_fd);
+    int r = options->standard ? arrange_standard(options->standard, options->terminal)
+                              : arrange_descriptors(output, options->inherit_fd);
+    return r == 0 && confined ? confine_self(rules, options->alone) : r;
 }
 
 static void run(const ChildOptions *options, int output, int report, pid_t parent) __attribute__((noreturn));

@@ -28,6 +28,7 @@ typedef struct ChildOptions {
     const int *standard;   /* three descriptors for stdin, stdout and stderr, or NULL: as said above */
     const int *rules;      /* of confine.h; NULL, or negative: none */
     bool terminal;         /* the first of these becomes its controlling terminal */
+    bool alone;            /* with rules: as confine_self says */
     /* Each read of what it wrote; NULL: its output goes nowhere. */
     void (*output)(void *userdata, const void *data, size_t size);
     /* Once, when it has ended and its output was read. wait status as waitpid's. */

@@ -123,7 +123,7 @@ static char *executable(const char *folder, const char *name)
     return NULL;
 }
 
-static char *find_beside(const char *name)
+int program_folders(int (*each)(void *userdata, const char *folder), void *userdata)
 {
     /* Where the build puts them, seen from the folder of any of them. */
     static const char *const folders[] = {
@@ -142,19 +142,38 @@ static char *find_beside(const char *name)
     char self[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
     if (length <= 0)
-        return NULL;
+        return 0;
     self[length] = '\0';
     char *slash = strrchr(self, '/');
     if (!slash)
-        return NULL;
+        return 0;
     *slash = '\0';
-    char *found = NULL;
-    for (size_t i = 0; !found && i < sizeof folders / sizeof *folders; i++) {
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < sizeof folders / sizeof *folders; i++) {
         AUTO_FREE char *folder = path_join(self, folders[i]);
         AUTO_FREE char *real = folder ? realpath(folder, NULL) : NULL;
-        found = real ? executable(real, name) : NULL;
+        r = real ? each(userdata, real) : 0;
     }
-    return found;
+    return r;
+}
+
+typedef struct Search {
+    const char *name;
+    char *found;
+} Search;
+
+static int look_in(void *userdata, const char *folder)
+{
+    Search *search = userdata;
+    search->found = executable(folder, search->name);
+    return search->found != NULL;
+}
+
+static char *find_beside(const char *name)
+{
+    Search search = {.name = name};
+    program_folders(look_in, &search);
+    return search.found;
 }
 
 static char *find_in_path(const char *name)

@@ -55,3 +55,5 @@ Instance *instance_free(Instance *instance);
 /* A program of ours ("inaetics-node"): beside this one, in its folder of the
  * build, or in $PATH. malloc'ed. */
 int program_find(const char *name, char **ret, InaError *error);
+/* Calls `each` with the folders of programs of ours, but for $PATH, until it returns not 0; returns that. */
+int program_folders(int (*each)(void *userdata, const char *folder), void *userdata);

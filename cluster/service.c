@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "cluster/node/environment.h"
+#include "confine.h"
 #include "life.h"
 
 #include "base/map.h"
@@ -165,7 +166,8 @@ static int make_environment(Service *service, const Instance *instance, InaError
 {
     static const char *const inherited[] = {
         "PATH",         "HOME",          "TZ",           "LANG",         "LC_ALL",
-        "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "INAETICS_PASSWORD_FILE"};
+        "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "INAETICS_PASSWORD_FILE",
+        CONFINE_OFF};
     service->environment = environment_new();
     if (!service->environment)
         return ina_error_set(error, ENOMEM, "out of memory");

@@ -225,6 +225,7 @@ static int spawn(Container *container, InaError *error)
         .directory = container->setup.directory,
         .inherit_fd = -1,
         .rules = &container->setup.rules,
+        .alone = true,
         .output = handle_output,
         .exited = handle_exit,
         .userdata = container,

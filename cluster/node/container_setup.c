@@ -3,7 +3,7 @@
 #include "attachment.h"
 #include "base/cleanup.h"
 #include "base/files.h"
-#include "cluster/confine.h"
+#include "container_files.h"
 #include "kube/quantity.h"
 
 #include <arpa/inet.h>
@@ -135,19 +135,21 @@ static int set_agent_id(Environment *environment, const ContainerOptions *option
                               random[1], random[2], random[3]);
 }
 
-static int set_cache(Environment *environment, const ContainerOptions *options, char **ret_directory, InaError *error)
+/* A folder of the container, KIND/POD in that of the pod, told as `variable`. */
+static int set_folder(Environment *environment, const ContainerOptions *options, const char *variable, const char *kind,
+                      char **ret, InaError *error)
 {
     AUTO_FREE char *name = NULL;
-    if (asprintf(&name, "cache/%s%s%s", options->pod->name, options->first ? "" : ".",
+    if (asprintf(&name, "%s/%s%s%s", kind, options->pod->name, options->first ? "" : ".",
                  options->first ? "" : options->spec->name) < 0)
         name = NULL;
-    AUTO_FREE char *cache = name ? path_join(options->folder, name) : NULL;
-    if (!cache)
+    AUTO_FREE char *folder = name ? path_join(options->folder, name) : NULL;
+    if (!folder)
         return ina_error_set(error, ENOMEM, "out of memory");
-    int r = folder_make(cache, 0700, error);
-    if (r < 0 || (r = environment_set(environment, "INAETICS_CACHE", cache, error)) < 0)
+    int r = folder_make(folder, 0700, error);
+    if (r < 0 || (r = environment_set(environment, variable, folder, error)) < 0)
         return r;
-    *ret_directory = TAKE_PTR(cache);
+    *ret = TAKE_PTR(folder);
     return 0;
 }
 
@@ -331,9 +333,13 @@ static int set_environment(const ContainerOptions *options, const Image *image, 
     Environment *environment = setup->environment;
     int r = set_own(environment, options, error);
     if (r == 0)
-        r = set_cache(environment, options, &setup->directory, error);
+        r = set_folder(environment, options, "INAETICS_CACHE", "cache", &setup->cache, error);
     if (r == 0)
-        r = environment_set(environment, "HOME", setup->directory, error);
+        r = set_folder(environment, options, "TMPDIR", "tmp", &setup->temporary, error);
+    if (r == 0)
+        r = environment_set(environment, "HOME", setup->cache, error);
+    if (r == 0 && !(setup->directory = strdup(setup->cache)))
+        r = ina_error_set(error, ENOMEM, "out of memory");
     for (size_t i = 0; r == 0 && i < image->environment.count; i++) {
         char *entry = ((char **)image->environment.items)[i], *equals = strchr(entry, '=');
         *equals = '\0';
@@ -385,21 +391,6 @@ static int set_directory(const ContainerSpec *spec, const Image *image, Containe
     return 0;
 }
 
-/* It may write in the pod's folder and in the volumes that it mounts, and nowhere else. */
-static int make_rules(const ContainerOptions *options)
-{
-    const char *folders[POD_VOLUMES_MAX + 4] = {options->folder, "/tmp", "/var/tmp"};
-    size_t count = 3;
-    for (size_t i = 0; i < options->spec->n_mounts && count < POD_VOLUMES_MAX + 3; i++) {
-        uint64_t epoch;
-        const char *folder = pod_resources_volume(options->resources, options->spec->mounts[i].name, &epoch);
-        if (folder)
-            folders[count++] = folder;
-    }
-    folders[count] = NULL;
-    return confine_rules(folders);
-}
-
 int container_setup(const ContainerOptions *options, ContainerSetup *ret, const char **ret_reason, InaError *error)
 {
     ContainerSetup setup = {.environment = environment_new(), .rules = -1};
@@ -419,12 +410,13 @@ int container_setup(const ContainerOptions *options, ContainerSetup *ret, const 
         r = set_directory(options->spec, &image, &setup, error);
     if (r == 0 && (r = image_find_program(&image, setup.arguments[0], &setup.program, error)) < 0)
         *ret_reason = "RunContainerError";
+    if (r == 0)
+        r = container_files(options, image.folder, &setup, &setup.rules, error);
     image_clear(&image);
     if (r < 0) {
         container_setup_clear(&setup);
         return r;
     }
-    setup.rules = make_rules(options);
     *ret = setup;
     return 0;
 }
@@ -463,6 +455,8 @@ void container_setup_clear(ContainerSetup *setup)
     free(setup->arguments);
     free(setup->program);
     free(setup->directory);
+    free(setup->cache);
+    free(setup->temporary);
     if (setup->environment && setup->rules >= 0)
         close(setup->rules);
     environment_free(setup->environment);

@@ -8,8 +8,9 @@ struct ContainerSetup {
     char *program;
     char **arguments; /* NULL behind the last */
     char *directory;
+    char *cache, *temporary; /* folders of its own */
     Environment *environment;
-    int rules; /* where it may write (confine.h); -1: not confined */
+    int rules; /* what it, and commands beside it, may reach (confine.h); -1: not confined */
 };
 
 /* On failure *ret_reason may become Kubernetes' word for it ("ErrImagePull"). */

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "cluster/confine.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -204,6 +205,8 @@ static void tell_ready(void *userdata)
 {
     Program *program = userdata;
     log_record(INA_LOG_INFO, "node started", "data", program->instance->data, NULL);
+    if (confine_missing())
+        log_record(INA_LOG_WARNING, "pods are not confined to their files", "why", confine_missing(), NULL);
     if (program->ready_fd < 0)
         return;
     if (write(program->ready_fd, "READY\n", 6) != 6)

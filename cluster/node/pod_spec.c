@@ -161,6 +161,7 @@ static int read_mounts(const PodSpec *pod, const json_t *list, ContainerSpec *to
             .name = copy(item, "name", &failed),
             .path = copy(item, "mountPath", &failed),
             .sub_path = copy(item, "subPath", &failed),
+            .read_only = json_is_true(json_object_get(item, "readOnly")),
         };
     }
     return failed ? no_memory(error) : 0;

@@ -28,6 +28,7 @@ typedef struct EnvironmentSpec {
 typedef struct MountSpec {
     char *name, *path;
     char *sub_path; /* NULL: none */
+    bool read_only;
 } MountSpec;
 
 typedef struct PortSpec {

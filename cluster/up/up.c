@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/files.h"
 #include "cluster/child.h"
+#include "cluster/confine.h"
 #include "cluster/life.h"
 #include "cluster/ports.h"
 #include "cluster/service.h"
@@ -124,6 +125,10 @@ static void announce(const Up *up)
     say(up, "  etcd    %s\n  API     %s\n  nodes   node-1 to node-%d, %s to %s\n", instance->etcd_url,
         instance->api_url, INSTANCE_NODES, instance->node, strrchr(last, '.') + 1);
     say(up, "  kubectl --kubeconfig %s/kubeconfig get pods -o wide\n", instance->data);
+    if (confine_missing())
+        say(up, "Pods share user, network and files (%s).\n", confine_missing());
+    else
+        say(up, "Pods share user and network; each is confined to its own files.\n");
     if (up->page.port == 0)
         say(up, "No pod has a host port, so there is no page to look at.\n");
     else

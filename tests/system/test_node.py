@@ -561,3 +561,77 @@ def test_a_node_port_leads_to_the_ready_pods_from_every_node(node):
             return False
     for number in (1, 3):
         wait_for(lambda n=number: answers(n), f"node-{number} leads to it")
+
+
+# -- what a pod may reach ----------------------------------------------------------
+
+
+def confined(node):
+    """Whether the kernel can; if not, `up` and each node say so, and there is nothing more to see."""
+    first = next(node.data.joinpath("logs").glob("node-1.log")).read_text()
+    if "not confined" not in first:
+        assert "each is confined to its own files" in node.output()
+        return True
+    assert "Landlock" in first and "user, network and files" in node.output()
+    return False
+
+
+CAN = """can() { what=$1; shift; if "$@" >/dev/null 2>&1; then echo "$what yes"; else echo "$what no"; fi; }
+into() { echo x >>"$1"; }
+"""
+
+
+def answers(instance, pod):
+    text = wait_for(lambda: instance.logs(pod) if "=== end" in instance.logs(pod) else None, "the pod tried")
+    return dict(line.split() for line in text.split("=== end")[0].splitlines())
+
+
+def test_a_pod_reaches_its_own_files_and_not_those_of_others(node):
+    if not confined(node):
+        return
+    volumes = {"volumes": [{"name": "mine", "hostPath": {"path": "volumes/mine", "type": "DirectoryOrCreate"}},
+                           {"name": "read", "hostPath": {"path": "volumes/read", "type": "DirectoryOrCreate"}},
+                           {"name": "scratch", "emptyDir": {}}]}
+    mounts = [{"name": "mine", "mountPath": "/a"}, {"name": "scratch", "mountPath": "/b"},
+              {"name": "read", "mountPath": "/c", "readOnly": True}]
+    # The other has a volume, a service account and a bundle cache.
+    node.pod("other", "echo secret >$VOLUME_THEIRS/file; env; echo === end; sleep 1000",
+             spec={"volumes": [{"name": "theirs", "hostPath": {"path": "volumes/theirs", "type": "DirectoryOrCreate"}}]},
+             volumeMounts=[{"name": "theirs", "mountPath": "/t"}])
+    other = environment_of(node, "other")
+    pid = node.pid("other")
+    data = node.data
+    for name in ("pki/ca-key.pem", "pki/etcd/ca-key.pem", "pki/admin-key.pem", "pki/node-1-key.pem", "kubeconfig", "service-account.secret", "etcd", "logs"):
+        assert (data / name).exists(), "what is forbidden is there"
+    (data / "volumes" / "read").mkdir(exist_ok=True)
+    (data / "volumes" / "read" / "file").write_text("text")
+    forbidden = {
+        "ca-key": f"cat {data}/pki/ca-key.pem", "etcd-ca-key": f"cat {data}/pki/etcd/ca-key.pem",
+         "admin-key": f"cat {data}/pki/admin-key.pem",
+        "node-key": f"cat {data}/pki/node-1-key.pem", "kubeconfig": f"cat {data}/kubeconfig",
+        "signing": f"cat {data}/service-account.secret", "other-volume": f"cat {other['VOLUME_THEIRS']}/file",
+        "other-volume-write": f"into {other['VOLUME_THEIRS']}/file", "other-account": f"cat {other['INAETICS_SERVICE_ACCOUNT']}/token",
+        "other-cache": f"ls {other['INAETICS_CACHE']}", "etcd": f"ls {data}/etcd", "data": f"ls {data}",
+        "logs": f"ls {data}/logs", "by-proc": f"ls /proc/{pid}/cwd/", "write-read-only": "into $VOLUME_READ/file",
+        "write-account": "into $INAETICS_SERVICE_ACCOUNT/token", "write-ca": "into $INAETICS_PKI/ca.pem",
+        "tmp": "into /tmp/inaetics-sly", "home": f"ls {node.home}", "disks": "ls /dev", "signal": f"kill -0 {pid}",
+        "link": f"ln {data}/kubeconfig $VOLUME_MINE/link",
+    }
+    allowed = {
+        "volume": "into $VOLUME_MINE/file", "scratch": "into $VOLUME_SCRATCH/file", "read-only": "cat $VOLUME_READ/file",
+        "null": "into /dev/null", "random": "head -c 1 /dev/urandom", "cache": "into $INAETICS_CACHE/file",
+        "temporary": "mktemp", "account": "cat $INAETICS_SERVICE_ACCOUNT/token", "ca": "cat $INAETICS_PKI/ca.pem",
+        "client-key": "cat $INAETICS_PKI/client-key.pem", "token": "cat $INAETICS_TOKEN_FILE", "python": "/usr/bin/python3 -c pass",
+        "proc": "cat /proc/self/maps", "own-signal": "kill -0 $$$$",
+    }
+    tries = CAN + "\n".join(f"can {name} {what}" for name, what in {**forbidden, **allowed}.items())
+    node.pod("one", tries + "\necho === end; sleep 1000", spec=volumes, volumeMounts=mounts)
+    expected = {**dict.fromkeys(forbidden, "no"), **dict.fromkeys(allowed, "yes")}
+    got = answers(node, "one")
+    # Before Linux 6.12 signals are not governed.
+    if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 12):
+        expected["signal"] = "yes"
+    assert got == expected
+    # Commands beside it are confined as it is.
+    assert node.cli("exec", "one", "--", "cat", f"{data}/kubeconfig", check=False).returncode != 0
+    assert node.cli("exec", "one", "--", "sh", "-c", "cat $VOLUME_MINE/file").stdout == "x\n"

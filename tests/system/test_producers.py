@@ -10,13 +10,17 @@ from conftest import wait_for
 PRODUCER = "demonstrator.v1.Producer"
 
 
-def use(instance, kind, **settings):
-    """Replaces the producers by one of this kind, with CONFIG_PRODUCER_* settings."""
+def use(instance, kind, folder=None, **settings):
+    """Replaces the producers by one of this kind, with CONFIG_PRODUCER_* settings, and a folder as $(VOLUME_SAMPLES)."""
     instance.scale("producer", 0)
     bundles = {"name": "bundles", "hostPath": {"path": f"bundles/producer-{kind}", "type": "Directory"}}
     variables = [{"name": f"CONFIG_PRODUCER_{name.upper()}", "value": str(value), "valueFrom": None}
                  for name, value in settings.items()]
-    instance.change_template("producer", {"volumes": [bundles]}, {"env": variables})
+    volumes, container = [bundles], {"env": variables}
+    if folder:
+        volumes.append({"name": "samples", "hostPath": {"path": str(folder), "type": "Directory"}})
+        container["volumeMounts"] = [{"name": "samples", "mountPath": "/samples", "readOnly": True}]
+    instance.change_template("producer", {"volumes": volumes}, container)
     instance.scale("producer", 1)
 
 
@@ -51,7 +55,7 @@ def test_bursts_come_together(demonstrator):
 def test_a_file_is_replayed_line_by_line_and_again(demonstrator, tmp_path):
     file = tmp_path / "samples.csv"
     file.write_text("time,value1,value2\n# a comment\n0.0,1,10\n0.1,2,20\n0.2,3,30\n", encoding="utf-8")
-    use(demonstrator, "csv", name="replay", file=file)
+    use(demonstrator, "csv", tmp_path, name="replay", file="$(VOLUME_SAMPLES)/samples.csv")
     found = wait_for(lambda: (r := rows(demonstrator, "replay")) and len(r) >= 7 and r, "the file, twice")
     ordered = sorted(found, key=lambda row: int(row["sequence"]))
     assert [float(row["value1"]) for row in ordered[:6]] == [1, 2, 3, 1, 2, 3]
@@ -66,12 +70,12 @@ def test_a_file_is_replayed_line_by_line_and_again(demonstrator, tmp_path):
 def test_a_file_that_is_wrong_is_named_with_its_line(demonstrator, tmp_path, text, words):
     file = tmp_path / "wrong.csv"
     file.write_text(text, encoding="utf-8")
-    use(demonstrator, "csv", name="wrong", file=file, initial_rate=100)
+    use(demonstrator, "csv", tmp_path, name="wrong", file="$(VOLUME_SAMPLES)/wrong.csv", initial_rate=100)
     wait_for(lambda: words in said(demonstrator).replace('\\"', '"'), "the error names file, line and what is right")
 
 
 def test_a_missing_file_is_named(demonstrator, tmp_path):
-    use(demonstrator, "csv", file=tmp_path / "none.csv")
+    use(demonstrator, "csv", tmp_path, file="$(VOLUME_SAMPLES)/none.csv")
     wait_for(lambda: "none.csv: No such file" in said(demonstrator), "the error names the file")
 
 
