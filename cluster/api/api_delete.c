@@ -284,6 +284,11 @@ static void attempt_delete(ApiCall *call)
 {
     const Resource *resource = call->resource;
     const json_t *current = store_get(call->api->store, resource->key, call->namespace, call->name);
+    bool second = call->written == on_gone && call->object; /* it was marked by this call */
+    if (second && (!current || strcmp(kube_uid(current), kube_uid(call->object)) != 0)) {
+        answer(call, call->object, true); /* its node was faster */
+        return;
+    }
     if (!current) {
         api_fail(call, kube_status_not_found(resource->group, resource->plural, call->name));
         return;
