@@ -39,5 +39,5 @@ const char *reconciler_problem(const Reconciler *reconciler);
 /* The component of this name, of the first Application (by name) that has one. */
 bool reconciler_count(const Reconciler *reconciler, const char *component, ApplicationCount *ret);
 /* Asks for a number of a component: see application_request. NULL and `error`: refused. */
-KubeRequest *reconciler_request(Reconciler *reconciler, const char *component, unsigned count, KubeDone done,
+KubeRequest *reconciler_request(Reconciler *reconciler, const char *component, unsigned count, KubeDone told,
                                 void *userdata, InaError *error);

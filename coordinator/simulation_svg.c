@@ -158,8 +158,8 @@ static void draw_panel(Picture *picture, const SimulationPanel *panel, double y)
 static void draw_time(Picture *picture, double y)
 {
     double step = nice(picture->workload->duration / 10);
-    for (double time = 0; time <= picture->workload->duration; time += step)
-        number(picture, x_of(picture, time), y, "dim", "middle", time);
+    for (unsigned i = 0; i * step <= picture->workload->duration; i++)
+        number(picture, x_of(picture, i * step), y, "dim", "middle", i * step);
     text(picture, WIDTH - RIGHT, y + 18, "dim", "end", "seconds");
     text(picture, LEFT, y + 18, "backlogtext", "start", "backlog, samples (left)");
     text(picture, LEFT + 160, y + 18, "askedtext", "start", "processors asked for (right)");

@@ -99,8 +99,11 @@ static int daily(Workload *workload, uint64_t seed)
 static int faults(Workload *workload, uint64_t seed)
 {
     static const SimulationPoint points[] = {{0, 1200}, {600, 1200}};
-    for (double time = 60; time < 570; time += 20 + 60 * next_random(&seed))
+    double time = 60;
+    while (time < 570) {
         workload->faults[workload->n_faults++] = time;
+        time += 20 + 60 * next_random(&seed);
+    }
     return TABLE(workload, points);
 }
 

@@ -331,7 +331,7 @@ static int merge_directed(Merge *merge, json_t *object, const json_t *patch, con
         return ina_error_set(merge->error, EBADMSG, BAD_ORDER);
     if (delete &&!json_is_array(delete))
         return ina_error_set(merge->error, EBADMSG, BAD_SET);
-    bool gone = list && json_is_null(list);
+    bool gone = json_is_null(list);
     if (gone)
         json_object_del(object, field->name);
     if (list && !gone && !json_is_array(list))

@@ -395,7 +395,7 @@ static bool add_matching(void *userdata, const json_t *object)
 
 void api_delete_collection(ApiCall *call)
 {
-    ApiSelection selection;
+    ApiSelection selection = {0};
     json_t *status = read_options(call);
     if (!status)
         status = api_selection(call, &selection);

@@ -219,11 +219,9 @@ static void record(Api *api, json_t *event)
 /* Where an event about this object is kept; NULL: nowhere any more. */
 static const char *event_namespace(const Api *api, const json_t *object)
 {
-    const char *namespace = kube_namespace(object);
-    if (!*namespace)
-    namespace = "default";
-    const json_t *found = store_get(api->store, "namespaces", "", namespace);
-    return found && !kube_deleting(found) ? namespace : NULL;
+    const char *own = kube_namespace(object), *name = *own ? own : "default";
+    const json_t *found = store_get(api->store, "namespaces", "", name);
+    return found && !kube_deleting(found) ? name : NULL;
 }
 
 static void event_name(char name[KUBE_NAME_MAX + 1], const char *object, const char *says)

@@ -438,7 +438,7 @@ void api_watch(ApiHttp *http, InaHttpRequest *request, const ApiUser *user, cons
                const ApiAccept *accept)
 {
     bool initial = api_query_is(request, "sendInitialEvents");
-    int64_t revision;
+    int64_t revision = 0;
     ApiHttpWatch *watch = NULL;
 
     json_t *refusal = api_refusal(user, "watch", target->resource, NULL, target->namespace, target->name, NULL);
@@ -448,8 +448,8 @@ void api_watch(ApiHttp *http, InaHttpRequest *request, const ApiUser *user, cons
         refusal = parse_revision(target, ina_http_query(request, "resourceVersion"), &revision);
     if (!refusal)
         refusal = watch_new(http, request, target, accept, &watch);
-    if (refusal) {
-        api_respond_status(request, refusal);
+    if (refusal || !watch) {
+        api_respond_status(request, refusal ? refusal : kube_status_internal("out of memory"));
         return;
     }
     bool snapshot = initial || revision == 0;

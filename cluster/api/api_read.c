@@ -361,7 +361,7 @@ static void list_continue(ApiCall *call, const ApiSelection *selection)
 
 void api_list(ApiCall *call)
 {
-    ApiSelection selection;
+    ApiSelection selection = {0};
     json_t *status = check_version(call);
     if (!status)
         status = api_selection(call, &selection);

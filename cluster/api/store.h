@@ -48,12 +48,12 @@ Store *store_free(Store *store);
 /* --- reading: from the cache --------------------------------------------------------------- */
 const json_t *store_get(const Store *store, const char *resource, const char *namespace, const char *name);
 size_t store_count(const Store *store, const char *resource);
-/* In the order of keys. namespace NULL: of all. Stops when `each` returns false. Do not write from within. */
+/* In the order of keys. namespace NULL: of all. Stops when `handle` returns false. Do not write from within. */
 void store_each(const Store *store, const char *resource, const char *namespace,
-                bool (*each)(void *userdata, const json_t *object), void *userdata);
+                bool (*handle)(void *userdata, const json_t *object), void *userdata);
 /* The same, from the key behind NAMESPACE/NAME on (for limit and continue). */
 void store_each_after(const Store *store, const char *resource, const char *namespace, const char *after_namespace,
-                      const char *after_name, bool (*each)(void *userdata, const json_t *object), void *userdata);
+                      const char *after_name, bool (*handle)(void *userdata, const json_t *object), void *userdata);
 
 /* --- writing: compare and swap --------------------------------------------------------------- */
 typedef struct StoreResult {

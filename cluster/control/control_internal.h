@@ -108,7 +108,7 @@ void control_look(Control *control, const Controller *controller, const char *na
 void control_look_settled(Control *control, const Controller *controller, const char *namespace, const char *name,
                           uint64_t settle);
 /* From within a look: another one after `delay` ns, if none comes before. */
-void control_look_later(Control *control, Work *work, uint64_t delay);
+void control_look_later(Control *control, Work *work, uint64_t pause);
 
 /* Runs in the loop when a call of the look is answered; `context` as given. */
 typedef void (*CallDone)(Control *control, Work *work, const ApiAnswer *answer, json_t *context);

@@ -41,4 +41,4 @@ bool deployment_same_template(const json_t *a, const json_t *b);
 #define DEPLOYMENT_HASH_SIZE 16
 void deployment_hash(const json_t *template, int64_t collisions, char ret[DEPLOYMENT_HASH_SIZE]);
 /* A number, or a percentage of `of`, rounded up or down. */
-int64_t deployment_resolve(const json_t *int_or_percent, int64_t of, bool up);
+int64_t deployment_resolve(const json_t *value, int64_t of, bool up);
