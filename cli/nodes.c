@@ -74,11 +74,11 @@ static int list_processes(const Arguments *arguments, Instance *instance, const 
         return cli_print_json(processes);
     const json_t *process;
     size_t i;
-    printf("%8s %-40s %-12s %5s %9s  %s\n", "PID", "POD", "CONTAINER", "STATE", "MEMORY", "COMMAND");
+    printf("%8s %-40s %-32s %5s %9s  %s\n", "PID", "POD", "CONTAINER", "STATE", "MEMORY", "COMMAND");
     json_array_foreach(processes, i, process)
     {
         const char *pod = kube_string(process, "pod"), *container = kube_string(process, "container");
-        printf("%8" PRId64 " %-40s %-12s %5s %6" PRId64 " MB  %s\n", kube_integer(process, "pid", 0),
+        printf("%8" PRId64 " %-40s %-32s %5s %6" PRId64 " MB  %s\n", kube_integer(process, "pid", 0),
                pod[0] ? pod : "-", container[0] ? container : "-", kube_string(process, "state"),
                kube_integer(process, "memory", 0) / 1000000, kube_string(process, "command"));
     }
