@@ -4,7 +4,7 @@
 Runs an agent with the queue and the coordinator, and lets it keep an
 Application of a replication controller over two runtimes and a deployment.
 KUBECONFIG (in JSON: kubectl config view --raw -o json) is an administrator's.
-IMAGE is one that stays up without a command (default k8s.gcr.io/pause:3.2).
+IMAGE is one that stays up without a command (default pause:3.2).
 The kind and the namespace it makes are removed again. Needs kubectl, from
 $KUBECTL or $PATH.
 """
@@ -188,7 +188,7 @@ def main():
     if len(sys.argv) not in (3, 4):
         sys.exit(__doc__)
     build, kubeconfig = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
-    image = sys.argv[3] if len(sys.argv) > 3 else "k8s.gcr.io/pause:3.2"
+    image = sys.argv[3] if len(sys.argv) > 3 else "pause:3.2"
     cluster = Kubernetes(str(kubeconfig))
     with tempfile.TemporaryDirectory() as folder:
         config = json.loads(kubeconfig.read_text())
