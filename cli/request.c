@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include "base/cleanup.h"
+#include "base/files.h"
 #include "base/http_client.h"
 #include "base/json.h"
 #include "cluster/up/up.h"
@@ -11,10 +12,12 @@
 #include <sys/stat.h>
 
 #define REQUEST_SECONDS 10u
+#define REQUEST_TOKEN_MAX 512u
 #define ANSWER_MAX (16u * 1024u * 1024u)
 #define OTHERS_SIZE ((INSTANCE_NUMBER_MAX + 1) * 64)
 
 typedef struct Request {
+    char authorization[REQUEST_TOKEN_MAX + 32]; /* for the machines */
     sd_event *event;
     HttpClient *client;
     char *socket;
@@ -49,6 +52,10 @@ static void handle_chunk(void *userdata, const void *data, size_t size)
 static int make_client(Request *request, const Instance *instance, CliTarget target, InaError *error)
 {
     if (target == CLI_MACHINES) {
+        AUTO_FREE char *path = instance_path(instance, "machine.token"), *token = NULL;
+        if (path && file_read(path, REQUEST_TOKEN_MAX, &token, NULL, NULL) == 0)
+            snprintf(request->authorization, sizeof request->authorization, "Authorization: Bearer %.*s",
+                     (int)strcspn(token, "\n"), token);
         request->socket = instance_path(instance, "machine.sock");
         return request->socket ? http_client_new(request->event, NULL, &request->client, error)
                                : ina_error_set(error, ENOMEM, "out of memory");
@@ -71,6 +78,9 @@ static int perform(Request *request, const Instance *instance, CliTarget target,
     if ((r = make_client(request, instance, target, error)) < 0)
         return r;
     snprintf(url, sizeof url, "%s%s", target == CLI_API ? instance->api_url : "http://localhost", path);
+    const char *const machine_headers[] = {request->authorization, "Content-Type: application/json", NULL};
+    if (target == CLI_MACHINES)
+        options->headers = machine_headers;
     options->url = url;
     options->unix_socket = request->socket;
     options->done = handle_done;

@@ -255,6 +255,7 @@ Machines *machines_free(Machines *machines)
     if (!machines)
         return NULL;
     http_server_free(machines->server);
+    free(machines->token);
     for (unsigned i = 0; i < INSTANCE_NODES; i++) {
         Machine *machine = &machines->items[i];
         service_free(machine->service);

@@ -3,7 +3,9 @@
  * thawed as a machine can be switched off, cut off and back on.
  *
  * This is no part of Kubernetes, and absent where nodes are real machines. It
- * is offered on the unix socket DATA/machine.sock (mode 0600):
+ * is offered on the unix socket DATA/machine.sock (mode 0600) to those who send
+ * "Authorization: Bearer TOKEN", the text of DATA/machine.token: pods can reach
+ * the socket, but read the file only where their manifest mounts it.
  *
  *   GET  /nodes                      [{"name","address","state","pid","starts"}]
  *   POST /nodes/NAME/halt            ends at once all that runs there

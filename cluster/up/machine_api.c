@@ -1,15 +1,18 @@
 /* machine_api.c - DATA/machine.sock: the faults that machines have, on request. */
 #include "base/cleanup.h"
 #include "base/files.h"
+#include "base/pki.h"
 #include "kube/object.h"
 #include "machine_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sodium.h>
 #include <string.h>
 
 #define COMMAND_MAX 256u
+#define TOKEN_BYTES 32u
 
 /* --- answers --------------------------------------------------------------------------------- */
 
@@ -171,9 +174,21 @@ static void handle_action(Machines *machines, InaHttpRequest *request, Machine *
         respond_json(request, 200, machine_json(machine));
 }
 
+static bool may(const Machines *machines, const InaHttpRequest *request)
+{
+    const char *given = ina_http_header(request, "Authorization");
+    size_t length = strlen(machines->token);
+    return given && strncmp(given, "Bearer ", 7) == 0 && strlen(given + 7) == length &&
+           sodium_memcmp(given + 7, machines->token, length) == 0;
+}
+
 static void handle_request(void *userdata, InaHttpRequest *request)
 {
     Machines *machines = userdata;
+    if (!may(machines, request))
+        return respond_failure(
+            request, 401, "Unauthorized",
+            "the token in machine.token, beside this socket, is needed as \"Authorization: Bearer\"");
     InaError error = {0};
     const char *path = ina_http_path(request) + strlen("/nodes");
     bool get = strcmp(ina_http_method(request), "GET") == 0, post = strcmp(ina_http_method(request), "POST") == 0;
@@ -204,10 +219,13 @@ static void handle_request(void *userdata, InaHttpRequest *request)
 
 int machine_api_start(Machines *machines, InaError *error)
 {
-    AUTO_FREE char *path = instance_path(machines->options.instance, "machine.sock"), *address = NULL;
-    if (!path || asprintf(&address, "unix:%s", path) < 0)
+    AUTO_FREE char *path = instance_path(machines->options.instance, "machine.sock"), *address = NULL,
+                   *token = instance_path(machines->options.instance, "machine.token");
+    if (!path || !token || asprintf(&address, "unix:%s", path) < 0)
         return ina_error_set(error, ENOMEM, "out of memory");
-    int r = http_server_new(machines->options.event, &(HttpServerOptions){0}, &machines->server, error);
+    int r = pki_ensure_token(token, TOKEN_BYTES, &machines->token, error);
+    if (r == 0)
+        r = http_server_new(machines->options.event, &(HttpServerOptions){0}, &machines->server, error);
     if (r == 0)
         r = http_server_listen(machines->server, address, error);
     return r < 0 ? r : http_server_handle(machines->server, "/nodes", handle_request, machines, error);

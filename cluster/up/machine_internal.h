@@ -24,6 +24,7 @@ struct Machines {
     MachinesOptions options;
     Machine items[INSTANCE_NODES];
     HttpServer *server;
+    char *token;
     bool ready, stopping;
 };
 

@@ -3,6 +3,7 @@
 #include "cluster_view.h"
 
 #include "base/cleanup.h"
+#include "base/files.h"
 #include "base/json.h"
 
 #include <errno.h>
@@ -12,6 +13,7 @@
 #define ASK_TIMEOUT (2 * INA_SECOND)
 #define ACT_TIMEOUT (10 * INA_SECOND)
 #define REPLY_MAX (4u * 1024u * 1024u)
+#define TOKEN_MAX 512u
 
 /* --- metrics and machines: asked for now and then ---------------------------------------- */
 
@@ -51,6 +53,7 @@ static void ask_machines(Cluster *cluster)
     InaHttpFetchOptions options = {
         .url = "http://localhost/nodes",
         .unix_socket = cluster->socket,
+        .headers = cluster->headers,
         .timeout = ASK_TIMEOUT,
         .maximum = REPLY_MAX,
         .done = got_machines,
@@ -180,6 +183,7 @@ static void act(void *self, InaCall *call, const Inaetics__V1__ActRequest *reque
         .method = "POST",
         .url = url,
         .unix_socket = cluster->socket,
+        .headers = cluster->headers,
         .timeout = ACT_TIMEOUT,
         .done = acted,
         .userdata = pending,
@@ -215,6 +219,23 @@ static int watch(Cluster *cluster, const char *path, KubeInformer **ret, InaErro
     return *ret ? 0 : -error->code;
 }
 
+static int read_token(Cluster *cluster, InaError *error)
+{
+    AUTO_FREE char *token = NULL;
+    if (!*cluster->token_file)
+        return 0;
+    int r = file_read(cluster->token_file, TOKEN_MAX, &token, NULL, error);
+    if (r < 0)
+        return ina_error_wrap(error, "machines-token-file");
+    token[strcspn(token, "\n")] = '\0';
+    if (asprintf(&cluster->authorization, "Authorization: Bearer %s", token) < 0) {
+        cluster->authorization = NULL;
+        return ina_error_set(error, ENOMEM, "out of memory");
+    }
+    cluster->headers[0] = cluster->authorization;
+    return 0;
+}
+
 static int start(void *self, InaComponent *component, InaError *error)
 {
     Cluster *cluster = self;
@@ -223,8 +244,10 @@ static int start(void *self, InaComponent *component, InaError *error)
         cluster->socket = getenv("INAETICS_MACHINES");
     if (!cluster->socket)
         cluster->socket = "";
-    int r = sd_event_default(&cluster->event);
+    int r = read_token(cluster, error);
     if (r < 0)
+        return r;
+    if ((r = sd_event_default(&cluster->event)) < 0)
         return ina_error_errno(error, r, "event loop");
     if ((r = kube_client_from_environment(cluster->event, &cluster->client, error)) < 0 ||
         (r = http_client_new(cluster->event, NULL, &cluster->http, error)) < 0)
@@ -265,6 +288,7 @@ static void stop(void *self)
     json_decref(cluster->node_metrics);
     json_decref(cluster->pod_metrics);
     json_decref(cluster->machines);
+    free(cluster->authorization);
     sd_event_unref(cluster->event);
 }
 
@@ -279,6 +303,10 @@ static const InaConfig config[] = {
      .type = INA_TYPE_STRING,
      .offset = offsetof(Cluster, socket),
      .description = "unix socket where nodes can be halted and frozen; empty: $INAETICS_MACHINES, or none"},
+    {.key = "machines-token-file",
+     .type = INA_TYPE_STRING,
+     .offset = offsetof(Cluster, token_file),
+     .description = "file with the token that the socket asks for; empty: none is sent, and nothing is allowed there"},
 };
 
 static const InaComponentClass components[] = {{

@@ -12,7 +12,10 @@
 #define CLUSTER_EVENTS_MAX 50u
 
 typedef struct Cluster {
-    const char *socket; /* of the machines; "": there are none */
+    const char *socket;     /* of the machines; "": there are none */
+    const char *token_file; /* what they ask for; "": nothing */
+    char *authorization;    /* made of it */
+    const char *headers[2]; /* of requests to the socket */
     InaComponent *component;
     sd_event *event;
     KubeClient *client;

@@ -181,3 +181,13 @@ def test_a_command_runs_beside_a_container(demonstrator):
     assert (told.stdout, told.stderr, told.returncode) == ("out\n", "err\n", 7)
     assert run("no-such-program").returncode != 0
     assert "there is no pod nobody" in demonstrator.cli("exec", "nobody", "ls", check=False).stderr
+
+
+def test_a_pod_that_was_not_given_the_token_can_do_nothing_to_machines(demonstrator):
+    settled(demonstrator)
+    told = demonstrator.cli("exec", demonstrator.part("queue"), "--", "sh", "-c",
+                            "cat $INAETICS_MACHINES/../machine.token; "
+                            "curl -sS --unix-socket $INAETICS_MACHINES -X POST http://localhost/nodes/node-1/halt", check=False)
+    assert "Unauthorized" in told.stdout, told
+    assert (demonstrator.data / "machine.token").read_text().strip() not in told.stdout
+    assert all(nodes(demonstrator).values())
