@@ -154,9 +154,3 @@ bool life_has_process(const Life *life)
 {
     return life->state == LIFE_RUNNING || life->state == LIFE_ENDING || life->state == LIFE_KILLING;
 }
-
-const char *life_state_name(LifeState state)
-{
-    static const char *const names[LIFE_STATES] = {"waiting", "running", "backoff", "ending", "killing", "ended"};
-    return state < LIFE_STATES ? names[state] : "unknown";
-}

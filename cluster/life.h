@@ -65,4 +65,3 @@ void life_init(Life *life, LifePolicy policy, uint64_t grace);
 /* `success`: for LIFE_EXITED, whether it ended by itself with status 0. */
 LifeActions life_step(Life *life, LifeEvent event, bool success, uint64_t now);
 bool life_has_process(const Life *life);
-const char *life_state_name(LifeState state);

@@ -39,7 +39,7 @@ struct Proxy {
     KubeInformer *services, *endpoints;
     Listener *listeners;
     Connection *connections;
-    ProxyStatistics statistics;
+    unsigned n_listeners, n_connections;
     sd_event_source *update_source, *retry_timer;
 };
 
@@ -115,7 +115,7 @@ static void connection_free(Connection *connection)
     *connection->link = connection->next;
     if (connection->next)
         connection->next->link = connection->link;
-    connection->proxy->statistics.connections--;
+    connection->proxy->n_connections--;
     pipe_free(connection->pipe);
     free(connection);
 }
@@ -132,10 +132,9 @@ static bool handle_next(void *userdata, struct sockaddr_in *target)
            pick(connection->listener, connection->listener->turn++, target);
 }
 
-static void refuse(Proxy *proxy, int fd)
+static void refuse(int fd)
 {
     struct linger linger = {.l_onoff = 1};
-    proxy->statistics.refused++;
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
     close(fd);
 }
@@ -144,17 +143,17 @@ static void take_connection(Listener *listener, int fd)
 {
     Proxy *proxy = listener->proxy;
     struct sockaddr_in target;
-    if (proxy->statistics.connections >= PROXY_CONNECTIONS_MAX || !pick(listener, listener->turn++, &target))
-        return refuse(proxy, fd);
+    if (proxy->n_connections >= PROXY_CONNECTIONS_MAX || !pick(listener, listener->turn++, &target))
+        return refuse(fd);
     Connection *connection = calloc(1, sizeof *connection);
     if (!connection)
-        return refuse(proxy, fd);
+        return refuse(fd);
     *connection = (Connection){.proxy = proxy, .listener = listener, .next = proxy->connections};
     connection->link = &proxy->connections;
     if (connection->next)
         connection->next->link = &connection->next;
     proxy->connections = connection;
-    proxy->statistics.connections++;
+    proxy->n_connections++;
     PipeOptions options = {
         .event = proxy->options.event,
         .client = fd,
@@ -165,7 +164,6 @@ static void take_connection(Listener *listener, int fd)
     };
     if (pipe_new(&options, &connection->pipe, NULL) < 0)
         return connection_free(connection);
-    proxy->statistics.accepted++;
 }
 
 static int handle_accept(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -210,7 +208,7 @@ static void close_listener(Listener *listener)
     sd_event_source_disable_unref(listener->source);
     if (listener->fd >= 0)
         close(listener->fd);
-    listener->proxy->statistics.listeners--;
+    listener->proxy->n_listeners--;
     free(listener);
 }
 
@@ -230,12 +228,12 @@ static void want(Proxy *proxy, const json_t *service, const char *address, int64
     if (listener && listener->wanted)
         return; /* another service had it first */
     if (!listener) {
-        if (proxy->statistics.listeners >= PROXY_LISTENERS_MAX || !(listener = calloc(1, sizeof *listener)))
+        if (proxy->n_listeners >= PROXY_LISTENERS_MAX || !(listener = calloc(1, sizeof *listener)))
             return;
         *listener = (Listener){.proxy = proxy, .next = proxy->listeners, .port = (unsigned)port, .fd = -1};
         snprintf(listener->address, sizeof listener->address, "%s", address);
         proxy->listeners = listener;
-        proxy->statistics.listeners++;
+        proxy->n_listeners++;
     }
     snprintf(listener->namespace, sizeof listener->namespace, "%s", kube_namespace(service));
     snprintf(listener->service, sizeof listener->service, "%s", kube_name(service));
@@ -374,11 +372,6 @@ int proxy_new(const ProxyOptions *options, Proxy **ret, InaError *error)
     }
     *ret = proxy;
     return 0;
-}
-
-void proxy_statistics(const Proxy *proxy, ProxyStatistics *ret)
-{
-    *ret = proxy->statistics;
 }
 
 Proxy *proxy_free(Proxy *proxy)

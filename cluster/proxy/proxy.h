@@ -26,11 +26,5 @@ typedef struct ProxyOptions {
     void *userdata;
 } ProxyOptions;
 
-typedef struct ProxyStatistics {
-    unsigned listeners, connections;
-    uint64_t accepted, refused; /* without endpoint, or too many */
-} ProxyStatistics;
-
 int proxy_new(const ProxyOptions *options, Proxy **ret, InaError *error);
-void proxy_statistics(const Proxy *proxy, ProxyStatistics *ret);
 Proxy *proxy_free(Proxy *proxy);
