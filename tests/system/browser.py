@@ -6,7 +6,7 @@ import tempfile
 import time
 
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -40,11 +40,19 @@ class Browser:
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
 
+    @staticmethod
+    def look(condition):
+        """condition(), or None when the page replaced what it was looking at."""
+        try:
+            return condition()
+        except (NoSuchElementException, StaleElementReferenceException):
+            return None
+
     def wait(self, what, condition, seconds=60):
         """Waits until condition() is true; the failure shows what the page said last."""
         end = time.monotonic() + seconds
         while True:
-            value = condition()
+            value = self.look(condition)
             if value:
                 return value
             assert time.monotonic() < end, f"never saw: {what}\n{self.find('body').text}"

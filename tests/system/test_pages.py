@@ -249,7 +249,8 @@ def state_of(browser, node):
 
 
 def pods_on(browser, node):
-    return [row.get_attribute("data-pod") for row in browser.all(f"[data-node={node}] [data-pod]")]
+    return browser.run("return [...document.querySelectorAll(`[data-node=${arguments[0]}] [data-pod]`)]"
+                       ".map((row) => row.dataset.pod)", node)
 
 
 def test_the_cluster_view_shows_every_node_and_the_pods_on_it(demonstrator, browser):
