@@ -1,0 +1,58 @@
+/* deployer.h - a plain service of the agent: who provides software to it.
+ *
+ * Used by the bundle `deployment`, which brings bundles from a provisioning
+ * server; another may bring them from elsewhere. Platform bundles (the
+ * deployment client itself) are not touched by it. All in the loop's thread. */
+#pragma once
+
+#include <inaetics/error.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define INA_DEPLOYER "inaetics.Deployer"
+
+typedef struct InaDeploymentBundle {
+    const char *name, *version; /* as its manifest must say */
+    const char *path;           /* the zip; may be removed after `apply` */
+} InaDeploymentBundle;
+
+typedef struct InaDeployment {
+    const char *version; /* kept, and told by `version` after a restart */
+    const InaDeploymentBundle *bundles;
+    size_t n_bundles;
+    /* JSON objects {"component": {"key": value}}: below what was changed at run time and the environment. */
+    const char *const *configurations;
+    size_t n_configurations;
+} InaDeployment;
+
+typedef struct InaHealth {
+    bool ready;      /* every bundle and component is active */
+    uint64_t errors; /* records of level error since the process began */
+    size_t bundles, components, active;
+    char reason[256]; /* what is not active, and why; "" when ready */
+} InaHealth;
+
+typedef struct InaDeployer {
+    /* One transaction: checked and resolved as a whole before anything stops, updated in the order of dependencies with
+     * state handed over, everything as before on any failure. Killed at any moment, the agent has after its restart
+     * the old set or the new one. A new component that fails to start fails the deployment. Waits for the disk. */
+    int (*apply)(void *self, const InaDeployment *deployment, InaError *error);
+    /* What runs: "" before the first; borrowed until the next apply. */
+    const char *(*version)(void *self);
+    void (*health)(void *self, InaHealth *ret);
+    /* Folder of its own that is kept as long as the cache, for what is downloaded and remembered. */
+    const char *(*folder)(void *self);
+    /* Each bundle of the set: for the audit log. */
+    void (*each)(void *self,
+                 void (*bundle)(void *userdata, int64_t id, const char *name, const char *version, const char *state),
+                 void *userdata);
+} InaDeployer;
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,28 @@
+/* stream.h - the live event stream: what changed, with a cursor (server-sent events).
+ *
+ * Each event has a number that rises by one; "id: EPOCH-NUMBER". The last
+ * STREAM_KEPT are kept in memory; who comes back with Last-Event-ID (or ?after=) gets
+ * what he missed, or, when that is too long ago or of another start of the
+ * server, first an event "reset": read everything anew. A client that does
+ * not read is closed when STREAM_WAITING_MAX waits. A line ": alive" each 10 s. */
+#pragma once
+
+#include <inaetics/http.h>
+#include <jansson.h>
+#include <systemd/sd-event.h>
+
+#define STREAM_KEPT 10000u
+#define STREAM_CLIENTS_MAX 1500u
+#define STREAM_WAITING_MAX (1024u * 1024u)
+
+typedef struct Stream Stream;
+
+int stream_new(sd_event *event, Stream **ret, InaError *error);
+/* `type`: "revision", "target", "target-gone", "version", "rollout", "audit", "workspace". Steals the reference. Events
+ * of the same type and key within one turn of the loop are told once, with the newest value. */
+void stream_tell(Stream *stream, const char *type, const char *key, json_t *value);
+/* Answers the request and keeps it. */
+void stream_serve(Stream *stream, InaHttpRequest *request);
+/* "EPOCH-NUMBER" of the last event: what a full reading is as new as. */
+const char *stream_cursor(const Stream *stream);
+Stream *stream_free(Stream *stream);

@@ -1,0 +1,138 @@
+/* targets.h - targets and their deployment versions: ACE's StatefulTargets.
+ *
+ * A target is known when an agent polled or reported as it, or when somebody
+ * made it. It is Registered when the repository has it. States, as ACE names
+ * them: registration Unregistered|Registered; store New|Unapproved|Approved (is
+ * there a difference between what it is to have and its newest deployment
+ * version); provisioning Idle|InProgress|OK|Failed; approval Unapproved|Approved.
+ *
+ * Which revision of the software counts for a target: the *released* one,
+ * unless a rollout has reached it (rollouts.h). Approving mints the next
+ * version, major+1: 1.0.0, 2.0.0. A version, once minted, never changes, and its
+ * serial is higher than that of any before it. A target that registers
+ * gets, when it approves itself, the released content at once.
+ *
+ * A target that says of itself that it is ephemeral (property "ephemeral"
+ * true, as agents in pods do) is forgotten when it was silent for a while. */
+#pragma once
+
+#include "audit.h"
+#include "blobs.h"
+#include "package.h"
+#include "repository.h"
+#include "signing.h"
+
+#define TARGETS_MAX 100000u
+#define TARGET_ID_MAX 255u /* [A-Za-z0-9._-]; others are refused */
+#define TARGETS_FORGET_MS (INT64_C(10) * 60 * 1000)
+#define TARGETS_VERSIONS_KEPT 20u /* default of the deployment version limit */
+
+typedef struct Targets Targets;
+
+typedef struct TargetSettings {
+    /* The auto operator: LDAP filters over a target's attributes and tags; NULL: never. */
+    char *register_filter, *approve_filter, *autoapprove_filter;
+    unsigned versions_kept; /* 0: all */
+    int64_t forget_ms;
+} TargetSettings;
+
+typedef enum RegistrationState { TARGET_UNREGISTERED, TARGET_REGISTERED } RegistrationState;
+typedef enum StoreState { STORE_NEW, STORE_UNAPPROVED, STORE_APPROVED } StoreState;
+typedef enum ProvisioningState {
+    PROVISIONING_IDLE,
+    PROVISIONING_IN_PROGRESS,
+    PROVISIONING_OK,
+    PROVISIONING_FAILED,
+} ProvisioningState;
+
+/* What the agent said of itself last. */
+typedef struct TargetHealth {
+    int64_t time;       /* ms; 0: never */
+    char version[32];   /* that runs; "" unknown */
+    bool ready;         /* all components active */
+    int64_t errors;     /* records of level error since this version runs */
+    int64_t running_ms; /* since when this version runs, by the agent's clock */
+    char *reason;       /* why it is not ready; or NULL */
+} TargetHealth;
+
+typedef struct TargetView {
+    const char *id;
+    const Object *object;     /* NULL: unregistered */
+    const json_t *properties; /* the agent's own, {"runtime": "c", ...}; or NULL */
+    RegistrationState registration;
+    StoreState store;
+    ProvisioningState provisioning;
+    bool auto_approve, legacy; /* no /v1 contact so far */
+    char current[32];          /* newest minted version; "" */
+    char installed[32];        /* last reported; "" */
+    bool installed_ok;
+    const char *problem; /* why it cannot be approved (lines), or what failed last; or NULL */
+    int64_t seen;        /* ms; 0: never */
+    TargetHealth health;
+} TargetView;
+
+typedef struct DeploymentVersion {
+    char target[TARGET_ID_MAX + 1];
+    char version[32];
+    int64_t serial, created, revision, rollout; /* rollout 0: none */
+    char author[REPOSITORY_AUTHOR_MAX + 1];     /* who approved, or "rollout", "auto" */
+    char content[BLOB_DIGEST_SIZE]; /* SHA-256 over the artifacts' names and digests: same content, same value */
+    PackageItem *items;             /* borrowed */
+    size_t n_items;
+} DeploymentVersion;
+
+int targets_open(Database *database, Repository *repository, Blobs *blobs, Audit *audit, const TargetSettings *settings,
+                 Targets **ret, InaError *error);
+/* Anything in TargetView of `id` changed, or it is gone (`gone`). */
+void targets_watch(Targets *targets, void (*changed)(void *userdata, const char *id, bool gone), void *userdata);
+/* A new deployment version is there for `id` (agents are woken with it). */
+void targets_watch_versions(Targets *targets, void (*minted)(void *userdata, const DeploymentVersion *version),
+                            void *userdata);
+
+/* The agent was heard (poll, event, report). Makes the target known; runs the auto operator. -EINVAL: bad id. */
+int targets_seen(Targets *targets, const char *id, InaError *error);
+/* Properties the agent told (event 4001, or /v1): become tags "target.KEY" of a registered target. */
+int targets_properties(Targets *targets, const char *id, const json_t *properties, InaError *error);
+/* The version was offered to (fetched by) the agent: InProgress. */
+void targets_offered(Targets *targets, const char *id, const char *version);
+/* The agent's verdict: OK or Failed. `version` is what it tried (2.4 of the protocol: correlate). */
+void targets_installed(Targets *targets, const char *id, const char *version, bool success, const char *reason);
+void targets_health(Targets *targets, const char *id, const TargetHealth *health);
+
+int targets_register(Targets *targets, const char *id, bool auto_approve, const char *author, InaError *error);
+/* Mints a version of what the target is to have at the revision that counts for it. 0 and no version when nothing
+ * differs; -EINVAL: `error` names the first reason, TargetView.problem all. */
+int targets_approve(Targets *targets, const char *id, const char *author, InaError *error);
+int targets_acknowledge(Targets *targets, const char *id, InaError *error); /* OK|Failed -> Idle */
+int targets_forget(Targets *targets, const char *id, const char *author, InaError *error);
+
+bool targets_view(Targets *targets, const char *id, TargetView *ret); /* borrowed until the next call into Targets */
+size_t targets_each(Targets *targets, const char *after, size_t maximum,
+                    void (*each)(void *userdata, const TargetView *view), void *userdata); /* by id */
+
+/* --- versions ----------------------------------------------------------- */
+
+/* Ascending; borrowed. Empty for an unknown target. */
+size_t targets_versions(Targets *targets, const char *id, const DeploymentVersion **ret);
+const DeploymentVersion *targets_version(Targets *targets, const char *id, const char *version); /* NULL: none */
+/* The full package, or with `from` (a version that is kept) a fix package. Cached. */
+int targets_package(Targets *targets, const char *id, const char *version, const char *from, Package **ret,
+                    InaError *error);
+/* For signing: {"type", "target", "version", "serial", "artifacts"} without times; a new reference. */
+json_t *targets_statement(const DeploymentVersion *version);
+/* Whether any version kept names this blob. */
+bool targets_use(Targets *targets, const char *digest);
+
+/* --- for rollouts ------------------------------------------------------- */
+
+int64_t targets_released(const Targets *targets); /* the revision that counts; 0: none yet */
+int targets_release(Targets *targets, int64_t revision, InaError *error);
+/* Mints what `id` is to have at `revision`, whatever is released, and keeps it there until targets_follow.
+ * ret_version "": nothing differs. */
+int targets_mint(Targets *targets, const char *id, int64_t revision, int64_t rollout, const char *author,
+                 char ret_version[32], InaError *error);
+/* Back to the released revision (nothing is minted). */
+void targets_follow(Targets *targets, const char *id);
+/* The content digest that `id` would get at `revision`; -EINVAL with the reasons. */
+int targets_content(Targets *targets, const char *id, int64_t revision, char ret[BLOB_DIGEST_SIZE], InaError *error);
+Targets *targets_close(Targets *targets);
