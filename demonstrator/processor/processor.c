@@ -4,39 +4,18 @@
  * for the service time of what was done. Samples are not held in between: when
  * the store cannot take the results their lease is given back and the queue
  * hands them out again, so a processor has nothing to lose. */
-#include "queue.service.h"
-#include "statistics.h"
-#include "store.service.h"
+#include "processor.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LANES_MAX 8
-#define LEASE_MAX 64               /* bytes of a lease's name */
 #define REST_MAX (INA_SECOND / 10) /* how long one take may keep a lane busy */
 #define PAUSE_FIRST (100 * INA_MILLISECOND)
 #define PAUSE_LAST (2 * INA_SECOND)
 
-typedef struct Processor Processor;
-
-typedef struct Lane {
-    Processor *processor;
-    InaTimer *timer;
-    char lease[LEASE_MAX];
-    uint64_t samples; /* under the lease */
-    uint64_t pause;   /* before the next try after a failure */
-} Lane;
-
-struct Processor {
-    InaClient *queue, *store;
-    int64_t service_time_us, maximum, wait_ms, lease_ms, lanes;
-    InaComponent *component;
-    Statistics *statistics;
-    uint64_t processed;
-    Lane lane[LANES_MAX];
-};
+typedef ProcessorLane Lane;
 
 static const InaFailure out_of_memory = {INA_CODE_RESOURCE_EXHAUSTED, "out of memory"};
 
@@ -67,6 +46,7 @@ static void acknowledged(void *userdata, const Demonstrator__V1__AcknowledgeRepl
         return;
     }
     lane->pause = 0;
+    lane->lease[0] = '\0';
     uint64_t rest = lane->samples * (uint64_t)processor->service_time_us * INA_MICROSECOND;
     if (rest > 0) {
         ina_timer_after(lane->timer, rest);
@@ -79,14 +59,20 @@ static void released(void *userdata, const Demonstrator__V1__ReleaseReply *reply
 {
 }
 
-/* Gives the lane's samples back, to be handed out again. */
+/* Gives samples back, to be handed out again; if that fails they are when the leases have run out. */
+static void release(Processor *processor, char **leases, size_t n)
+{
+    Demonstrator__V1__ReleaseRequest request = DEMONSTRATOR__V1__RELEASE_REQUEST__INIT;
+    request.n_leases = n;
+    request.leases = leases;
+    demonstrator_v1_queue_release(processor->queue, &request, 0, released, processor);
+}
+
 static void give_back(Lane *lane)
 {
     char *lease = lane->lease;
-    Demonstrator__V1__ReleaseRequest release = DEMONSTRATOR__V1__RELEASE_REQUEST__INIT;
-    release.n_leases = 1;
-    release.leases = &lease;
-    demonstrator_v1_queue_release(lane->processor->queue, &release, 0, released, lane);
+    release(lane->processor, &lease, 1);
+    lane->lease[0] = '\0';
 }
 
 static void stored(void *userdata, const Demonstrator__V1__StorePutReply *reply, const InaFailure *failure)
@@ -109,7 +95,8 @@ static void stored(void *userdata, const Demonstrator__V1__StorePutReply *reply,
 }
 
 /* Makes the results of one batch; the columns are malloc'ed, false: no memory. */
-static bool compute(const Demonstrator__V1__SampleBatch *batch, int64_t now_us, Demonstrator__V1__ResultBatch *result)
+static bool compute(Processor *processor, const Demonstrator__V1__SampleBatch *batch, int64_t now_us,
+                    Demonstrator__V1__ResultBatch *result)
 {
     size_t n = batch->n_time_us;
     *result = (Demonstrator__V1__ResultBatch)DEMONSTRATOR__V1__RESULT_BATCH__INIT;
@@ -119,8 +106,8 @@ static bool compute(const Demonstrator__V1__SampleBatch *batch, int64_t now_us, 
     if (n > 0 && (!result->result || !result->processing_time_us)) {
         return false;
     }
+    processor->kind->compute(processor, batch, result->result);
     for (size_t i = 0; i < n; i++) {
-        result->result[i] = batch->value1[i] + batch->value2[i];
         result->processing_time_us[i] = now_us;
     }
     result->n_result = result->n_processing_time_us = n;
@@ -136,7 +123,7 @@ static int process(Lane *lane, const Demonstrator__V1__TakeReply *taken)
     bool complete = results && pointers;
     int64_t now_us = ina_wall_clock_us();
     for (size_t i = 0; complete && i < n; i++) {
-        complete = compute(taken->batches[i], now_us, &results[i]);
+        complete = compute(lane->processor, taken->batches[i], now_us, &results[i]);
         pointers[i] = &results[i];
     }
     InaPending *pending = NULL;
@@ -180,8 +167,9 @@ static void taken(void *userdata, const Demonstrator__V1__TakeReply *reply, cons
         take(lane);
         return;
     }
-    if (strlen(reply->lease) >= LEASE_MAX) {
-        pause_lane(lane, "the queue's answer cannot be used", &(InaFailure){INA_CODE_DATA_LOSS, "the lease's name is too long"});
+    if (strlen(reply->lease) >= PROCESSOR_LEASE_MAX) {
+        pause_lane(lane, "the queue's answer cannot be used",
+                   &(InaFailure){INA_CODE_DATA_LOSS, "the lease's name is too long"});
         return;
     }
     snprintf(lane->lease, sizeof(lane->lease), "%s", reply->lease);
@@ -220,20 +208,37 @@ static void take(Lane *lane)
     }
 }
 
-static int start(void *self, InaComponent *component, InaError *error)
+/* What the version before had under way: the store knows what it put there already. */
+static void release_inherited(Processor *processor)
 {
-    Processor *processor = self;
+    char *leases[PROCESSOR_LANES_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < PROCESSOR_LANES_MAX; i++) {
+        if (processor->inherited[i][0]) {
+            leases[n++] = processor->inherited[i];
+        }
+    }
+    if (n > 0) {
+        release(processor, leases, n);
+    }
+}
+
+int processor_start(Processor *processor, InaComponent *component, const ProcessorKind *kind, InaError *error)
+{
     processor->component = component;
+    processor->kind = kind;
     processor->statistics = statistics_new(component);
     if (!processor->statistics) {
         return ina_error_set(error, ENOMEM, "out of memory for the statistics");
     }
-    char name[128];
-    snprintf(name, sizeof(name), "Processor %s", ina_agent_id(component));
+    char name[160];
+    snprintf(name, sizeof(name), "Processor %s, %s", ina_agent_id(component), kind->result);
     statistics_add_rate(processor->statistics, name, "samples/s", &processor->processed);
+    int r = ina_provide_property(component, 0, "result", &(InaValue){.type = INA_TYPE_STRING, .string = kind->result},
+                                 error);
     /* Several lanes would pay the service time side by side. */
     int64_t lanes = processor->service_time_us > 0 ? 1 : processor->lanes;
-    for (int64_t i = 0; i < lanes; i++) {
+    for (int64_t i = 0; r == 0 && i < lanes; i++) {
         Lane *lane = &processor->lane[i];
         lane->processor = processor;
         lane->timer = ina_timer_new(component, take_fired, lane);
@@ -242,78 +247,65 @@ static int start(void *self, InaComponent *component, InaError *error)
         }
         ina_timer_after(lane->timer, 0);
     }
+    if (r == 0) {
+        release_inherited(processor);
+    }
+    return r;
+}
+
+void processor_stop(Processor *processor)
+{
+    processor->statistics = statistics_free(processor->statistics);
+}
+
+/* --- update ----------------------------------------------------------------- */
+
+int processor_save(const Processor *processor, Demonstrator__V1__ProcessorState *state, void **ret, size_t *ret_size,
+                   InaError *error)
+{
+    char *leases[PROCESSOR_LANES_MAX];
+    state->leases = leases;
+    state->n_leases = 0;
+    for (size_t i = 0; i < PROCESSOR_LANES_MAX; i++) {
+        if (processor->lane[i].lease[0]) {
+            leases[state->n_leases++] = (char *)processor->lane[i].lease;
+        }
+    }
+    size_t size = demonstrator__v1__processor_state__get_packed_size(state);
+    uint8_t *packed = malloc(size + 1);
+    if (!packed) {
+        return ina_error_set(error, ENOMEM, "out of memory for the state");
+    }
+    *ret_size = demonstrator__v1__processor_state__pack(state, packed);
+    *ret = packed;
     return 0;
 }
 
-static void stop(void *self)
+int processor_restore(Processor *processor, const void *packed, size_t size, Demonstrator__V1__ProcessorState **ret,
+                      InaError *error)
 {
-    Processor *processor = self;
-    processor->statistics = statistics_free(processor->statistics);
+    Demonstrator__V1__ProcessorState *state = demonstrator__v1__processor_state__unpack(NULL, size, packed);
+    if (!state) {
+        return ina_error_set(error, EBADMSG, "the state handed over is no ProcessorState");
+    }
+    for (size_t i = 0; i < state->n_leases && i < PROCESSOR_LANES_MAX; i++) {
+        if (strlen(state->leases[i]) < PROCESSOR_LEASE_MAX) {
+            strcpy(processor->inherited[i], state->leases[i]);
+        }
+    }
+    if (ret) {
+        *ret = state;
+    } else {
+        demonstrator__v1__processor_state__free_unpacked(state, NULL);
+    }
+    return 0;
 }
+
+/* --- statistics ------------------------------------------------------------- */
 
 static void read_statistics(void *self, InaCall *call, const Demonstrator__V1__StatisticsRequest *request)
 {
     statistics_reply(((Processor *)self)->statistics, call, request);
 }
 
-static const DemonstratorV1Statistics statistics_table = {.read = read_statistics};
-
-static const InaProvided provides[] = {STATISTICS_PROVIDED(&statistics_table, "processor")};
-
-static const InaRequired requires[] = {
-    {.contract = &demonstrator_v1_queue_contract, .cardinality = INA_ONE, .offset = offsetof(Processor, queue)},
-    {.contract = &demonstrator_v1_store_contract, .cardinality = INA_ONE, .offset = offsetof(Processor, store)},
-};
-
-static const InaConfig config[] = {
-    {.key = "service-time-us",
-     .type = INA_TYPE_INTEGER,
-     .offset = offsetof(Processor, service_time_us),
-     .value = "0",
-     .minimum = 0,
-     .maximum = 1e6,
-     .description = "time one sample keeps the processor busy, microseconds"},
-    {.key = "maximum",
-     .type = INA_TYPE_INTEGER,
-     .offset = offsetof(Processor, maximum),
-     .value = "65536",
-     .minimum = 1,
-     .maximum = 262144,
-     .description = "samples in one take"},
-    {.key = "wait-ms",
-     .type = INA_TYPE_INTEGER,
-     .offset = offsetof(Processor, wait_ms),
-     .value = "5000",
-     .minimum = 1,
-     .maximum = 60000,
-     .description = "how long a take waits for samples, milliseconds"},
-    {.key = "lease-ms",
-     .type = INA_TYPE_INTEGER,
-     .offset = offsetof(Processor, lease_ms),
-     .value = "10000",
-     .minimum = 100,
-     .maximum = 600000,
-     .description = "how long taken samples may stay unacknowledged before others get them, milliseconds"},
-    {.key = "lanes",
-     .type = INA_TYPE_INTEGER,
-     .offset = offsetof(Processor, lanes),
-     .value = "4",
-     .minimum = 1,
-     .maximum = LANES_MAX,
-     .description = "takes under way at once while service-time-us is 0"},
-};
-
-static const InaComponentClass components[] = {{
-    .name = "processor",
-    .size = sizeof(Processor),
-    .provides = provides,
-    .n_provides = INA_COUNT(provides),
-    .requires = requires,
-    .n_requires = INA_COUNT(requires),
-    .config = config,
-    .n_config = INA_COUNT(config),
-    .start = start,
-    .stop = stop,
-}};
-
-INA_BUNDLE(components);
+const DemonstratorV1Statistics processor_statistics_table = {.read = read_statistics};

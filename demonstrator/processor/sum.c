@@ -1,0 +1,52 @@
+/* sum.c - the processor as it is deployed first: the result is the sum of both values. */
+#include "processor.h"
+
+static void compute(void *self, const Demonstrator__V1__SampleBatch *batch, double *result)
+{
+    for (size_t i = 0; i < batch->n_time_us; i++) {
+        result[i] = batch->value1[i] + batch->value2[i];
+    }
+}
+
+static int start(void *self, InaComponent *component, InaError *error)
+{
+    static const ProcessorKind kind = {.result = "sum", .compute = compute};
+    return processor_start(self, component, &kind, error);
+}
+
+static void stop(void *self)
+{
+    processor_stop(self);
+}
+
+static int save(void *self, void **ret_state, size_t *ret_size, InaError *error)
+{
+    Demonstrator__V1__ProcessorState state = DEMONSTRATOR__V1__PROCESSOR_STATE__INIT;
+    return processor_save(self, &state, ret_state, ret_size, error);
+}
+
+static int restore(void *self, const char *version, const void *state, size_t size, InaError *error)
+{
+    return processor_restore(self, state, size, NULL, error);
+}
+
+static const InaProvided provides[] = {PROCESSOR_PROVIDES};
+static const InaRequired requires[] = {PROCESSOR_REQUIRES};
+static const InaConfig config[] = {PROCESSOR_CONFIG};
+
+static const InaComponentClass components[] = {{
+    .name = "processor",
+    .size = sizeof(Processor),
+    .provides = provides,
+    .n_provides = INA_COUNT(provides),
+    .requires = requires,
+    .n_requires = INA_COUNT(requires),
+    .config = config,
+    .n_config = INA_COUNT(config),
+    .start = start,
+    .stop = stop,
+    .save = save,
+    .restore = restore,
+}};
+
+INA_BUNDLE(components);
