@@ -93,6 +93,7 @@ static const ProtobufField coordination_lease_spec[] = {
 static const ProtobufField core_affinity[] = {
     {1, "nodeAffinity", NULL}, {2, "podAffinity", NULL}, {3, "podAntiAffinity", NULL}, {0, NULL, NULL}};
 static const ProtobufField core_binding[] = {{1, "metadata", NULL}, {2, "target", NULL}, {0, NULL, NULL}};
+static const ProtobufField core_capabilities[] = {{1, "add", NULL}, {2, "drop", NULL}, {0, NULL, NULL}};
 static const ProtobufField core_config_map[] = {
     {1, "metadata", NULL}, {2, "data", NULL}, {3, "binaryData", NULL}, {4, "immutable", NULL}, {0, NULL, NULL}};
 static const ProtobufField core_config_map_env_source[] = {
@@ -312,6 +313,17 @@ static const ProtobufField core_pod_condition[] = {{1, "type", NULL},
                                                    {6, "message", NULL},
                                                    {0, NULL, NULL}};
 static const ProtobufField core_pod_ip[] = {{1, "ip", NULL}, {0, NULL, NULL}};
+static const ProtobufField core_pod_security_context[] = {{1, "seLinuxOptions", NULL},
+                                                          {2, "runAsUser", NULL},
+                                                          {3, "runAsNonRoot", NULL},
+                                                          {4, "supplementalGroups", NULL},
+                                                          {5, "fsGroup", NULL},
+                                                          {6, "runAsGroup", NULL},
+                                                          {7, "sysctls", NULL},
+                                                          {8, "windowsOptions", NULL},
+                                                          {9, "fsGroupChangePolicy", NULL},
+                                                          {10, "seccompProfile", NULL},
+                                                          {0, NULL, NULL}};
 static const ProtobufField core_pod_spec[] = {{1, "volumes", NULL},
                                               {2, "containers", NULL},
                                               {3, "restartPolicy", NULL},
@@ -391,6 +403,9 @@ static const ProtobufField core_replication_controller_status[] = {{1, "replicas
 static const ProtobufField core_resource_field_selector[] = {
     {1, "containerName", NULL}, {2, "resource", NULL}, {3, "divisor", NULL}, {0, NULL, NULL}};
 static const ProtobufField core_resource_requirements[] = {{1, "limits", NULL}, {2, "requests", NULL}, {0, NULL, NULL}};
+static const ProtobufField core_se_linux_options[] = {
+    {1, "user", NULL}, {2, "role", NULL}, {3, "type", NULL}, {4, "level", NULL}, {0, NULL, NULL}};
+static const ProtobufField core_seccomp_profile[] = {{1, "type", NULL}, {2, "localhostProfile", NULL}, {0, NULL, NULL}};
 static const ProtobufField core_secret[] = {{1, "metadata", NULL},   {2, "data", NULL},      {3, "type", NULL},
                                             {4, "stringData", NULL}, {5, "immutable", NULL}, {0, NULL, NULL}};
 static const ProtobufField core_secret_env_source[] = {
@@ -399,6 +414,18 @@ static const ProtobufField core_secret_key_selector[] = {
     {1, NULL, "io.k8s.api.core.v1.LocalObjectReference"}, {2, "key", NULL}, {3, "optional", NULL}, {0, NULL, NULL}};
 static const ProtobufField core_secret_volume_source[] = {
     {1, "secretName", NULL}, {2, "items", NULL}, {3, "defaultMode", NULL}, {4, "optional", NULL}, {0, NULL, NULL}};
+static const ProtobufField core_security_context[] = {{1, "capabilities", NULL},
+                                                      {2, "privileged", NULL},
+                                                      {3, "seLinuxOptions", NULL},
+                                                      {4, "runAsUser", NULL},
+                                                      {5, "runAsNonRoot", NULL},
+                                                      {6, "readOnlyRootFilesystem", NULL},
+                                                      {7, "allowPrivilegeEscalation", NULL},
+                                                      {8, "runAsGroup", NULL},
+                                                      {9, "procMount", NULL},
+                                                      {10, "windowsOptions", NULL},
+                                                      {11, "seccompProfile", NULL},
+                                                      {0, NULL, NULL}};
 static const ProtobufField core_service[] = {
     {1, "metadata", NULL}, {2, "spec", NULL}, {3, "status", NULL}, {0, NULL, NULL}};
 static const ProtobufField core_service_account[] = {{1, "metadata", NULL},
@@ -431,6 +458,7 @@ static const ProtobufField core_service_spec[] = {{1, "ports", NULL},
 static const ProtobufField core_service_status[] = {
     {1, "loadBalancer", NULL}, {2, "conditions", NULL}, {0, NULL, NULL}};
 static const ProtobufField core_tcpsocket_action[] = {{1, "port", NULL}, {2, "host", NULL}, {0, NULL, NULL}};
+static const ProtobufField core_sysctl[] = {{1, "name", NULL}, {2, "value", NULL}, {0, NULL, NULL}};
 static const ProtobufField core_taint[] = {
     {1, "key", NULL}, {2, "value", NULL}, {3, "effect", NULL}, {4, "timeAdded", NULL}, {0, NULL, NULL}};
 static const ProtobufField core_toleration[] = {{1, "key", NULL},    {2, "operator", NULL},          {3, "value", NULL},
@@ -477,6 +505,8 @@ static const ProtobufField core_volume_source[] = {{1, "hostPath", NULL},
                                                    {28, "csi", NULL},
                                                    {29, "ephemeral", NULL},
                                                    {0, NULL, NULL}};
+static const ProtobufField core_windows_security_context_options[] = {
+    {1, "gmsaCredentialSpecName", NULL}, {2, "gmsaCredentialSpec", NULL}, {3, "runAsUserName", NULL}, {0, NULL, NULL}};
 static const ProtobufField policy_eviction[] = {{1, "metadata", NULL}, {2, "deleteOptions", NULL}, {0, NULL, NULL}};
 static const ProtobufField policy_pod_disruption_budget[] = {
     {1, "metadata", NULL}, {2, "spec", NULL}, {3, "status", NULL}, {0, NULL, NULL}};
@@ -567,6 +597,7 @@ const ProtobufMessage protobuf_messages[] = {
     {"io.k8s.api.coordination.v1.LeaseSpec", coordination_lease_spec},
     {"io.k8s.api.core.v1.Affinity", core_affinity},
     {"io.k8s.api.core.v1.Binding", core_binding},
+    {"io.k8s.api.core.v1.Capabilities", core_capabilities},
     {"io.k8s.api.core.v1.ConfigMap", core_config_map},
     {"io.k8s.api.core.v1.ConfigMapEnvSource", core_config_map_env_source},
     {"io.k8s.api.core.v1.ConfigMapKeySelector", core_config_map_key_selector},
@@ -633,6 +664,7 @@ const ProtobufMessage protobuf_messages[] = {
     {"io.k8s.api.core.v1.PodAntiAffinity", core_pod_anti_affinity},
     {"io.k8s.api.core.v1.PodCondition", core_pod_condition},
     {"io.k8s.api.core.v1.PodIP", core_pod_ip},
+    {"io.k8s.api.core.v1.PodSecurityContext", core_pod_security_context},
     {"io.k8s.api.core.v1.PodSpec", core_pod_spec},
     {"io.k8s.api.core.v1.PodStatus", core_pod_status},
     {"io.k8s.api.core.v1.PodTemplateSpec", core_pod_template_spec},
@@ -645,15 +677,19 @@ const ProtobufMessage protobuf_messages[] = {
     {"io.k8s.api.core.v1.ReplicationControllerStatus", core_replication_controller_status},
     {"io.k8s.api.core.v1.ResourceFieldSelector", core_resource_field_selector},
     {"io.k8s.api.core.v1.ResourceRequirements", core_resource_requirements},
+    {"io.k8s.api.core.v1.SELinuxOptions", core_se_linux_options},
+    {"io.k8s.api.core.v1.SeccompProfile", core_seccomp_profile},
     {"io.k8s.api.core.v1.Secret", core_secret},
     {"io.k8s.api.core.v1.SecretEnvSource", core_secret_env_source},
     {"io.k8s.api.core.v1.SecretKeySelector", core_secret_key_selector},
     {"io.k8s.api.core.v1.SecretVolumeSource", core_secret_volume_source},
+    {"io.k8s.api.core.v1.SecurityContext", core_security_context},
     {"io.k8s.api.core.v1.Service", core_service},
     {"io.k8s.api.core.v1.ServiceAccount", core_service_account},
     {"io.k8s.api.core.v1.ServicePort", core_service_port},
     {"io.k8s.api.core.v1.ServiceSpec", core_service_spec},
     {"io.k8s.api.core.v1.ServiceStatus", core_service_status},
+    {"io.k8s.api.core.v1.Sysctl", core_sysctl},
     {"io.k8s.api.core.v1.TCPSocketAction", core_tcpsocket_action},
     {"io.k8s.api.core.v1.Taint", core_taint},
     {"io.k8s.api.core.v1.Toleration", core_toleration},
@@ -662,6 +698,7 @@ const ProtobufMessage protobuf_messages[] = {
     {"io.k8s.api.core.v1.VolumeMount", core_volume_mount},
     {"io.k8s.api.core.v1.VolumeNodeAffinity", core_volume_node_affinity},
     {"io.k8s.api.core.v1.VolumeSource", core_volume_source},
+    {"io.k8s.api.core.v1.WindowsSecurityContextOptions", core_windows_security_context_options},
     {"io.k8s.api.policy.v1beta1.Eviction", policy_eviction},
     {"io.k8s.api.policy.v1beta1.PodDisruptionBudget", policy_pod_disruption_budget},
     {"io.k8s.api.policy.v1beta1.PodDisruptionBudgetSpec", policy_pod_disruption_budget_spec},

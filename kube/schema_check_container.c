@@ -457,6 +457,7 @@ static void check_container(Check *check, const json_t *volumes, const json_t *c
     size_t length = path_field(&check->path, "resources");
     check_resources(check, json_object_get(container, "resources"));
     path_back(&check->path, length);
+    check_security_context(check, container);
 }
 
 static void check_init_container(Check *check, const json_t *container)

@@ -163,6 +163,7 @@ void check_pod_spec(Check *check, const json_t *spec)
     check_containers(check, spec, "containers");
     check_containers(check, spec, "initContainers");
     check_labels(check, spec, "nodeSelector");
+    check_pod_security_context(check, spec);
     check_affinity(check, spec);
     check_spreading(check, spec);
     check_name(check, spec, "serviceAccountName", kube_check_dns_subdomain);

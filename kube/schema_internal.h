@@ -90,6 +90,8 @@ void check_pod_spec(Check *check, const json_t *spec);
 void check_tolerations(Check *check, const json_t *spec);
 void check_containers(Check *check, const json_t *spec, const char *name);
 void check_volumes(Check *check, const json_t *spec);
+void check_security_context(Check *check, const json_t *container);
+void check_pod_security_context(Check *check, const json_t *spec);
 void check_resources(Check *check, const json_t *resources);
 void check_port_name(Check *check, const char *field, const char *name);
 void check_port_number(Check *check, const json_t *object, const char *name);

@@ -83,4 +83,5 @@ extern const Schema schema_list_meta, schema_object_meta, schema_owner_reference
     schema_node_address, schema_node_condition, schema_daemon_endpoint, schema_node_daemon_endpoints,
     schema_container_image, schema_node_system_info, schema_node_status, schema_node, schema_event_series,
     schema_event_source, schema_event, schema_config_map, schema_secret, schema_service_account, schema_lease_spec,
-    schema_lease;
+    schema_lease, schema_capabilities, schema_se_linux_options, schema_seccomp_profile, schema_sysctl,
+    schema_windows_security_context_options, schema_security_context, schema_pod_security_context;

@@ -3,7 +3,9 @@
 #include "attachment.h"
 #include "base/cleanup.h"
 #include "base/files.h"
+#include "cluster/confine.h"
 #include "container_files.h"
+#include "identity.h"
 #include "kube/quantity.h"
 
 #include <arpa/inet.h>
@@ -391,6 +393,15 @@ static int set_directory(const ContainerSpec *spec, const Image *image, Containe
     return 0;
 }
 
+static int choose_identity(const ContainerOptions *options, InaError *error)
+{
+    IdentityNode node;
+    Identity identity;
+    identity_node(&node, false, !confine_missing());
+    return identity_choose(&node, kube_get(options->pod->manifest, "spec.securityContext"), options->spec->security, 0,
+                           &identity, error);
+}
+
 int container_setup(const ContainerOptions *options, ContainerSetup *ret, const char **ret_reason, InaError *error)
 {
     ContainerSetup setup = {.environment = environment_new(), .rules = -1};
@@ -402,6 +413,8 @@ int container_setup(const ContainerOptions *options, ContainerSetup *ret, const 
         *ret_reason = "InvalidImageName";
     else if (r < 0)
         *ret_reason = "ErrImagePull";
+    if (r == 0)
+        r = choose_identity(options, error);
     if (r == 0)
         r = set_environment(options, &image, &setup, error);
     if (r == 0)

@@ -207,6 +207,7 @@ static int read_container(const PodSpec *pod, const json_t *from, ContainerSpec 
         return no_memory(error);
     to->environment_from = json_object_get(from, "envFrom");
     to->resources = json_object_get(from, "resources");
+    to->security = json_object_get(from, "securityContext");
     const char *limit = kube_string(to->resources, "limits.memory");
     if (limit[0] && quantity_parse(limit, &to->memory_limit, NULL) < 0)
         to->memory_limit = 0;

@@ -61,6 +61,7 @@ typedef struct ContainerSpec {
     int64_t memory_limit;           /* bytes; 0: none */
     const json_t *environment_from; /* envFrom, of the manifest; NULL: none */
     const json_t *resources;        /* of the manifest; NULL: none */
+    const json_t *security;         /* securityContext, of the manifest; NULL: none */
 } ContainerSpec;
 
 typedef enum VolumeKind {

@@ -215,6 +215,66 @@ static void what_is_not_honoured_is_refused_or_warned_of(void **state)
     json_decref(result.warnings);
 }
 
+/* "" when it is taken; else the message of the refusal. */
+static void check_context(const char *pod_context, const char *context, const char *message)
+{
+    char text[1024];
+    snprintf(text, sizeof text,
+             "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"securityContext\":%s,\"containers\":[{\"name\":\"c\","
+             "\"image\":\"x\",\"securityContext\":%s}]}}",
+             pod_context, context);
+    AUTO_JSON json_t *pod = parse(text);
+    const Schema *schema = schema_find("", "v1", "Pod");
+    SchemaResult result;
+    schema_admit(schema, pod, SCHEMA_REFUSE, &result);
+    json_decref(result.warnings);
+    if (!result.status) {
+        KubeCauses *causes = kube_causes_new();
+        schema_default(schema, pod);
+        schema_validate(schema, pod, NULL, causes);
+        result.status = kube_causes_status(causes, "", "Pod", "a");
+    }
+    if (*message)
+        assert_contains(kube_status_message(result.status), message);
+    else if (result.status)
+        fail_msg("%s: %s", text, kube_status_message(result.status));
+    json_decref(result.status);
+}
+
+static void a_security_context_that_asks_for_more_rights_is_refused(void **state)
+{
+    static const char *const contexts[][2] = {
+        {"{\"privileged\":true}", "containers[0].securityContext.privileged: Forbidden"},
+        {"{\"allowPrivilegeEscalation\":true}", "securityContext.allowPrivilegeEscalation: Forbidden"},
+        {"{\"capabilities\":{\"add\":[\"NET_ADMIN\"]}}", "securityContext.capabilities.add: Forbidden"},
+        {"{\"seLinuxOptions\":{\"level\":\"s0\"}}", "securityContext.seLinuxOptions: Forbidden"},
+        {"{\"procMount\":\"Unmasked\"}", "securityContext.procMount: Forbidden"},
+        {"{\"seccompProfile\":{\"type\":\"Localhost\",\"localhostProfile\":\"a\"}}",
+         "seccompProfile.localhostProfile: Forbidden"},
+        {"{\"seccompProfile\":{\"type\":\"x\"}}", "seccompProfile.type: Unsupported value"},
+        {"{\"runAsUser\":0}", "runAsUser: Forbidden: not supported by this cluster: it would be root"},
+        {"{\"runAsUser\":-1}", "runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive"},
+        {"{\"runAsGroup\":2147483648}", "runAsGroup: Invalid value: 2147483648: must be between 0 and 2147483647"},
+        {"{\"privileged\":false,\"allowPrivilegeEscalation\":false,\"runAsUser\":1000,\"runAsGroup\":1000,"
+         "\"runAsNonRoot\":true,\"readOnlyRootFilesystem\":true,\"capabilities\":{\"drop\":[\"ALL\"]},"
+         "\"procMount\":\"Default\",\"seccompProfile\":{\"type\":\"RuntimeDefault\"}}",
+         ""},
+    };
+    static const char *const of_pods[][2] = {
+        {"{\"sysctls\":[{\"name\":\"net.core.somaxconn\",\"value\":\"1\"}]}",
+         "spec.securityContext.sysctls: Forbidden"},
+        {"{\"seLinuxOptions\":{\"user\":\"u\"}}", "spec.securityContext.seLinuxOptions: Forbidden"},
+        {"{\"supplementalGroups\":[5,0]}", "spec.securityContext.supplementalGroups[1]: Forbidden"},
+        {"{\"fsGroup\":-5}", "spec.securityContext.fsGroup: Invalid value: -5: must be between"},
+        {"{\"fsGroupChangePolicy\":\"x\"}", "spec.securityContext.fsGroupChangePolicy: Unsupported value"},
+        {"{\"fsGroup\":5,\"supplementalGroups\":[5],\"runAsUser\":5,\"fsGroupChangePolicy\":\"Always\"}", ""},
+    };
+    for (size_t i = 0; i < sizeof contexts / sizeof *contexts; i++)
+        check_context("{}", contexts[i][0], contexts[i][1]);
+    for (size_t i = 0; i < sizeof of_pods / sizeof *of_pods; i++)
+        check_context(of_pods[i][0], "{}", of_pods[i][1]);
+}
+
 static void usual_values_of_ignored_fields_need_no_warning(void **state)
 {
     static const char *const cases[][2] = {{"Cluster", NULL},
@@ -375,6 +435,7 @@ int main(void)
         cmocka_unit_test(unknown_fields_are_dropped_or_refused_when_strict),
         cmocka_unit_test(wrong_types_are_told_in_the_words_of_the_decoder),
         cmocka_unit_test(what_is_not_honoured_is_refused_or_warned_of),
+        cmocka_unit_test(a_security_context_that_asks_for_more_rights_is_refused),
         cmocka_unit_test(usual_values_of_ignored_fields_need_no_warning),
         cmocka_unit_test(nothing_is_known_of_unknown_kinds),
         cmocka_unit_test(the_document_tells_of_what_is_not_honoured),
