@@ -2,7 +2,11 @@
  *
  * A file that is there is whole and never changes. New ones are written to
  * DATA/temporary, synced and renamed. What nobody names any more is removed by
- * blobs_collect; what an interrupted run left in temporary, at open. */
+ * blobs_collect; what an interrupted run left in temporary, at open.
+ *
+ * CRCs are not on disk: the first blobs_stat of a file reads it once and
+ * compares its digest too (-EBADMSG: the disk changed it). Each function may wait
+ * for the disk; all may be called in any thread. */
 #pragma once
 
 #include <inaetics/error.h>
@@ -23,7 +27,7 @@ typedef struct BlobInfo {
 
 int blobs_open(const char *folder, Blobs **ret, InaError *error);
 bool blob_digest_valid(const char *text); /* 64 characters 0-9a-f */
-/* -EFBIG. Storing what is there already is no error. */
+/* -EFBIG. Storing what is there already is no error; it counts as new for blobs_collect. */
 int blobs_put(Blobs *blobs, const void *data, size_t size, BlobInfo *ret, InaError *error);
 /* -ENOENT. */
 int blobs_stat(const Blobs *blobs, const char *digest, BlobInfo *ret, InaError *error);
