@@ -19,6 +19,7 @@ typedef struct Arguments {
     bool follow, previous;                                         /* logs */
     const char *wait;                                              /* verify */
     const char *policy, *workload, *trace, *seed, *start_up, *svg; /* simulate */
+    const char *directory;                                         /* new */
     bool purge;                                                    /* down */
     bool json;                                                     /* pods, scale, services, node, discovery, verify */
 } Arguments;
@@ -69,6 +70,8 @@ int command_bundle(const Arguments *arguments, Instance *instance);
 int command_simulate(const Arguments *arguments, Instance *instance);
 /* exec.c */
 int command_exec(const Arguments *arguments, Instance *instance);
+/* new.c */
+int command_new(const Arguments *arguments, Instance *instance);
 /* nodes.c */
 int command_node(const Arguments *arguments, Instance *instance);
 /* services.c */

@@ -151,6 +151,16 @@ static const Command commands[] = {
      "  inaetics bundle inspect greeter.zip\n"
      "  inaetics bundle verify *.zip\n",
      " ", 1, -1, command_bundle},
+    {"new", "bundle NAME", "begin a bundle of your own: a small complete project",
+     "  --directory DIR     make it there (default: NAME)\n"
+     "\n"
+     "It has a service with its contract, a component, tests and a README, and is built\n"
+     "and tested by its own ./test, outside the tree of Inaetics.\n"
+     "\n"
+     "examples:\n"
+     "  inaetics new bundle my-sensor && cd my-sensor && ./test\n"
+     "  inaetics new bundle my-sensor --directory ~/work/sensor\n",
+     " directory ", 2, 2, command_new},
     {"verify", "", "compare what producers were promised with what is stored",
      "  --wait SECONDS      first wait until the queue is empty, at most so long\n"
      "  --json              for programs\n"
@@ -250,6 +260,7 @@ static const struct option option_table[] = {
     {"seed", required_argument, NULL, 'S'},
     {"start-up", required_argument, NULL, 'U'},
     {"svg", required_argument, NULL, 'V'},
+    {"directory", required_argument, NULL, 'd'},
     {"json", no_argument, NULL, 'J'},
     {"purge", no_argument, NULL, 'X'},
     {"help", no_argument, NULL, 'h'},
@@ -323,6 +334,9 @@ static void set_option(Arguments *arguments, int option, const char *value)
         break;
     case 'V':
         arguments->svg = value;
+        break;
+    case 'd':
+        arguments->directory = value;
         break;
     case 'X':
         arguments->purge = true;
