@@ -4,7 +4,8 @@
  * worker by the caller: 60 ms). Roles are ACE's; permissions are its 27 groups.
  * Sessions are 32 random bytes, kept in memory, 12 h; a wrong password costs
  * the address it came from a growing delay. The default account: d/f, role
- * admin, made when there is none; accounts_default tells whether it still is. */
+ * admin, made when there is none; accounts_default tells whether it still is.
+ * Accounts are held in memory: only changes touch the database. */
 #pragma once
 
 #include "database.h"
@@ -13,7 +14,12 @@
 #define ACCOUNT_NAME_MAX 64u
 #define ACCOUNT_PASSWORD_MAX 1024u
 #define ACCOUNTS_MAX 10000u
-#define SESSIONS_MAX 1000u
+#define SESSIONS_MAX 1000u /* the oldest goes for a new one */
+#define SESSION_MS (INT64_C(12) * 3600 * 1000)
+#define ACCOUNT_HASH_SIZE 128u
+#define ATTEMPTS_FREE 5u /* wrong passwords of one address without a delay; then 1 s, 2 s, 4 s, ... */
+#define ATTEMPT_DELAY_MAX_MS (INT64_C(60) * 1000)
+#define ATTEMPT_ADDRESSES_MAX 4096u /* remembered; the oldest is forgotten */
 
 /* Bits; names as in the protocol's section 1.4: view, create, edit, remove per kind. */
 typedef enum Permission {
@@ -47,6 +53,7 @@ typedef enum Permission {
     PERMISSIONS,
 } Permission;
 const char *permission_name(Permission permission); /* "approveTarget" */
+#define PERMIT(permission) (1u << (permission))
 
 /* "release-manager", "distribution-manager", "target-manager", "target-operator",
  * "external-distribution-manager", "viewer", "admin" (all). */
@@ -63,12 +70,25 @@ int accounts_open(Database *database, Accounts **ret, InaError *error);
 bool accounts_default(const Accounts *accounts); /* d with password f is still there */
 /* -EACCES; the same time whether there is such an account or not. Blocks for the hash. */
 int accounts_check(Accounts *accounts, const char *name, const char *password, Account *ret, InaError *error);
+/* The same in steps, so that the hash can be computed elsewhere: what is stored (of an unknown name: of no password),
+ * whether a password fits it (any thread), and the account. */
+void accounts_stored(const Accounts *accounts, const char *name, char ret[ACCOUNT_HASH_SIZE]);
+bool accounts_verify(const char hash[ACCOUNT_HASH_SIZE], const char *password);
+bool accounts_get(const Accounts *accounts, const char *name, Account *ret);
+/* Before each check: how many ms the address is to wait, 0: go on (it counts as wrong until accounts_attempt_right). */
+int64_t accounts_attempt(Accounts *accounts, const char *address, int64_t now);
+void accounts_attempt_right(Accounts *accounts, const char *address);
+bool account_name_valid(const char *name); /* [A-Za-z0-9._@-], at most ACCOUNT_NAME_MAX */
 int accounts_set(Accounts *accounts, const char *name, const char *password /* NULL: as it was */, const char *role,
                  InaError *error);
+int accounts_hash(const char *password, char ret[ACCOUNT_HASH_SIZE], InaError *error); /* any thread */
+/* `hash` from accounts_hash; NULL: as it was. Sessions of an account end when its password changes. */
+int accounts_set_hash(Accounts *accounts, const char *name, const char *hash, const char *role, InaError *error);
 int accounts_remove(Accounts *accounts, const char *name, InaError *error); /* the last admin stays: -EPERM */
 void accounts_each(Accounts *accounts, void (*each)(void *userdata, const Account *account), void *userdata);
-int accounts_session_begin(Accounts *accounts, const Account *account, char ret_token[65], InaError *error);
-bool accounts_session(Accounts *accounts, const char *token, Account *ret);
+int accounts_session_begin(Accounts *accounts, const Account *account, int64_t now, char ret_token[65],
+                           InaError *error);
+bool accounts_session(Accounts *accounts, const char *token, int64_t now, Account *ret); /* now: ms, any clock */
 void accounts_session_end(Accounts *accounts, const char *token);
 
 /* --- targets' own tokens ------------------------------------------------- */

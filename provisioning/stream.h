@@ -4,7 +4,8 @@
  * STREAM_KEPT are kept in memory; who comes back with Last-Event-ID (or ?after=) gets
  * what he missed, or, when that is too long ago or of another start of the
  * server, first an event "reset": read everything anew. A client that does
- * not read is closed when STREAM_WAITING_MAX waits. A line ": alive" each 10 s. */
+ * not read is closed when STREAM_WAITING_MAX waits (while what it missed is
+ * repeated: when it falls out of what is kept). A line ": alive" each 10 s. */
 #pragma once
 
 #include <inaetics/http.h>
@@ -13,7 +14,9 @@
 
 #define STREAM_KEPT 10000u
 #define STREAM_CLIENTS_MAX 1500u
-#define STREAM_WAITING_MAX (1024u * 1024u)
+#define STREAM_WAITING_MAX (1024u * 1024u) /* the HTTP server's limit of an answer that goes on */
+#define STREAM_ALIVE_SECONDS 10u
+#define STREAM_CURSOR_MAX 64u
 
 typedef struct Stream Stream;
 
@@ -25,4 +28,5 @@ void stream_tell(Stream *stream, const char *type, const char *key, json_t *valu
 void stream_serve(Stream *stream, InaHttpRequest *request);
 /* "EPOCH-NUMBER" of the last event: what a full reading is as new as. */
 const char *stream_cursor(const Stream *stream);
+size_t stream_clients(const Stream *stream);
 Stream *stream_free(Stream *stream);

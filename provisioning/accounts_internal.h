@@ -1,0 +1,43 @@
+/* accounts_internal.h - what the files of the accounts share. */
+#pragma once
+
+#include "accounts.h"
+#include "base/map.h"
+
+#include <sodium.h>
+#include <stdio.h>
+
+#define ACCOUNT_DEFAULT_NAME "d"
+#define ACCOUNT_DEFAULT_PASSWORD "f"
+#define TOKEN_DIGEST_SIZE crypto_hash_sha256_BYTES
+
+typedef struct StoredAccount {
+    Account account;
+    char hash[ACCOUNT_HASH_SIZE];
+    uint64_t password; /* changes with it */
+} StoredAccount;
+
+typedef struct Session {
+    char name[ACCOUNT_NAME_MAX + 1];
+    uint64_t password; /* of the account when it began */
+    int64_t began;
+} Session;
+
+typedef struct Attempts {
+    unsigned wrong;
+    int64_t last;
+} Attempts;
+
+struct Accounts {
+    Database *database;
+    Map *by_name;  /* StoredAccount */
+    Map *sessions; /* by the digest of their token in hex: Session */
+    Map *attempts; /* by address: Attempts */
+    Map *targets;  /* by id: digest of their token, TOKEN_DIGEST_SIZE bytes */
+    char nobody[ACCOUNT_HASH_SIZE];
+    uint64_t passwords;
+    bool is_default;
+};
+
+int role_permissions_checked(const char *role, uint32_t *ret, InaError *error);
+int accounts_targets_read(Accounts *accounts, InaError *error); /* accounts_tokens.c */

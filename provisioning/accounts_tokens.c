@@ -1,0 +1,226 @@
+/* accounts_tokens.c - what stands for a password later: sessions of people and
+ * tokens of targets; and how often somebody may try. */
+#include "accounts_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define TOKEN_BYTES 32u
+
+static void make_token(char ret[65])
+{
+    unsigned char random[TOKEN_BYTES];
+    randombytes_buf(random, sizeof(random));
+    sodium_bin2hex(ret, 65, random, sizeof(random));
+    sodium_memzero(random, sizeof(random));
+}
+
+static void digest_of(const char *token, unsigned char ret[TOKEN_DIGEST_SIZE])
+{
+    crypto_hash_sha256(ret, (const unsigned char *)token, strlen(token));
+}
+
+/* --- sessions ---------------------------------------------------------------- */
+
+static void session_key(const char *token, char ret[2 * TOKEN_DIGEST_SIZE + 1])
+{
+    unsigned char digest[TOKEN_DIGEST_SIZE];
+    digest_of(token, digest);
+    sodium_bin2hex(ret, 2 * TOKEN_DIGEST_SIZE + 1, digest, sizeof(digest));
+}
+
+static void drop_oldest_session(Accounts *accounts)
+{
+    size_t position = 0;
+    const char *key, *oldest_key = NULL;
+    void *value;
+    int64_t oldest = INT64_MAX;
+    while (map_next(accounts->sessions, &position, &key, &value)) {
+        const Session *session = value;
+        if (session->began < oldest) {
+            oldest = session->began;
+            oldest_key = key;
+        }
+    }
+    if (oldest_key)
+        free(map_remove(accounts->sessions, oldest_key));
+}
+
+int accounts_session_begin(Accounts *accounts, const Account *account, int64_t now, char ret_token[65], InaError *error)
+{
+    const StoredAccount *stored = map_get(accounts->by_name, account->name);
+    char key[2 * TOKEN_DIGEST_SIZE + 1], token[65];
+    if (!stored)
+        return ina_error_set(error, EACCES, "there is no account %s", account->name);
+    if (map_count(accounts->sessions) >= SESSIONS_MAX)
+        drop_oldest_session(accounts);
+    Session *session = calloc(1, sizeof(*session));
+    make_token(token);
+    session_key(token, key);
+    if (!session || map_set(accounts->sessions, key, session) < 0) {
+        free(session);
+        return ina_error_set(error, ENOMEM, "no memory for a session");
+    }
+    snprintf(session->name, sizeof(session->name), "%s", account->name);
+    session->password = stored->password;
+    session->began = now;
+    memcpy(ret_token, token, sizeof(token));
+    return 0;
+}
+
+bool accounts_session(Accounts *accounts, const char *token, int64_t now, Account *ret)
+{
+    char key[2 * TOKEN_DIGEST_SIZE + 1];
+    session_key(token, key);
+    const Session *session = map_get(accounts->sessions, key);
+    if (!session)
+        return false;
+    const StoredAccount *stored = map_get(accounts->by_name, session->name);
+    if (!stored || stored->password != session->password || now - session->began >= SESSION_MS) {
+        free(map_remove(accounts->sessions, key));
+        return false;
+    }
+    *ret = stored->account;
+    return true;
+}
+
+void accounts_session_end(Accounts *accounts, const char *token)
+{
+    char key[2 * TOKEN_DIGEST_SIZE + 1];
+    session_key(token, key);
+    free(map_remove(accounts->sessions, key));
+}
+
+/* --- attempts ------------------------------------------------------------------ */
+
+static int64_t delay_of(unsigned wrong)
+{
+    if (wrong < ATTEMPTS_FREE)
+        return 0;
+    unsigned power = wrong - ATTEMPTS_FREE;
+    int64_t delay = power < 6 ? INT64_C(1000) << power : ATTEMPT_DELAY_MAX_MS;
+    return delay < ATTEMPT_DELAY_MAX_MS ? delay : ATTEMPT_DELAY_MAX_MS;
+}
+
+static void forget_oldest_attempts(Accounts *accounts)
+{
+    size_t position = 0;
+    const char *key, *oldest_key = NULL;
+    void *value;
+    int64_t oldest = INT64_MAX;
+    while (map_next(accounts->attempts, &position, &key, &value)) {
+        const Attempts *attempts = value;
+        if (attempts->last < oldest) {
+            oldest = attempts->last;
+            oldest_key = key;
+        }
+    }
+    if (oldest_key)
+        free(map_remove(accounts->attempts, oldest_key));
+}
+
+int64_t accounts_attempt(Accounts *accounts, const char *address, int64_t now)
+{
+    Attempts *attempts = map_get(accounts->attempts, address);
+    if (!attempts) {
+        if (map_count(accounts->attempts) >= ATTEMPT_ADDRESSES_MAX)
+            forget_oldest_attempts(accounts);
+        attempts = calloc(1, sizeof(*attempts));
+        if (!attempts || map_set(accounts->attempts, address, attempts) < 0) {
+            free(attempts);
+            return 1000;
+        }
+    }
+    int64_t until = attempts->last + delay_of(attempts->wrong);
+    if (now < until)
+        return until - now;
+    if (now - attempts->last > 10 * ATTEMPT_DELAY_MAX_MS)
+        attempts->wrong = 0;
+    attempts->wrong += attempts->wrong < UINT16_MAX;
+    attempts->last = now;
+    return 0;
+}
+
+void accounts_attempt_right(Accounts *accounts, const char *address)
+{
+    free(map_remove(accounts->attempts, address));
+}
+
+/* --- targets' tokens --------------------------------------------------------------- */
+
+static int keep_target(Accounts *accounts, const char *target, const void *digest, InaError *error)
+{
+    unsigned char *kept = map_get(accounts->targets, target);
+    if (!kept) {
+        kept = malloc(TOKEN_DIGEST_SIZE);
+        if (!kept || map_set(accounts->targets, target, kept) < 0) {
+            free(kept);
+            return ina_error_set(error, ENOMEM, "no memory for the token of target %s", target);
+        }
+    }
+    memcpy(kept, digest, TOKEN_DIGEST_SIZE);
+    return 0;
+}
+
+int accounts_targets_read(Accounts *accounts, InaError *error)
+{
+    sqlite3_stmt *statement;
+    int r = database_prepare(accounts->database, "SELECT target, digest FROM accounts_targets", &statement, error, "");
+    int step = SQLITE_DONE;
+    if (r < 0)
+        return r;
+    while (r >= 0 && (step = sqlite3_step(statement)) == SQLITE_ROW) {
+        if (sqlite3_column_bytes(statement, 1) == (int)TOKEN_DIGEST_SIZE)
+            r = keep_target(accounts, (const char *)sqlite3_column_text(statement, 0),
+                            sqlite3_column_blob(statement, 1), error);
+    }
+    if (r >= 0 && step != SQLITE_DONE)
+        r = ina_error_set(error, EIO, "targets' tokens: %s", sqlite3_errmsg(database_handle(accounts->database)));
+    sqlite3_reset(statement);
+    return r;
+}
+
+int accounts_target_enrol(Accounts *accounts, const char *target, const char *old_token, int64_t last_seen, int64_t now,
+                          char ret_token[65], InaError *error)
+{
+    unsigned char digest[TOKEN_DIGEST_SIZE];
+    char token[65];
+    bool same = old_token && accounts_target_check(accounts, target, old_token);
+    if (accounts_target_enrolled(accounts, target) && !same && now - last_seen < ENROL_SILENCE_MS)
+        return ina_error_set(error, EEXIST,
+                             "another agent has the id %s and was heard %lld s ago; give this one another id, or let "
+                             "an account forget that target",
+                             target, (long long)(now - last_seen) / 1000);
+    make_token(token);
+    digest_of(token, digest);
+    int r = database_run(accounts->database, error,
+                         "INSERT INTO accounts_targets (target, digest) VALUES (?, ?) "
+                         "ON CONFLICT (target) DO UPDATE SET digest = excluded.digest",
+                         "sb", target, digest, sizeof(digest));
+    if (r >= 0)
+        r = keep_target(accounts, target, digest, error);
+    if (r >= 0)
+        memcpy(ret_token, token, sizeof(token));
+    return r;
+}
+
+bool accounts_target_enrolled(Accounts *accounts, const char *target)
+{
+    return map_get(accounts->targets, target) != NULL;
+}
+
+bool accounts_target_check(Accounts *accounts, const char *target, const char *token)
+{
+    unsigned char digest[TOKEN_DIGEST_SIZE];
+    const unsigned char *kept = map_get(accounts->targets, target);
+    digest_of(token, digest);
+    return kept && sodium_memcmp(kept, digest, sizeof(digest)) == 0;
+}
+
+int accounts_target_forget(Accounts *accounts, const char *target, InaError *error)
+{
+    int r = database_run(accounts->database, error, "DELETE FROM accounts_targets WHERE target = ?", "s", target);
+    if (r >= 0)
+        free(map_remove(accounts->targets, target));
+    return r;
+}

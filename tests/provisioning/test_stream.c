@@ -1,0 +1,274 @@
+/* The event stream: numbers, repeats after a break, slow readers. */
+#include "provisioning/stream.h"
+#include "tests/base/http_fixture.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+typedef struct Place {
+    Fixture f;
+    Stream *stream;
+} Place;
+
+typedef struct Reader {
+    int fd;
+    char *text;
+    size_t size, capacity;
+} Reader;
+
+static void serve(void *userdata, InaHttpRequest *request)
+{
+    stream_serve(((Place *)userdata)->stream, request);
+}
+
+static void begin(Place *place)
+{
+    InaError error = {0};
+    fixture_start(&place->f, NULL);
+    assert_int_equal(stream_new(place->f.event, &place->stream, &error), 0);
+    assert_int_equal(http_server_handle(place->f.server, "/events", serve, place, &error), 0);
+}
+
+static void end(Place *place)
+{
+    place->stream = stream_free(place->stream);
+    fixture_stop(&place->f);
+}
+
+/* In HTTP/1.0, so that there are no chunks in the text. */
+static void reader_open(Place *place, Reader *reader, const char *header)
+{
+    char text[256];
+    size_t before = stream_clients(place->stream);
+    *reader = (Reader){.fd = bare_connect(place->f.address)};
+    snprintf(text, sizeof(text), "GET /events HTTP/1.0\r\nHost: x\r\n%s\r\n", header);
+    bare_send(reader->fd, text);
+    fixture_until(&place->f, stream_clients(place->stream) == before + 1);
+}
+
+static void reader_close(Reader *reader)
+{
+    close(reader->fd);
+    free(reader->text);
+}
+
+/* What came so far. */
+static const char *reader_text(Reader *reader)
+{
+    for (;;) {
+        if (reader->size + 65536 > reader->capacity) {
+            reader->capacity = 2 * reader->capacity + 131072;
+            reader->text = realloc(reader->text, reader->capacity);
+            assert_non_null(reader->text);
+        }
+        ssize_t got = recv(reader->fd, reader->text + reader->size, 65535, MSG_DONTWAIT);
+        reader->size += got > 0 ? (size_t)got : 0;
+        reader->text[reader->size] = '\0';
+        if (got <= 0)
+            return reader->text;
+    }
+}
+
+static void tell(Place *place, const char *type, const char *key, int value)
+{
+    stream_tell(place->stream, type, key, json_integer(value));
+}
+
+static void tell_and_flush(Place *place, int value)
+{
+    char before[STREAM_CURSOR_MAX];
+    snprintf(before, sizeof(before), "%s", stream_cursor(place->stream));
+    tell(place, "revision", "", value);
+    fixture_until(&place->f, strcmp(before, stream_cursor(place->stream)) != 0);
+}
+
+/* The values of events of a type, in order: "1 2 3 ". */
+static void values(const char *text, char *ret, size_t size)
+{
+    size_t used = 0;
+    ret[0] = '\0';
+    for (const char *at = text; (at = strstr(at, "\ndata: ")); at++)
+        used += (size_t)snprintf(ret + used, used < size ? size - used : 0, "%d ", atoi(at + 7));
+    assert_true(used < size);
+}
+
+static void events_of_one_turn_are_told_once_with_the_newest_value(void **state)
+{
+    Place place;
+    Reader reader;
+    char seen[256];
+
+    begin(&place);
+    reader_open(&place, &reader, "");
+    tell(&place, "target", "t1", 1);
+    tell(&place, "target", "t2", 2);
+    tell(&place, "target-gone", "t1", 3);
+    tell(&place, "target", "t1", 4);
+    fixture_until(&place.f, strstr(reader_text(&reader), "data: 4\n\n"));
+    values(reader_text(&reader), seen, sizeof(seen));
+    assert_string_equal(seen, "2 3 4 ");
+    assert_non_null(strstr(reader.text, "event: target-gone\n"));
+    reader_close(&reader);
+    end(&place);
+}
+
+static void who_comes_back_gets_exactly_what_was_missed(void **state)
+{
+    Place place;
+    Reader reader;
+    char header[128], seen[8192], expected[8192];
+    size_t used = 0;
+
+    begin(&place);
+    snprintf(header, sizeof(header), "Last-Event-ID: %s\r\n", stream_cursor(place.stream));
+    seen[0] = '\0';
+    for (int round = 0, number = 0; round < 20; round++) {
+        char cursor[STREAM_CURSOR_MAX];
+        for (int i = 0; i < 5; i++)
+            tell_and_flush(&place, ++number);
+        reader_open(&place, &reader, header);
+        for (int i = 0; i < 3; i++)
+            tell_and_flush(&place, ++number);
+        char last[32];
+        snprintf(last, sizeof(last), "data: %d\n\n", number);
+        fixture_until(&place.f, strstr(reader_text(&reader), last));
+        assert_null(strstr(reader.text, "event: reset"));
+        values(reader.text, seen + strlen(seen), sizeof(seen) - strlen(seen));
+        snprintf(cursor, sizeof(cursor), "%s", stream_cursor(place.stream));
+        snprintf(header, sizeof(header), "Last-Event-ID: %s\r\n", cursor);
+        reader_close(&reader);
+    }
+    for (int i = 1; i <= 160; i++)
+        used += (size_t)snprintf(expected + used, sizeof(expected) - used, "%d ", i);
+    assert_string_equal(seen, expected);
+    end(&place);
+}
+
+static void an_unknown_or_too_old_cursor_is_told_to_read_anew(void **state)
+{
+    static const char *const wrong[] = {"x", "-1", "0000000000000000-0", "", "99999999999999999999999-1", "\"", "a-b"};
+    Place place;
+    Reader reader;
+    char header[160], old[STREAM_CURSOR_MAX];
+
+    begin(&place);
+    tell_and_flush(&place, 1);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        snprintf(header, sizeof(header), "Last-Event-ID: %s\r\n", wrong[i]);
+        reader_open(&place, &reader, header);
+        fixture_until(&place.f, strstr(reader_text(&reader), "event: reset\n"));
+        assert_null(strstr(reader.text, "data: 1\n"));
+        reader_close(&reader);
+        fixture_until(&place.f, stream_clients(place.stream) == 0);
+    }
+    /* Of this start, but not told yet. */
+    snprintf(header, sizeof(header), "Last-Event-ID: %.17s99\r\n", stream_cursor(place.stream));
+    reader_open(&place, &reader, header);
+    fixture_until(&place.f, strstr(reader_text(&reader), "event: reset\n"));
+    reader_close(&reader);
+    fixture_until(&place.f, stream_clients(place.stream) == 0);
+    snprintf(old, sizeof(old), "%s", stream_cursor(place.stream));
+    for (unsigned i = 0; i <= STREAM_KEPT; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "%u", i);
+        tell(&place, "audit", key, (int)i);
+    }
+    fixture_run(&place.f, 1000);
+    snprintf(header, sizeof(header), "Last-Event-ID: %s\r\n", old);
+    reader_open(&place, &reader, header);
+    fixture_until(&place.f, strstr(reader_text(&reader), "event: reset\n"));
+    reader_close(&reader);
+    end(&place);
+}
+
+static void a_long_absence_is_repeated_as_fast_as_it_is_read(void **state)
+{
+    Place place;
+    Reader reader;
+    char header[128], text[1200];
+
+    begin(&place);
+    snprintf(header, sizeof(header), "Last-Event-ID: %s\r\n", stream_cursor(place.stream));
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    for (unsigned i = 0; i < STREAM_KEPT; i++) { /* 12 MB: far more than waits for one client */
+        char key[32];
+        snprintf(key, sizeof(key), "%u", i);
+        stream_tell(place.stream, "audit", key, json_pack("{s:i,s:s}", "n", (int)i, "text", text));
+    }
+    fixture_run(&place.f, 1000);
+    reader_open(&place, &reader, header);
+    fixture_until(&place.f, strstr(reader_text(&reader) + (reader.size > 3000 ? reader.size - 3000 : 0), "\"n\":9999"));
+    size_t events = 0;
+    for (const char *at = reader.text; (at = strstr(at, "{\"n\":")); at++)
+        assert_int_equal(strtoul(at + 5, NULL, 10), events++);
+    assert_int_equal(events, STREAM_KEPT);
+    reader_close(&reader);
+    end(&place);
+}
+
+static void who_does_not_read_is_closed_and_others_go_on(void **state)
+{
+    Place place;
+    Reader slow, reader;
+    char text[60000];
+
+    begin(&place);
+    reader_open(&place, &slow, "");
+    reader_open(&place, &reader, "");
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    unsigned n = 0;
+    uint64_t limit = fixture_now() + PATIENCE;
+    while (stream_clients(place.stream) == 2) {
+        assert_true(fixture_now() < limit);
+        char last[32];
+        n++;
+        stream_tell(place.stream, "audit", "x", json_pack("{s:s,s:i}", "text", text, "n", (int)n));
+        snprintf(last, sizeof(last), "\"n\":%u}", n);
+        fixture_until(&place.f, strstr(reader_text(&reader) + (reader.size > 100 ? reader.size - 100 : 0), last));
+    }
+    assert_int_equal(stream_clients(place.stream), 1);
+    tell(&place, "revision", "", 7);
+    fixture_until(&place.f, strstr(reader_text(&reader) + reader.size - 100, "data: 7\n"));
+    reader_close(&slow);
+    reader_close(&reader);
+    end(&place);
+}
+
+static void readers_that_leave_are_forgotten(void **state)
+{
+    Place place;
+    Reader readers[50];
+
+    begin(&place);
+    for (unsigned i = 0; i < 50; i++)
+        reader_open(&place, &readers[i], "");
+    for (unsigned i = 0; i < 50; i += 2)
+        reader_close(&readers[i]);
+    fixture_until(&place.f, stream_clients(place.stream) == 25);
+    tell(&place, "revision", "", 7);
+    for (unsigned i = 1; i < 50; i += 2)
+        fixture_until(&place.f, strstr(reader_text(&readers[i]), "data: 7\n"));
+    place.stream = stream_free(place.stream);
+    for (unsigned i = 1; i < 50; i += 2)
+        reader_close(&readers[i]);
+    fixture_stop(&place.f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(events_of_one_turn_are_told_once_with_the_newest_value),
+        cmocka_unit_test(who_comes_back_gets_exactly_what_was_missed),
+        cmocka_unit_test(an_unknown_or_too_old_cursor_is_told_to_read_anew),
+        cmocka_unit_test(a_long_absence_is_repeated_as_fast_as_it_is_read),
+        cmocka_unit_test(who_does_not_read_is_closed_and_others_go_on),
+        cmocka_unit_test(readers_that_leave_are_forgotten),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
