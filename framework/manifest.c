@@ -1,4 +1,5 @@
 #include "manifest.h"
+#include "base/map.h"
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -9,9 +10,21 @@ typedef struct Header {
     char *name, *value;
 } Header;
 
+typedef struct Headers {
+    Header *items;
+    size_t count, maximum;
+} Headers;
+
+struct ManifestSection {
+    char *entry;
+    Headers headers;
+};
+
 struct Manifest {
-    Header *headers;
-    size_t n_headers;
+    Headers headers;
+    ManifestSection **sections;
+    size_t n_sections;
+    Map *by_entry;
 };
 
 /* One header as it stands in the text, with its continuations joined. */
@@ -167,31 +180,45 @@ static int read_header(Reader *reader, ReadResult *ret, InaError *error)
     return 0;
 }
 
-static const Header *find(const Manifest *manifest, const char *name)
+static Header *find(const Headers *headers, const char *name)
 {
-    for (size_t i = 0; i < manifest->n_headers; i++)
-        if (strcasecmp(manifest->headers[i].name, name) == 0)
-            return &manifest->headers[i];
+    for (size_t i = 0; i < headers->count; i++)
+        if (strcasecmp(headers->items[i].name, name) == 0)
+            return &headers->items[i];
     return NULL;
 }
 
-static int add(Manifest *manifest, const char *name, const char *value, InaError *error)
+static int no_memory(InaError *error)
 {
-    if (manifest->n_headers >= MANIFEST_HEADERS_MAX)
-        return ina_error_set(error, E2BIG, "more than %u headers", MANIFEST_HEADERS_MAX);
-    Header *headers = reallocarray(manifest->headers, manifest->n_headers + 1, sizeof *headers);
-    if (!headers)
-        return ina_error_set(error, ENOMEM, "out of memory");
-    manifest->headers = headers;
+    return ina_error_set(error, ENOMEM, "out of memory");
+}
+
+static int add(Headers *headers, const char *name, const char *value, InaError *error)
+{
+    if (headers->count >= headers->maximum)
+        return ina_error_set(error, E2BIG, "more than %zu headers", headers->maximum);
+    Header *items = reallocarray(headers->items, headers->count + 1, sizeof *items);
+    if (!items)
+        return no_memory(error);
+    headers->items = items;
 
     Header header = {strdup(name), strdup(value)};
     if (!header.name || !header.value) {
         free(header.name);
         free(header.value);
-        return ina_error_set(error, ENOMEM, "out of memory");
+        return no_memory(error);
     }
-    headers[manifest->n_headers++] = header;
+    items[headers->count++] = header;
     return 0;
+}
+
+/* What was just read, into its section. */
+static int take(const Reader *reader, Headers *headers, InaError *error)
+{
+    if (find(headers, reader->name))
+        return ina_error_set(error, EINVAL, "line %u: %s is there twice", reader->line, reader->name);
+    int r = add(headers, reader->name, reader->value, error);
+    return r < 0 ? ina_error_wrap(error, "line %u", reader->line) : 0;
 }
 
 static int read_main_section(Reader *reader, Manifest *manifest, InaError *error)
@@ -203,12 +230,10 @@ static int read_main_section(Reader *reader, Manifest *manifest, InaError *error
             return r;
         if (result != READ_HEADER)
             break;
-        if (find(manifest, reader->name))
-            return ina_error_set(error, EINVAL, "line %u: %s is there twice", reader->line, reader->name);
-        if (manifest->n_headers == 0 && strcasecmp(reader->name, "Manifest-Version") != 0)
+        if (manifest->headers.count == 0 && strcasecmp(reader->name, "Manifest-Version") != 0)
             return ina_error_set(error, EINVAL, "line %u: the first header is %s; it must be Manifest-Version",
                                  reader->line, reader->name);
-        r = add(manifest, reader->name, reader->value, error);
+        r = take(reader, &manifest->headers, error);
         if (r < 0)
             return r;
     }
@@ -220,9 +245,18 @@ static int read_main_section(Reader *reader, Manifest *manifest, InaError *error
     return 0;
 }
 
-static int read_other_sections(Reader *reader, InaError *error)
+static int begin_section(const Reader *reader, Manifest *manifest, ManifestSection **ret, InaError *error)
 {
-    bool first = true;
+    if (strcasecmp(reader->name, "Name") != 0)
+        return ina_error_set(error, EINVAL, "line %u: a section behind the main one begins with Name, not with %s",
+                             reader->line, reader->name);
+    int r = manifest_add_section(manifest, reader->value, ret, error);
+    return r < 0 ? ina_error_wrap(error, "line %u", reader->line) : 0;
+}
+
+static int read_sections(Reader *reader, Manifest *manifest, InaError *error)
+{
+    ManifestSection *section = NULL;
 
     for (;;) {
         ReadResult result;
@@ -232,14 +266,33 @@ static int read_other_sections(Reader *reader, InaError *error)
         if (result == READ_END)
             return 0;
         if (result == READ_EMPTY_LINE) {
-            first = true;
+            section = NULL;
             continue;
         }
-        if (first && strcasecmp(reader->name, "Name") != 0)
-            return ina_error_set(error, EINVAL, "line %u: a section behind the main one begins with Name, not with %s",
-                                 reader->line, reader->name);
-        first = false;
+        if (!section)
+            r = begin_section(reader, manifest, &section, error);
+        else if (strcasecmp(reader->name, "Name") == 0)
+            r = ina_error_set(error, EINVAL, "line %u: before the next Name an empty line is missing", reader->line);
+        else
+            r = take(reader, &section->headers, error);
+        if (r < 0)
+            return r;
     }
+}
+
+static Manifest *manifest_empty(InaError *error)
+{
+    Manifest *manifest = calloc(1, sizeof *manifest);
+
+    if (manifest) {
+        manifest->headers.maximum = MANIFEST_HEADERS_MAX;
+        manifest->by_entry = map_new();
+    }
+    if (manifest && manifest->by_entry)
+        return manifest;
+    manifest_free(manifest);
+    (void)no_memory(error);
+    return NULL;
 }
 
 int manifest_parse(const char *text, size_t size, Manifest **ret, InaError *error)
@@ -247,13 +300,13 @@ int manifest_parse(const char *text, size_t size, Manifest **ret, InaError *erro
     if (size > MANIFEST_SIZE_MAX)
         return ina_error_set(error, EFBIG, "manifest of %zu bytes; at most %u are taken", size, MANIFEST_SIZE_MAX);
     Reader reader = {.text = text, .size = size, .value = malloc(MANIFEST_VALUE_MAX + 1)};
-    Manifest *manifest = calloc(1, sizeof *manifest);
+    Manifest *manifest = manifest_empty(error);
     int r;
 
     if (!reader.value || !manifest)
-        r = ina_error_set(error, ENOMEM, "out of memory");
+        r = no_memory(error);
     else if ((r = read_main_section(&reader, manifest, error)) == 0)
-        r = read_other_sections(&reader, error);
+        r = read_sections(&reader, manifest, error);
     free(reader.value);
     if (r < 0) {
         manifest_free(manifest);
@@ -267,10 +320,10 @@ int manifest_parse(const char *text, size_t size, Manifest **ret, InaError *erro
 
 int manifest_new(Manifest **ret, InaError *error)
 {
-    Manifest *manifest = calloc(1, sizeof *manifest);
+    Manifest *manifest = manifest_empty(error);
     if (!manifest)
-        return ina_error_set(error, ENOMEM, "out of memory");
-    int r = add(manifest, "Manifest-Version", "1.0", error);
+        return -ENOMEM;
+    int r = add(&manifest->headers, "Manifest-Version", "1.0", error);
     if (r < 0) {
         manifest_free(manifest);
         return r;
@@ -279,22 +332,13 @@ int manifest_new(Manifest **ret, InaError *error)
     return 0;
 }
 
-const char *manifest_get(const Manifest *manifest, const char *name)
+static const char *get(const Headers *headers, const char *name)
 {
-    const Header *header = find(manifest, name);
+    const Header *header = find(headers, name);
     return header ? header->value : NULL;
 }
 
-int manifest_require(const Manifest *manifest, const char *name, const char **ret, InaError *error)
-{
-    const Header *header = find(manifest, name);
-    if (!header || header->value[0] == '\0')
-        return ina_error_set(error, EINVAL, "the header %s is %s", name, header ? "empty" : "missing");
-    *ret = header->value;
-    return 0;
-}
-
-int manifest_set(Manifest *manifest, const char *name, const char *value, InaError *error)
+static int set(Headers *headers, const char *name, const char *value, InaError *error)
 {
     if (!name_valid(name, strlen(name)))
         return ina_error_set(error, EINVAL, "'%.80s' cannot be a header's name", name);
@@ -302,50 +346,163 @@ int manifest_set(Manifest *manifest, const char *name, const char *value, InaErr
         return ina_error_set(error, EINVAL,
                              "the value of %s is not text of at most %u bytes without control characters", name,
                              MANIFEST_VALUE_MAX);
-    Header *header = (Header *)find(manifest, name);
+    Header *header = find(headers, name);
     if (!header)
-        return add(manifest, name, value, error);
+        return add(headers, name, value, error);
     char *copy = strdup(value);
     if (!copy)
-        return ina_error_set(error, ENOMEM, "out of memory");
+        return no_memory(error);
     free(header->value);
     header->value = copy;
     return 0;
 }
 
+static void clear(Headers *headers)
+{
+    for (size_t i = 0; i < headers->count; i++) {
+        free(headers->items[i].name);
+        free(headers->items[i].value);
+    }
+    free(headers->items);
+}
+
+const char *manifest_get(const Manifest *manifest, const char *name)
+{
+    return get(&manifest->headers, name);
+}
+
+int manifest_require(const Manifest *manifest, const char *name, const char **ret, InaError *error)
+{
+    const char *value = get(&manifest->headers, name);
+    if (!value || value[0] == '\0')
+        return ina_error_set(error, EINVAL, "the header %s is %s", name, value ? "empty" : "missing");
+    *ret = value;
+    return 0;
+}
+
+int manifest_set(Manifest *manifest, const char *name, const char *value, InaError *error)
+{
+    return set(&manifest->headers, name, value, error);
+}
+
 size_t manifest_count(const Manifest *manifest)
 {
-    return manifest->n_headers;
+    return manifest->headers.count;
 }
 
 void manifest_at(const Manifest *manifest, size_t index, const char **ret_name, const char **ret_value)
 {
-    *ret_name = manifest->headers[index].name;
-    *ret_value = manifest->headers[index].value;
+    *ret_name = manifest->headers.items[index].name;
+    *ret_value = manifest->headers.items[index].value;
 }
 
 Manifest *manifest_free(Manifest *manifest)
 {
     if (!manifest)
         return NULL;
-    for (size_t i = 0; i < manifest->n_headers; i++) {
-        free(manifest->headers[i].name);
-        free(manifest->headers[i].value);
+    for (size_t i = 0; i < manifest->n_sections; i++) {
+        clear(&manifest->sections[i]->headers);
+        free(manifest->sections[i]->entry);
+        free(manifest->sections[i]);
     }
-    free(manifest->headers);
+    clear(&manifest->headers);
+    map_free(manifest->by_entry);
+    free(manifest->sections);
     free(manifest);
     return NULL;
+}
+
+/* --- sections ------------------------------------------------------------- */
+
+size_t manifest_sections(const Manifest *manifest)
+{
+    return manifest->n_sections;
+}
+
+const ManifestSection *manifest_section_at(const Manifest *manifest, size_t index)
+{
+    return manifest->sections[index];
+}
+
+const ManifestSection *manifest_section(const Manifest *manifest, const char *entry)
+{
+    return map_get(manifest->by_entry, entry);
+}
+
+static int append_section(Manifest *manifest, ManifestSection *section)
+{
+    if (!section->entry)
+        return -ENOMEM;
+    ManifestSection **sections = reallocarray(manifest->sections, manifest->n_sections + 1, sizeof(ManifestSection *));
+    if (!sections)
+        return -ENOMEM;
+    manifest->sections = sections;
+    if (map_set(manifest->by_entry, section->entry, section) < 0)
+        return -ENOMEM;
+    sections[manifest->n_sections++] = section;
+    return 0;
+}
+
+int manifest_add_section(Manifest *manifest, const char *entry, ManifestSection **ret, InaError *error)
+{
+    size_t length = strlen(entry);
+
+    if (length == 0 || length > MANIFEST_VALUE_MAX || !manifest_text_valid(entry, length))
+        return ina_error_set(error, EINVAL, "the name of an entry is not text without control characters");
+    if (map_get(manifest->by_entry, entry))
+        return ina_error_set(error, EEXIST, "a second section about %.100s", entry);
+    if (manifest->n_sections >= MANIFEST_SECTIONS_MAX)
+        return ina_error_set(error, E2BIG, "more than %u sections", MANIFEST_SECTIONS_MAX);
+    ManifestSection *section = calloc(1, sizeof *section);
+    if (!section)
+        return no_memory(error);
+    *section = (ManifestSection){.entry = strdup(entry), .headers.maximum = MANIFEST_SECTION_HEADERS_MAX};
+    if (append_section(manifest, section) < 0) {
+        free(section->entry);
+        free(section);
+        return no_memory(error);
+    }
+    *ret = section;
+    return 0;
+}
+
+const char *section_entry(const ManifestSection *section)
+{
+    return section->entry;
+}
+
+const char *section_get(const ManifestSection *section, const char *name)
+{
+    return get(&section->headers, name);
+}
+
+int section_set(ManifestSection *section, const char *name, const char *value, InaError *error)
+{
+    if (strcasecmp(name, "Name") == 0)
+        return ina_error_set(error, EINVAL, "Name is what the section begins with");
+    return set(&section->headers, name, value, error);
+}
+
+size_t section_count(const ManifestSection *section)
+{
+    return section->headers.count;
+}
+
+void section_at(const ManifestSection *section, size_t index, const char **ret_name, const char **ret_value)
+{
+    *ret_name = section->headers.items[index].name;
+    *ret_value = section->headers.items[index].value;
 }
 
 /* --- writing -------------------------------------------------------------- */
 
 /* A line's end is not counted, as in java.util.jar. */
-static char *write_header(char *out, const Header *header)
+static char *write_header(char *out, const char *name, const char *value)
 {
-    size_t column = strlen(header->name) + 2;
+    size_t column = strlen(name) + 2;
 
-    out = stpcpy(stpcpy(out, header->name), ": ");
-    for (const char *p = header->value; *p; p++) {
+    out = stpcpy(stpcpy(out, name), ": ");
+    for (const char *p = value; *p; p++) {
         if (column >= MANIFEST_LINE_MAX) {
             out = stpcpy(out, "\r\n ");
             column = 1;
@@ -356,20 +513,40 @@ static char *write_header(char *out, const Header *header)
     return stpcpy(out, "\r\n");
 }
 
-int manifest_write(const Manifest *manifest, char **ret, size_t *ret_size, InaError *error)
+static char *write_headers(char *out, const Headers *headers)
+{
+    for (size_t i = 0; i < headers->count; i++)
+        out = write_header(out, headers->items[i].name, headers->items[i].value);
+    return stpcpy(out, "\r\n");
+}
+
+static size_t most_of(size_t name, size_t value)
+{
+    return name + 4 + value + (value / 64 + 2) * 3;
+}
+
+static size_t most_of_headers(const Headers *headers)
 {
     size_t most = 3;
-    for (size_t i = 0; i < manifest->n_headers; i++) {
-        size_t value = strlen(manifest->headers[i].value);
-        most += strlen(manifest->headers[i].name) + 4 + value + (value / 64 + 2) * 3;
-    }
+    for (size_t i = 0; i < headers->count; i++)
+        most += most_of(strlen(headers->items[i].name), strlen(headers->items[i].value));
+    return most;
+}
+
+int manifest_write(const Manifest *manifest, char **ret, size_t *ret_size, InaError *error)
+{
+    size_t most = most_of_headers(&manifest->headers);
+    for (size_t i = 0; i < manifest->n_sections; i++)
+        most += most_of(strlen("Name"), strlen(manifest->sections[i]->entry)) +
+                most_of_headers(&manifest->sections[i]->headers);
     char *text = malloc(most);
     if (!text)
-        return ina_error_set(error, ENOMEM, "out of memory");
-    char *end = text;
-    for (size_t i = 0; i < manifest->n_headers; i++)
-        end = write_header(end, &manifest->headers[i]);
-    end = stpcpy(end, "\r\n");
+        return no_memory(error);
+    char *end = write_headers(text, &manifest->headers);
+    for (size_t i = 0; i < manifest->n_sections; i++) {
+        end = write_header(end, "Name", manifest->sections[i]->entry);
+        end = write_headers(end, &manifest->sections[i]->headers);
+    }
 
     size_t size = (size_t)(end - text);
     if (size > MANIFEST_SIZE_MAX) {

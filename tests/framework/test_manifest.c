@@ -68,14 +68,81 @@ static void continuation_lines_are_joined_even_within_a_character(void **state)
     manifest_free(manifest);
 }
 
-static void other_sections_are_passed_over_but_must_begin_with_a_name(void **state)
+static void sections_about_entries_are_read(void **state)
 {
-    Manifest *manifest = parsed("Manifest-Version: 1.0\n\n\nName: lib/x.so\nSHA-256-Digest: abc\n\nName: y\nA: 1\n");
+    Manifest *manifest =
+        parsed("Manifest-Version: 1.0\n\n\nName: lib/x.so\nSHA-256-Digest: abc\n\nName: y\nA: 1\nB: 2\n"
+               "\n\nName: bare\n");
+    const char *name, *value;
 
     assert_null(manifest_get(manifest, "SHA-256-Digest"));
-    assert_null(manifest_get(manifest, "A"));
+    assert_int_equal(manifest_sections(manifest), 3);
+    assert_string_equal(section_entry(manifest_section_at(manifest, 0)), "lib/x.so");
+    assert_string_equal(section_get(manifest_section(manifest, "lib/x.so"), "sha-256-digest"), "abc");
+    assert_null(section_get(manifest_section(manifest, "y"), "SHA-256-Digest"));
+    assert_int_equal(section_count(manifest_section(manifest, "y")), 2);
+    section_at(manifest_section(manifest, "y"), 1, &name, &value);
+    assert_string_equal(name, "B");
+    assert_string_equal(value, "2");
+    assert_int_equal(section_count(manifest_section(manifest, "bare")), 0);
+    assert_null(manifest_section(manifest, "z"));
     manifest_free(manifest);
+}
+
+static void malformed_sections_are_refused(void **state)
+{
     refused_text("Manifest-Version: 1.0\n\nSHA-256-Digest: abc\n", "begins with Name");
+    refused_text("Manifest-Version: 1.0\n\nName: a\nName: b\n", "line 4: before the next Name an empty line");
+    refused_text("Manifest-Version: 1.0\n\nName: a\nX: 1\nx: 2\n", "line 5: x is there twice");
+    refused_text("Manifest-Version: 1.0\n\nName: a\n\nName: a\n", "line 5: a second section about a");
+    refused_text("Manifest-Version: 1.0\n\nName: \nA: b\n", "line 3: the name of an entry");
+}
+
+static void sections_are_limited(void **state)
+{
+    static char text[MANIFEST_SIZE_MAX];
+
+    char *end = stpcpy(text, "Manifest-Version: 1.0\n\n");
+    for (unsigned i = 0; i <= MANIFEST_SECTIONS_MAX; i++)
+        end += sprintf(end, "Name: %u\n\n", i);
+    refused_text(text, "more than 4096 sections");
+    end = stpcpy(text, "Manifest-Version: 1.0\n\nName: a\n");
+    for (unsigned i = 0; i <= MANIFEST_SECTION_HEADERS_MAX; i++)
+        end += sprintf(end, "A%u: x\n", i);
+    refused_text(text, "more than 64 headers");
+}
+
+static void sections_are_written_behind_the_main_one(void **state)
+{
+    Manifest *manifest = NULL;
+    ManifestSection *section = NULL;
+    char *text;
+    size_t size;
+
+    assert_int_equal(manifest_new(&manifest, NULL), 0);
+    assert_int_equal(manifest_add_section(manifest, "a-1.0.0.jar", &section, NULL), 0);
+    assert_int_equal(section_set(section, "Bundle-SymbolicName", "t.a", NULL), 0);
+    assert_int_equal(section_set(section, "Name", "t.a", NULL), -EINVAL);
+    assert_int_equal(section_set(section, "X", "a\nb", NULL), -EINVAL);
+    assert_int_equal(manifest_add_section(manifest, "a-1.0.0.jar", &section, NULL), -EEXIST);
+    assert_int_equal(manifest_add_section(manifest, "a\nb", &section, NULL), -EINVAL);
+    /* A name that fills its line to the last byte, and one that is a byte longer. */
+    assert_int_equal(manifest_add_section(manifest,
+                                          "123456789-123456789-123456789-123456789-123456789-123456789-123456",
+                                          &section, NULL),
+                     0);
+    assert_int_equal(manifest_add_section(manifest,
+                                          "123456789-123456789-123456789-123456789-123456789-123456789-1234567",
+                                          &section, NULL),
+                     0);
+    assert_int_equal(manifest_write(manifest, &text, &size, NULL), 0);
+    assert_string_equal(text, "Manifest-Version: 1.0\r\n\r\n"
+                              "Name: a-1.0.0.jar\r\nBundle-SymbolicName: t.a\r\n\r\n"
+                              "Name: 123456789-123456789-123456789-123456789-123456789-123456789-123456\r\n\r\n"
+                              "Name: 123456789-123456789-123456789-123456789-123456789-123456789-123456\r\n 7\r\n\r\n");
+    assert_int_equal(size, strlen(text));
+    manifest_free(manifest);
+    free(text);
 }
 
 static void malformed_manifests_are_refused_with_their_line(void **state)
@@ -318,7 +385,10 @@ int main(void)
         cmocka_unit_test(headers_are_found_without_regard_to_case),
         cmocka_unit_test(lines_may_end_in_any_of_three_ways_and_the_last_in_none),
         cmocka_unit_test(continuation_lines_are_joined_even_within_a_character),
-        cmocka_unit_test(other_sections_are_passed_over_but_must_begin_with_a_name),
+        cmocka_unit_test(sections_about_entries_are_read),
+        cmocka_unit_test(malformed_sections_are_refused),
+        cmocka_unit_test(sections_are_limited),
+        cmocka_unit_test(sections_are_written_behind_the_main_one),
         cmocka_unit_test(malformed_manifests_are_refused_with_their_line),
         cmocka_unit_test(sizes_are_limited),
         cmocka_unit_test(what_is_written_is_read_back_in_lines_of_72_bytes),

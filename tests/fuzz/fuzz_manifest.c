@@ -29,6 +29,24 @@ static void check_resolving(const Manifest *manifest)
     description_free(description);
 }
 
+static void check_sections(const Manifest *manifest, const Manifest *again)
+{
+    if (manifest_sections(again) != manifest_sections(manifest))
+        abort();
+    for (size_t i = 0; i < manifest_sections(manifest); i++) {
+        const ManifestSection *section = manifest_section_at(manifest, i);
+        const ManifestSection *copy = manifest_section(again, section_entry(section));
+        if (copy != manifest_section_at(again, i) || section_count(copy) != section_count(section))
+            abort();
+        for (size_t j = 0; j < section_count(section); j++) {
+            const char *name, *value;
+            section_at(section, j, &name, &value);
+            if (strcmp(section_get(copy, name), value) != 0)
+                abort();
+        }
+    }
+}
+
 static void check_writing(const Manifest *manifest)
 {
     Manifest *again = NULL;
@@ -46,6 +64,7 @@ static void check_writing(const Manifest *manifest)
         if (strcmp(name, name_again) != 0 || strcmp(value, value_again) != 0)
             abort();
     }
+    check_sections(manifest, again);
     manifest_free(again);
     free(text);
 }
