@@ -4,7 +4,8 @@
  * defining attributes of its kind make its definition, which never changes:
  * "artifact-Bundle-SymbolicName-foo-Bundle-Version-1.0.0", "feature-name-f1",
  * "target-id-t1"; '/' in a value becomes "&#47" (ACE's REST ids). An
- * association's definition is made from both endpoints (ACE has no better one).
+ * association's definition is made from both endpoints (ACE has no better one);
+ * where that is too long, from their SHA-256.
  *
  * Objects are immutable and shared by reference count; a Model is a set of
  * them, and copying one is cheap: each workspace has its own. Loop's thread
@@ -56,7 +57,7 @@ Object *object_ref(const Object *object);
 Object *object_unref(Object *object);
 ObjectKind object_kind(const Object *object);
 const char *object_definition(const Object *object);
-const char *object_attribute(const Object *object, const char *key); /* NULL when absent */
+const char *object_attribute(const Object *object, const char *key); /* NULL when absent; case does not matter */
 const char *object_tag(const Object *object, const char *key);
 /* Attribute, else tag: what a filter sees. */
 const char *object_value(const Object *object, const char *key);
@@ -70,9 +71,9 @@ Model *model_copy(const Model *model);
 Model *model_free(Model *model);
 const Object *model_get(const Model *model, ObjectKind kind, const char *definition);
 size_t model_count(const Model *model, ObjectKind kind);
-/* By index, in the order of definitions. */
+/* By index, in the order of definitions; NULL behind the last. In the time of log n. */
 const Object *model_at(const Model *model, ObjectKind kind, size_t index);
-/* -EEXIST: there is one with this definition. -ENOSPC. Takes a reference. */
+/* -EEXIST: there is one with this definition. -ENOSPC. The model has a reference of its own: the caller keeps his. */
 int model_add(Model *model, Object *object, InaError *error);
 /* Replaces; the definition must be there: -ENOENT. */
 int model_replace(Model *model, Object *object, InaError *error);
