@@ -57,13 +57,18 @@ const char *elf_processor(void)
     return name ? name : "unknown";
 }
 
-int elf_processor_matches(const char *name)
+int elf_processor_is(const char *name, unsigned machine)
 {
     for (size_t i = 0; i < N_PROCESSORS; i++)
-        for (size_t j = 0; processors[i].machine == HOST_MACHINE && j < 5 && processors[i].names[j]; j++)
+        for (size_t j = 0; processors[i].machine == machine && j < 5 && processors[i].names[j]; j++)
             if (strcasecmp(processors[i].names[j], name) == 0)
                 return 1;
     return 0;
+}
+
+int elf_processor_matches(const char *name)
+{
+    return elf_processor_is(name, HOST_MACHINE);
 }
 
 int elf_machine(const void *data, size_t size, InaError *error)
