@@ -1,0 +1,67 @@
+/* rollout_internal.h - what the files of rollout.h share. */
+#pragma once
+
+#include "base/map.h"
+#include "rollout.h"
+
+#define NEVER (INT64_C(-1))
+#define ROLLOUT_STATES (ROLLOUT_RETURNED + 1)
+
+typedef struct Member {
+    char *id, *reason;
+    unsigned group;
+    RolloutTargetState state;
+    int64_t since;         /* in this state, or, when returning, since it was given back */
+    int64_t heard;         /* last, since it was offered */
+    int64_t installed;     /* NEVER: not yet */
+    int64_t ready_since;   /* without a break; NEVER: it is not */
+    int64_t unready_since; /* NEVER: it is, or has not said */
+    int64_t running;       /* what it said last; -1: nothing yet */
+    bool reached;          /* was offered the new content */
+    bool returning;        /* was given the old content, and has not said that it has it */
+    bool gone;
+    bool excused; /* failed, and does not count any more */
+} Member;
+
+/* Members by state, but for those that are gone. */
+typedef struct Group {
+    unsigned n[ROLLOUT_STATES];
+    unsigned excused;
+} Group;
+
+struct Rollout {
+    RolloutPolicy policy;
+    RolloutPhase phase;
+    unsigned begun;  /* groups that were offered the new content */
+    bool breached;   /* paused because too many failed */
+    char *reason;    /* why it is rolled back or paused */
+    int64_t next;    /* not later than when a tick is needed */
+    Member *members; /* stay in place but for growing; never removed */
+    size_t n_members, capacity;
+    Map *index; /* id -> 1 + index */
+    Group groups[ROLLOUT_GROUPS_MAX];
+    size_t returning; /* members that are, and are not gone */
+    RolloutAction *actions;
+    size_t n_actions, actions_capacity;
+    bool failed; /* out of memory in this step */
+};
+
+/* Empty, without members. */
+Rollout *rollout_alloc(void);
+/* Adds one and counts it: takes over its strings, also on failure. -EEXIST, -ENOSPC, -ENOMEM. */
+int rollout_add_member(Rollout *rollout, const Member *member, InaError *error);
+/* When the member needs a tick; INT64_MAX: not. */
+int64_t rollout_deadline(const Rollout *rollout, const Member *member);
+
+/* --- rollout_member.c --- */
+
+RolloutAction *rollout_act(Rollout *rollout, RolloutActionType type, const char *target);
+void rollout_tell(Rollout *rollout, const char *target, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void rollout_set_reason(Rollout *rollout, char **reason, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Invariant: the groups count exactly the members that are not gone: take out (-1), change, put in again (1). */
+void member_count(Rollout *rollout, const Member *member, int by);
+void member_enter(Rollout *rollout, Member *member, RolloutTargetState state, int64_t now);
+void member_installed(Rollout *rollout, Member *member, int64_t now);
+void member_install_failed(Rollout *rollout, Member *member, const char *reason, int64_t now);
+void member_health(Rollout *rollout, Member *member, const RolloutEvent *event, int64_t now);
+void member_expire(Rollout *rollout, Member *member, int64_t now); /* its deadline has passed */

@@ -1,0 +1,272 @@
+/* rollout_json.c - rollouts from and to JSON, with all that decides what they do next. */
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "rollout_internal.h"
+#include <errno.h>
+#include <string.h>
+
+/* --- writing ------------------------------------------------------------------ */
+
+static void put(json_t *object, const char *key, json_t *value, bool *failed)
+{
+    if (json_object_set_new(object, key, value) < 0)
+        *failed = true;
+}
+
+static json_t *member_json(const Member *member)
+{
+    const struct {
+        const char *key;
+        int64_t value;
+    } times[] = {
+        {"heard", member->heard},
+        {"installed", member->installed},
+        {"readySince", member->ready_since},
+        {"unreadySince", member->unready_since},
+        {"running", member->running},
+    };
+    const struct {
+        const char *key;
+        bool value;
+    } flags[] = {
+        {"reached", member->reached},
+        {"returning", member->returning},
+        {"gone", member->gone},
+        {"excused", member->excused},
+    };
+    json_t *object = json_object();
+    bool failed = !object;
+
+    put(object, "id", json_string(member->id), &failed);
+    put(object, "group", json_integer(member->group), &failed);
+    put(object, "state", json_string(rollout_state_name(member->state)), &failed);
+    put(object, "since", json_integer(member->since), &failed);
+    if (member->reason)
+        put(object, "reason", json_string(member->reason), &failed);
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++)
+        if (times[i].value != NEVER)
+            put(object, times[i].key, json_integer(times[i].value), &failed);
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (flags[i].value)
+            put(object, flags[i].key, json_true(), &failed);
+    if (failed) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
+}
+
+static json_t *groups_json(const Rollout *rollout)
+{
+    json_t *groups = json_array();
+
+    for (unsigned i = 0; i < rollout->policy.n_groups; i++) {
+        const Group *group = &rollout->groups[i];
+        json_t *object = json_object();
+        unsigned all = 0;
+        bool failed = !object;
+
+        for (int state = 0; state < ROLLOUT_STATES; state++)
+            all += group->n[state];
+        put(object, "targets", json_integer(all), &failed);
+        for (int state = 0; state < ROLLOUT_STATES; state++)
+            put(object, rollout_state_name((RolloutTargetState)state), json_integer(group->n[state]), &failed);
+        if (json_array_append_new(groups, object) < 0) {
+            json_decref(groups);
+            return NULL;
+        }
+    }
+    return groups;
+}
+
+static json_t *members_json(const Rollout *rollout)
+{
+    json_t *members = json_array();
+
+    for (size_t i = 0; i < rollout->n_members; i++)
+        if (json_array_append_new(members, member_json(&rollout->members[i])) < 0) {
+            json_decref(members);
+            return NULL;
+        }
+    return members;
+}
+
+json_t *rollout_json(const Rollout *rollout, bool targets)
+{
+    json_t *object = json_object();
+    bool failed = !object;
+
+    put(object, "phase", json_string(rollout_phase_name(rollout->phase)), &failed);
+    put(object, "group", json_integer(rollout->begun > 0 ? rollout->begun - 1 : 0), &failed);
+    put(object, "policy", rollout_policy_json(&rollout->policy), &failed);
+    put(object, "groups", groups_json(rollout), &failed);
+    put(object, "reason", rollout->reason ? json_string(rollout->reason) : json_null(), &failed);
+    if (targets) {
+        put(object, "begun", json_integer(rollout->begun), &failed);
+        put(object, "breached", json_boolean(rollout->breached), &failed);
+        put(object, "targets", members_json(rollout), &failed);
+    }
+    if (failed) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
+}
+
+/* --- reading ------------------------------------------------------------------ */
+
+typedef struct MemberText {
+    char *id, *state, *reason;
+    int64_t group, since, heard, installed, ready_since, unready_since, running;
+    bool reached, returning, gone, excused;
+} MemberText;
+
+#define TIME(key, field)                                                                                               \
+    {                                                                                                                  \
+        key, JSON_TYPE_INTEGER, offsetof(MemberText, field), .minimum = -1, .maximum = 9e15                            \
+    }
+#define FLAG(key)                                                                                                      \
+    {                                                                                                                  \
+#key, JSON_TYPE_BOOLEAN, offsetof(MemberText, key), .flags = 0                                                 \
+    }
+
+static const JsonField text_fields[] = {
+    {"id", JSON_TYPE_STRING, offsetof(MemberText, id), .flags = JSON_REQUIRED},
+    {"state", JSON_TYPE_STRING, offsetof(MemberText, state), .flags = JSON_REQUIRED},
+    {"reason", JSON_TYPE_STRING, offsetof(MemberText, reason), .flags = 0},
+    {"group", JSON_TYPE_INTEGER, offsetof(MemberText, group), .flags = JSON_REQUIRED, .minimum = 0,
+     .maximum = ROLLOUT_GROUPS_MAX - 1},
+    TIME("since", since),
+    TIME("heard", heard),
+    TIME("installed", installed),
+    TIME("readySince", ready_since),
+    TIME("unreadySince", unready_since),
+    TIME("running", running),
+    FLAG(reached),
+    FLAG(returning),
+    FLAG(gone),
+    FLAG(excused),
+    {.name = NULL},
+};
+
+static int parse_name(const char *text, const char *(*name)(int value), int n)
+{
+    for (int i = 0; i < n; i++)
+        if (strcmp(text, name(i)) == 0)
+            return i;
+    return -EINVAL;
+}
+
+static const char *state_name(int state)
+{
+    return rollout_state_name((RolloutTargetState)state);
+}
+
+static const char *phase_name(int phase)
+{
+    return rollout_phase_name((RolloutPhase)phase);
+}
+
+static int64_t time_of(const json_t *object, const char *key, int64_t value)
+{
+    return json_object_get(object, key) ? value : NEVER;
+}
+
+static int read_member(const json_t *object, Rollout *rollout, InaError *error)
+{
+    MemberText text = {.id = NULL};
+    Member member;
+    int state, r = json_decode(object, text_fields, &text, error);
+
+    if (r < 0)
+        return r;
+    state = parse_name(text.state, state_name, ROLLOUT_STATES);
+    if (state < 0 || text.group >= rollout->policy.n_groups) {
+        r = ina_error_set(error, EINVAL, "%.64s: no state '%.32s', or no group %lld", text.id, text.state,
+                          (long long)text.group);
+        json_clear(text_fields, &text);
+        return r;
+    }
+    member = (Member){
+        .id = TAKE_PTR(text.id),
+        .reason = TAKE_PTR(text.reason),
+        .group = (unsigned)text.group,
+        .state = (RolloutTargetState)state,
+        .since = text.since,
+        .heard = time_of(object, "heard", text.heard),
+        .installed = time_of(object, "installed", text.installed),
+        .ready_since = time_of(object, "readySince", text.ready_since),
+        .unready_since = time_of(object, "unreadySince", text.unready_since),
+        .running = time_of(object, "running", text.running),
+        .reached = text.reached,
+        .returning = text.returning,
+        .gone = text.gone,
+        .excused = text.excused && state == ROLLOUT_FAILED,
+    };
+    json_clear(text_fields, &text);
+    return rollout_add_member(rollout, &member, error);
+}
+
+static int read_members(const json_t *members, Rollout *rollout, InaError *error)
+{
+    if (!json_is_array(members))
+        return ina_error_set(error, EINVAL, "targets: not a list");
+    for (size_t i = 0; i < json_array_size(members); i++) {
+        int r = read_member(json_array_get(members, i), rollout, error);
+
+        if (r < 0) {
+            ina_error_wrap(error, "targets[%zu]", i);
+            return r;
+        }
+    }
+    return 0;
+}
+
+static int read_head(const json_t *value, Rollout *rollout, InaError *error)
+{
+    const char *phase = json_string_value(json_object_get(value, "phase"));
+    const char *reason = json_string_value(json_object_get(value, "reason"));
+    const json_t *begun = json_object_get(value, "begun");
+    int number = phase ? parse_name(phase, phase_name, ROLLOUT_ABORTED + 1) : -EINVAL;
+    int r = rollout_policy_read(json_object_get(value, "policy"), &rollout->policy, error);
+
+    if (r < 0) {
+        ina_error_wrap(error, "policy");
+        return r;
+    }
+    if (number < 0)
+        return ina_error_set(error, EINVAL, "phase: '%.32s' is none", phase ? phase : "");
+    if (!json_is_integer(begun) || json_integer_value(begun) < 0 ||
+        json_integer_value(begun) > (json_int_t)rollout->policy.n_groups)
+        return ina_error_set(error, EINVAL, "begun: not a number of groups");
+    rollout->phase = (RolloutPhase)number;
+    rollout->begun = (unsigned)json_integer_value(begun);
+    rollout->breached = json_is_true(json_object_get(value, "breached"));
+    if (reason) {
+        rollout->reason = strdup(reason);
+        if (!rollout->reason)
+            return ina_error_errno(error, ENOMEM, "rollout");
+    }
+    return 0;
+}
+
+int rollout_read(const json_t *value, Rollout **ret, InaError *error)
+{
+    Rollout *rollout = rollout_alloc();
+    int r;
+
+    if (!rollout)
+        return ina_error_errno(error, ENOMEM, "rollout");
+    r = read_head(value, rollout, error);
+    if (r == 0)
+        r = read_members(json_object_get(value, "targets"), rollout, error);
+    if (r < 0) {
+        rollout_free(rollout);
+        ina_error_wrap(error, "a rollout as it was kept");
+        return r;
+    }
+    if (rollout_ended(rollout))
+        rollout->next = INT64_MAX;
+    *ret = rollout;
+    return 0;
+}
