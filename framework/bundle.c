@@ -39,12 +39,12 @@ ComponentOwner bundle_owner(Bundle *bundle, const Revision *revision)
     };
 }
 
-int bundle_record(Bundle *bundle, const char *digest, bool autostart, bool sync, InaError *error)
+int bundle_record(Bundle *bundle, const char *digest, bool autostart, InaError *error)
 {
-    CacheRecord record = {.id = bundle->id, .started = autostart};
+    CacheRecord record = {.id = bundle->id, .started = autostart, .platform = bundle->platform};
 
     strcpy(record.digest, digest);
-    int r = cache_write(all(bundle)->cache, &record, sync, error);
+    int r = cache_write(all(bundle)->cache, &record, error);
     if (r == 0)
         bundle->autostart = autostart;
     return r;
@@ -131,7 +131,7 @@ int bundle_start(Bundle *bundle, InaError *error)
 {
     int r = bundle_run(bundle, START_STRICT, error);
     if (r == 0 && !bundle->autostart)
-        r = bundle_record(bundle, bundle->revision->digest, true, false, error);
+        r = bundle_record(bundle, bundle->revision->digest, true, error);
     return r;
 }
 
@@ -161,7 +161,7 @@ int bundle_stop(Bundle *bundle, InaError *error)
 {
     int r = bundle_halt(bundle, error);
     if (r == 0 && bundle->autostart)
-        r = bundle_record(bundle, bundle->revision->digest, false, false, error);
+        r = bundle_record(bundle, bundle->revision->digest, false, error);
     return r;
 }
 
@@ -201,6 +201,11 @@ int64_t bundle_id(const Bundle *bundle)
 BundleState bundle_state(const Bundle *bundle)
 {
     return bundle->state;
+}
+
+bool bundle_is_platform(const Bundle *bundle)
+{
+    return bundle->platform;
 }
 
 const char *bundle_state_name(BundleState state)

@@ -43,7 +43,7 @@ static int add_with_id(Framework *framework, int64_t id, Revision *revision, boo
     return 0;
 }
 
-int bundles_add(Framework *framework, Revision *revision, bool autostart, Bundle **ret, InaError *error)
+int bundles_add(Framework *framework, Revision *revision, bool autostart, bool platform, Bundle **ret, InaError *error)
 {
     Bundles *bundles = framework->bundles;
     char digest[ARCHIVE_DIGEST_SIZE];
@@ -53,7 +53,8 @@ int bundles_add(Framework *framework, Revision *revision, bool autostart, Bundle
     int r = add_with_id(framework, cache_next_id(bundles->cache), revision, false, &bundle, error);
     if (r < 0)
         return r;
-    r = bundle_record(bundle, digest, autostart, false, error);
+    bundle->platform = platform;
+    r = bundle_record(bundle, digest, autostart, error);
     if (r < 0) {
         bundle_drop_contents(bundle, digest);
         bundles_drop(bundle);
@@ -199,7 +200,7 @@ int framework_install(Framework *framework, const char *zip, Bundle **ret, InaEr
         revision_free(revision);
         return r;
     }
-    r = bundles_add(framework, revision, false, &bundle, error);
+    r = bundles_add(framework, revision, false, false, &bundle, error);
     if (r == 0 && ret)
         *ret = bundle;
     return r;
@@ -220,23 +221,31 @@ static int load_bundle(Framework *framework, const CacheRecord *record, InaError
         r = ina_error_set(&why, EEXIST, "there is another bundle %s", revision->description->name);
         revision_free(revision);
     }
-    if (r == 0)
-        return add_with_id(framework, record->id, revision, record->started, &bundle, error);
+    if (r == 0) {
+        r = add_with_id(framework, record->id, revision, record->started, &bundle, error);
+        if (r == 0)
+            bundle->platform = record->platform;
+        return r;
+    }
     /* A file lost in a power failure, or someone wrote there: what is not as
      * it was installed is not run. It can be installed again. */
     (void)ina_error_wrap(&why, "bundle %lld of the cache is dropped, install it again", (long long)record->id);
     say(framework, INA_LOG_ERROR, why.message);
-    return cache_remove(framework->bundles->cache, record->id, error);
+    r = cache_remove(framework->bundles->cache, record->id, error);
+    /* What is left is not the set that the note speaks of. */
+    return r < 0 || record->platform ? r : cache_set_note(framework->bundles->cache, NULL, error);
 }
 
 static int load_bundles(Framework *framework, InaError *error)
 {
     const CacheRecord *records;
-    size_t damaged, count = cache_records(framework->bundles->cache, &records, &damaged);
+    bool damaged;
+    size_t count = cache_records(framework->bundles->cache, &records, &damaged);
     int r = 0;
 
-    if (damaged > 0)
-        say(framework, INA_LOG_ERROR, "records of the bundle cache are damaged and set aside as bundles/*.damaged");
+    if (damaged)
+        say(framework, INA_LOG_ERROR,
+            "the records of the bundle cache are damaged and set aside as bundles.json.damaged; install them again");
     CacheRecord *copy = calloc(count + 1, sizeof *copy); /* dropping one changes the cache's */
     if (!copy)
         return no_memory(error);
@@ -267,11 +276,32 @@ int framework_start(Framework *framework, InaError *error)
     return -first.code;
 }
 
+const json_t *framework_note(const Framework *framework)
+{
+    return json_object_get(cache_note(framework->bundles->cache), "note");
+}
+
+const char *framework_cache(const Framework *framework)
+{
+    return cache_folder(framework->bundles->cache);
+}
+
+uint64_t framework_errors(const Framework *framework)
+{
+    return logs_errors(framework->bundles->logs);
+}
+
 /* --- the part's own life -------------------------------------------------- */
 
 static bool hook_log_enabled(Framework *framework, int64_t bundle_id, InaLogLevel level)
 {
     return logs_enabled(framework->bundles->logs, bundle_id, level);
+}
+
+/* Of the set that is in the cache. */
+static const json_t *set_configuration(const Framework *framework)
+{
+    return json_object_get(cache_note(framework->bundles->cache), "configuration");
 }
 
 static void hook_log(Framework *framework, int64_t bundle_id, const char *bundle, const char *component,
@@ -303,6 +333,8 @@ int bundles_new(Framework *framework, InaError *error)
         framework->hooks = (FrameworkHooks){hook_log_enabled, hook_log, hook_configuration};
         r = load_bundles(framework, error);
     }
+    if (r == 0)
+        r = configuration_deploy(bundles->configuration, set_configuration(framework), NULL, error);
     if (r < 0)
         bundles_free(framework);
     return r;

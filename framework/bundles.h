@@ -15,7 +15,7 @@ struct Bundle {
     BundleState state;
     Revision *revision;
     ComponentSet *set;                   /* while starting, active, stopping */
-    bool autostart;                      /* as the cache's record has it */
+    bool autostart, platform;            /* as the cache's record has them */
     uint64_t start_order;                /* larger than that of all started before */
     uint64_t since;                      /* of this state, ina_now() */
     char problem[INA_ERROR_MESSAGE_MAX]; /* why the last start or update failed; "" */
@@ -38,7 +38,7 @@ typedef enum StartMode {
 } StartMode;
 
 /* Adds a bundle for a revision; takes it, on failure too. */
-int bundles_add(Framework *framework, Revision *revision, bool autostart, Bundle **ret, InaError *error);
+int bundles_add(Framework *framework, Revision *revision, bool autostart, bool platform, Bundle **ret, InaError *error);
 /* Takes it out of the list and frees it; it must be stopped. */
 void bundles_drop(Bundle *bundle);
 /* Resolves all that can be; `replaced` stands for `bundle`'s revision (both may be NULL).
@@ -56,8 +56,8 @@ void bundle_set_state(Bundle *bundle, BundleState state);
 int bundle_change(Bundle *bundle, Revision *new, Revision **ret_old, InaError *error);
 /* A record about the bundle, for the log. */
 void bundle_say(const Bundle *bundle, InaLogLevel level, const char *format, ...) __attribute__((format(printf, 3, 4)));
-/* Writes its record. */
-int bundle_record(Bundle *bundle, const char *digest, bool autostart, bool sync, InaError *error);
+/* Writes its record; within a set, notes it. */
+int bundle_record(Bundle *bundle, const char *digest, bool autostart, InaError *error);
 /* Contents that its record no longer points to. */
 void bundle_drop_contents(Bundle *bundle, const char *digest);
 ComponentOwner bundle_owner(Bundle *bundle, const Revision *revision);

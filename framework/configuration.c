@@ -20,11 +20,12 @@ typedef struct ConfigurationFile {
 
 struct Configuration {
     Framework *framework;
-    char *path;      /* of the values changed at run time */
-    json_t *changed; /* {"component": {"key": "text"}} */
-    json_t *held;    /* {"component": {"key": ["text", "source"]}}, while an update is under way */
-    bool recalling;  /* lookups of components in it answer with it */
-    Map *files;      /* of component names to ConfigurationFile */
+    char *path;       /* of the values changed at run time */
+    json_t *changed;  /* {"component": {"key": "text"}} */
+    json_t *deployed; /* {"component": {"key": value}}, with the set; or NULL */
+    json_t *held;     /* {"component": {"key": ["text", "source"]}}, while an update is under way */
+    bool recalling;   /* lookups of components in it answer with it */
+    Map *files;       /* of component names to ConfigurationFile */
     char source[512];
 };
 
@@ -98,6 +99,7 @@ Configuration *configuration_free(Configuration *configuration)
     map_free(configuration->files);
     json_decref(configuration->changed);
     json_decref(configuration->held);
+    json_decref(configuration->deployed);
     free(configuration->path);
     free(configuration);
     return NULL;
@@ -269,13 +271,18 @@ int configuration_lookup(Configuration *configuration, const char *component, co
         if (r != 0)
             return r;
     }
-    r = file_values(configuration, component, &values, error);
-    if (r < 0)
-        return r;
-    const json_t *value = json_object_get(values, key);
-    if (!value)
-        return 0;
-    (void)snprintf(configuration->source, sizeof configuration->source, "file %s.json", component);
+    const json_t *value = json_object_get(json_object_get(configuration->deployed, component), key);
+    if (value) {
+        (void)snprintf(configuration->source, sizeof configuration->source, "deployment");
+    } else {
+        r = file_values(configuration, component, &values, error);
+        if (r < 0)
+            return r;
+        value = json_object_get(values, key);
+        if (!value)
+            return 0;
+        (void)snprintf(configuration->source, sizeof configuration->source, "file %s.json", component);
+    }
     r = text_of(value, component, key, ret_value, error);
     return r < 0 ? r : 1;
 }
@@ -296,22 +303,36 @@ static int unknown_key(const InaComponentClass *class, const char *key, InaError
 
     for (size_t i = 0, size = 0; i < class->n_config && size < sizeof known; i++)
         size += (size_t)snprintf(known + size, sizeof known - size, "%s%s", i > 0 ? ", " : "", class->config[i].key);
-    return ina_error_set(error, EINVAL, "%s.json: component %s has no key '%.60s'; it has: %s", class->name,
-                         class->name, key, *known ? known : "none");
+    return ina_error_set(error, EINVAL, "component %s has no key '%.60s'; it has: %s", class->name, key,
+                         *known ? known : "none");
+}
+
+/* All are keys of the component. */
+static int check_keys(const InaComponentClass *class, json_t *values, InaError *error)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(values, key, value)
+    {
+        if (!has_key(class, key))
+            return unknown_key(class, key, error);
+    }
+    return 0;
 }
 
 static int check_file(Configuration *configuration, const InaComponentClass *class, InaError *error)
 {
-    json_t *values, *value;
-    const char *key;
+    json_t *values;
 
     int r = file_values(configuration, class->name, &values, error);
-    json_object_foreach(values, key, value)
-    {
-        if (r == 0 && !has_key(class, key))
-            r = unknown_key(class, key, error);
-    }
-    return r;
+    if (r < 0)
+        return r;
+    r = check_keys(class, values, error);
+    if (r < 0)
+        return ina_error_wrap(error, "%s.json", class->name);
+    r = check_keys(class, json_object_get(configuration->deployed, class->name), error);
+    return r < 0 ? ina_error_wrap(error, "deployment") : 0;
 }
 
 typedef struct KeySearch {
@@ -504,4 +525,104 @@ int configuration_set(Configuration *configuration, const char *component, const
     if (ret_pending)
         *ret_pending = pending;
     return r;
+}
+
+/* --- what comes with the set --------------------------------------------------- */
+
+int configuration_deploy(Configuration *configuration, const json_t *values, json_t **ret_old, InaError *error)
+{
+    const char *component, *key;
+    json_t *copy = values ? json_deep_copy(values) : NULL, *keys, *value;
+    char *text;
+
+    if (values && !copy)
+        return no_memory(error);
+    int r = copy && !json_is_object(copy) ? ina_error_set(error, EINVAL, "deployment: an object is expected") : 0;
+    json_object_foreach(copy, component, keys)
+    {
+        if (r == 0 && !json_is_object(keys))
+            r = ina_error_set(error, EINVAL, "deployment: %s: an object {\"key\": value} is expected", component);
+        json_object_foreach(keys, key, value)
+        {
+            text = NULL;
+            if (r == 0)
+                r = text_of(value, component, key, &text, error);
+            free(text);
+        }
+    }
+    if (r < 0) {
+        json_decref(copy);
+        return r;
+    }
+    if (ret_old)
+        *ret_old = configuration->deployed;
+    else
+        json_decref(configuration->deployed);
+    configuration->deployed = copy;
+    return 0;
+}
+
+static int check_component(Configuration *configuration, const char *component, json_t *keys, InaError *error)
+{
+    const char *key;
+    char message[256];
+    json_t *value;
+    int r = 0;
+
+    if (components_configuration_each(configuration->framework, component, pass, NULL) == -ENOENT) {
+        (void)snprintf(message, sizeof message, "deployment: there is no component %.100s to configure", component);
+        logs_write(configuration->framework->bundles->logs, 0, "framework", NULL, INA_LOG_WARNING, message);
+        return 0;
+    }
+    json_object_foreach(keys, key, value)
+    {
+        char *text = NULL;
+        r = text_of(value, component, key, &text, error);
+        if (r == 0)
+            r = components_configuration_check(configuration->framework, component, key, text, error);
+        free(text);
+        if (r < 0)
+            return ina_error_wrap(error, "deployment");
+    }
+    return 0;
+}
+
+int configuration_check_deployed(Configuration *configuration, InaError *error)
+{
+    const char *component;
+    json_t *keys;
+
+    json_object_foreach(configuration->deployed, component, keys)
+    {
+        int r = check_component(configuration, component, keys, error);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int apply_differing(Configuration *configuration, const json_t *these, const json_t *those, bool both,
+                           InaError *error)
+{
+    const char *component;
+    json_t *keys;
+
+    json_object_foreach((json_t *)these, component, keys)
+    {
+        const json_t *others = json_object_get(those, component);
+        if ((both && others) || (others && json_equal(keys, others)))
+            continue;
+        int r = apply(configuration, component, error);
+        if (r < 0)
+            return ina_error_wrap(error, "deployment");
+    }
+    return 0;
+}
+
+int configuration_apply_deployed(Configuration *configuration, const json_t *old, InaError *error)
+{
+    int r = apply_differing(configuration, configuration->deployed, old, false, error);
+
+    /* Those that are not named any more. */
+    return r < 0 ? r : apply_differing(configuration, old, configuration->deployed, true, error);
 }

@@ -2,13 +2,14 @@
  *
  * In this order: changed at run time (kept in the cache, configuration.json),
  * the environment (CONFIG_<COMPONENT>_<KEY>, upper case, '-' and '.' become
- * '_'), the file <component>.json in the framework's configuration folder (one
+ * '_'), what came with the set of bundles, the file <component>.json in the framework's configuration folder (one
  * object; strings, numbers, booleans), the component's default. A file is read
  * again when it has changed. */
 #pragma once
 
 #include "components.h"
 #include <inaetics/error.h>
+#include <jansson.h>
 
 #define CONFIGURATION_FILE_MAX (256u * 1024u)
 #define CONFIGURATION_VALUE_MAX 4096u /* bytes of one value */
@@ -29,6 +30,13 @@ int configuration_check(Configuration *configuration, const InaBundleTable *tabl
 int configuration_hold(Configuration *configuration, const InaBundleTable *table, InaError *error);
 void configuration_recall(Configuration *configuration, bool recalling);
 void configuration_release(Configuration *configuration);
+/* What comes with the set of bundles, {"component": {"key": value}} or NULL, is
+ * exchanged (components are not told). -EINVAL: it is not of that form. `ret_old`: a reference; may be NULL. */
+int configuration_deploy(Configuration *configuration, const json_t *values, json_t **ret_old, InaError *error);
+/* Whether the components that are there have its keys and allow its values. */
+int configuration_check_deployed(Configuration *configuration, InaError *error);
+/* Gives each component whose part of it differs from `old` its values. */
+int configuration_apply_deployed(Configuration *configuration, const json_t *old, InaError *error);
 /* Sets a value at run time (NULL: as if it had never been set), applies it and
  * keeps it. On failure, also the component's, all is as before. `ret_pending`:
  * there is no such component now, the value is checked when it comes. */

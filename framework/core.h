@@ -81,8 +81,6 @@ typedef struct Core {
 /* Brackets every entry into code outside the core; `component` may be NULL. */
 void visit_enter(Framework *framework, Component *component, const char *what, ServiceVisit *visit);
 void visit_leave(ServiceVisit *visit);
-/* Whether the structure may change now: not in a visit, not while settling. */
-bool framework_idle(const Framework *framework);
 /* Now if idle, else when that is over. */
 void framework_settle(Framework *framework);
 /* From the loop, when component code asked for something. */

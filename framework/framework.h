@@ -5,6 +5,7 @@
 #include <inaetics/bundle.h>
 #include <inaetics/http.h>
 #include <inaetics/shell.h>
+#include <jansson.h>
 #include <systemd/sd-event.h>
 
 typedef struct Framework Framework;
@@ -37,11 +38,30 @@ Framework *framework_free(Framework *framework);
 int framework_install(Framework *framework, const char *zip, Bundle **ret, InaError *error);
 /* Installs, updates and uninstalls so that exactly these zips are there, and
  * starts them all. They are verified and resolved as a whole before anything
- * changes; when one cannot be installed, updated or loaded, all is as before.
- * (A newly installed bundle whose component fails to start is kept: the
- * component is tried again.) Without framework_start before it, bundles of the
+ * changes, and change in the order of their dependencies, those that others
+ * require first; when one cannot be installed, updated or loaded, all is as before.
+ * Killed at any moment, a framework finds in its cache the old set or the new
+ * one. Without framework_start before it, bundles of the
  * cache that are still wanted are started as they are. */
+typedef struct FrameworkSet {
+    const char *const *zips;
+    size_t n_zips;
+    /* These are the platform's: others are not touched. Else: the platform's are not touched. */
+    bool platform;
+    /* A component that is new, or of a new version, and fails to start fails the set; else one of a newly installed
+     * bundle is tried again later. */
+    bool strict;
+    /* {"component": {"key": value}}, below the environment (configuration.h); NULL: none. Not for the platform. */
+    const json_t *configuration;
+    const json_t *note; /* an object, kept with the set; NULL: none. Not for the platform. */
+} FrameworkSet;
+int framework_apply(Framework *framework, const FrameworkSet *set, InaError *error);
+/* The same, neither strict nor with anything else. */
 int framework_set(Framework *framework, const char *const *zips, size_t n_zips, InaError *error);
+const json_t *framework_note(const Framework *framework); /* of the set that is there; NULL: none; borrowed */
+/* Unpacks what is to be set soon, in any thread: `cache` is framework_cache(). */
+int framework_prepare(const char *cache, const char *zip, bool sync, InaError *error);
+const char *framework_cache(const Framework *framework); /* the folder */
 Bundle *framework_bundle(Framework *framework, int64_t id);
 Bundle *framework_bundle_named(Framework *framework, const char *symbolic_name);
 size_t framework_bundles(Framework *framework, Bundle **ret, size_t maximum); /* how many there are */
@@ -50,6 +70,7 @@ const char *bundle_version(const Bundle *bundle);
 int64_t bundle_id(const Bundle *bundle);
 BundleState bundle_state(const Bundle *bundle);
 const char *bundle_state_name(BundleState state);
+bool bundle_is_platform(const Bundle *bundle);
 
 /* -ENOEXEC: it cannot be resolved or loaded, `error` says exactly what is
  * missing. When a component's start fails, all of it is stopped again. */
@@ -75,4 +96,5 @@ typedef struct FrameworkStatistics {
     uint64_t slow_ns, slow_at; /* how long, and when (ina_now()) */
 } FrameworkStatistics;
 
+uint64_t framework_errors(const Framework *framework); /* log records of level error since its start */
 void framework_statistics(const Framework *framework, FrameworkStatistics *ret);

@@ -16,6 +16,7 @@ struct LogService {
     pthread_mutex_t lock; /* of what follows: worker threads may log */
     char *records[LOG_RECORDS_MAX];
     size_t next, count;
+    uint64_t errors;
 };
 
 static void observe(void *userdata, InaLogLevel level, const char *line)
@@ -23,9 +24,12 @@ static void observe(void *userdata, InaLogLevel level, const char *line)
     LogService *logs = userdata;
     char *copy = strdup(line);
 
-    if (!copy)
-        return;
     pthread_mutex_lock(&logs->lock);
+    logs->errors += level <= INA_LOG_ERROR;
+    if (!copy) {
+        pthread_mutex_unlock(&logs->lock);
+        return;
+    }
     free(logs->records[logs->next]);
     logs->records[logs->next] = copy;
     logs->next = (logs->next + 1) % LOG_RECORDS_MAX;
@@ -43,6 +47,14 @@ int logs_new(LogService **ret, InaError *error)
     log_set_observer(observe, logs);
     *ret = logs;
     return 0;
+}
+
+uint64_t logs_errors(LogService *logs)
+{
+    pthread_mutex_lock(&logs->lock);
+    uint64_t errors = logs->errors;
+    pthread_mutex_unlock(&logs->lock);
+    return errors;
 }
 
 LogService *logs_free(LogService *logs)

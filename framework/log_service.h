@@ -27,4 +27,5 @@ int logs_set_level(LogService *logs, int64_t bundle_id, InaLogLevel level, InaEr
 void logs_forget(LogService *logs, int64_t bundle_id);
 /* The last `count` records, oldest first; any thread may log meanwhile. */
 void logs_last(LogService *logs, size_t count, void (*visit)(void *userdata, const char *line), void *userdata);
+uint64_t logs_errors(LogService *logs); /* records of level error so far */
 LogService *logs_free(LogService *logs);

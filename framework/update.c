@@ -88,7 +88,7 @@ static int start_new(Bundle *bundle, Revision *new, ComponentSet *set, Component
         r = comparison->result;
     }
     if (r == 0)
-        r = bundle_record(bundle, new->digest, bundle->autostart, true, error);
+        r = bundle_record(bundle, new->digest, bundle->autostart, error);
     if (r == 0)
         return 0;
     (void)components_stop(set, handover);
@@ -153,7 +153,7 @@ int bundle_change(Bundle *bundle, Revision *new, Revision **ret_old, InaError *e
     int r = check_new(bundle, new, &why);
     if (r == 0)
         r = bundle->state == BUNDLE_ACTIVE ? replace_running(bundle, new, &why)
-                                           : bundle_record(bundle, new->digest, bundle->autostart, true, &why);
+                                           : bundle_record(bundle, new->digest, bundle->autostart, &why);
     if (r < 0) {
         revision_unload(new);
         (void)ina_error_wrap(&why, "bundle %s stays at version %s", bundle_name(bundle), bundle_version(bundle));

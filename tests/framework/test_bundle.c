@@ -61,7 +61,6 @@ static void an_uninstalled_bundle_leaves_nothing(void **state)
     assert_int_equal(framework_bundles(fixture->framework, NULL, 0), 0);
     assert_false(is_mapped(fixture->cache));
     assert_int_equal(entries_in(fixture, "contents"), 0);
-    assert_int_equal(entries_in(fixture, "bundles"), 0);
     assert_int_equal(entries_in(fixture, "temporary"), 0);
     /* Its number is not given again. */
     assert_true(bundle_id(fixture_install(fixture, "counter_sound", "test.counter", "1")) > id);

@@ -62,7 +62,7 @@ static CacheRecord store(Fixture *fixture, int64_t id, const char *text)
     assert_int_equal(cache_store(fixture->cache, archive, id % 2, NULL), 0);
     strcpy(record.digest, archive_digest(archive));
     archive_free(archive);
-    assert_int_equal(cache_write(fixture->cache, &record, id % 2, NULL), 0);
+    assert_int_equal(cache_write(fixture->cache, &record, NULL), 0);
     return record;
 }
 
@@ -103,13 +103,13 @@ static void what_was_stored_is_there_after_a_restart(void **state)
 {
     Fixture *fixture = *state;
     const CacheRecord *all;
-    size_t damaged;
+    bool damaged;
 
     open_cache(fixture);
     CacheRecord second = store(fixture, 2, "two"), first = store(fixture, 1, "one");
     open_cache(fixture);
     assert_int_equal(cache_records(fixture->cache, &all, &damaged), 2);
-    assert_int_equal(damaged, 0);
+    assert_false(damaged);
     assert_int_equal(all[0].id, 1);
     assert_true(all[0].started);
     assert_string_equal(all[0].digest, first.digest);
@@ -170,13 +170,32 @@ static void what_an_interrupted_run_left_is_swept(void **state)
     assert_int_equal(folder_make(half, 0755, NULL), 0);
     free(half);
     damage(fixture, "temporary/7/files/lib/x.so", "half");
-    damage(fixture, "bundles/.9", "{\"ver");
+    damage(fixture, ".write-Xy1234", "{\"ver");
     open_cache(fixture);
     assert_true(contents_there(fixture, &kept));
     assert_false(contents_there(fixture, &lost));
     assert_false(there(fixture, "temporary/7"));
-    assert_false(there(fixture, "bundles/.9"));
+    assert_false(there(fixture, ".write-Xy1234"));
     assert_int_equal(records(fixture), 1);
+}
+
+#define GOOD "\"contents\":\"D\",\"started\":true,\"platform\":false"
+
+/* "D" becomes the digest of what is there. */
+static void with_digest(const char *text, const char *digest, char *ret, size_t size)
+{
+    FILE *out = fmemopen(ret, size, "w");
+
+    for (const char *p = text; *p; p++) {
+        if (strncmp(p, "\"D\"", 3) == 0) {
+            fprintf(out, "\"%s\"", digest);
+            p += 2;
+        } else {
+            fputc(*p, out);
+        }
+    }
+    fputc('\0', out);
+    fclose(out);
 }
 
 static void damaged_records_are_set_aside_and_their_contents_kept_for_a_look(void **state)
@@ -186,36 +205,76 @@ static void damaged_records_are_set_aside_and_their_contents_kept_for_a_look(voi
         "{",
         "[]",
         "{\"version\":1}",
-        "{\"version\":2,\"id\":1,\"contents\":\"D\",\"started\":true}",
-        "{\"version\":1,\"id\":2,\"contents\":\"D\",\"started\":true}",
-        "{\"version\":1,\"id\":1,\"contents\":\"../../etc\",\"started\":true}",
-        "{\"version\":1,\"id\":1,\"contents\":\"D\",\"started\":1}",
-        "{\"version\":1,\"id\":1,\"contents\":\"D\",\"started\":true,\"more\":1}",
-        "{\"version\":1,\"id\":1,\"id\":1,\"contents\":\"D\",\"started\":true}",
+        "{\"version\":2,\"bundles\":[],\"note\":null}",
+        "{\"version\":1,\"bundles\":{},\"note\":null}",
+        "{\"version\":1,\"bundles\":[],\"note\":1}",
+        "{\"version\":1,\"bundles\":[],\"bundles\":[],\"note\":null}",
+        "{\"version\":1,\"bundles\":[],\"note\":null,\"more\":1}",
+        "{\"version\":1,\"bundles\":[{\"id\":0," GOOD "}],\"note\":null}",
+        "{\"version\":1,\"bundles\":[{\"id\":1," GOOD "},{\"id\":1," GOOD "}],\"note\":null}",
+        "{\"version\":1,\"bundles\":[{\"id\":1,\"id\":2," GOOD "}],\"note\":null}",
+        "{\"version\":1,\"bundles\":[{\"id\":1,\"more\":1," GOOD "}],\"note\":null}",
+        "{\"version\":1,\"bundles\":[{\"id\":1,\"contents\":\"../../etc\",\"started\":true,\"platform\":false}],"
+        "\"note\":null}",
+        "{\"version\":1,\"bundles\":[{\"id\":1,\"contents\":\"D\",\"started\":1,\"platform\":false}],\"note\":null}",
     };
 
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         Fixture *fixture = *state;
         const CacheRecord *all;
-        size_t damaged;
-        char text[512];
+        bool damaged;
+        char text[1024];
 
         open_cache(fixture);
         CacheRecord record = store(fixture, 1, "x");
-        const char *d = strstr(wrong[i], "\"D\"");
-        if (d)
-            (void)snprintf(text, sizeof text, "%.*s\"%s\"%s", (int)(d - wrong[i]), wrong[i], record.digest, d + 3);
-        else
-            strcpy(text, wrong[i]);
-        damage(fixture, "bundles/1.json", text);
+        with_digest(wrong[i], record.digest, text, sizeof text);
+        damage(fixture, "bundles.json", text);
         open_cache(fixture);
-        if (cache_records(fixture->cache, &all, &damaged) != 0 || damaged != 1)
+        if (cache_records(fixture->cache, &all, &damaged) != 0 || !damaged)
             fail_msg("taken: %s", text);
-        assert_true(there(fixture, "bundles/1.json.damaged"));
+        assert_true(there(fixture, "bundles.json.damaged"));
         assert_true(contents_there(fixture, &record));
-        /* Its number is not given to another bundle meanwhile. */
-        assert_true(cache_next_id(fixture->cache) > 1);
     }
+}
+
+static void changes_count_as_one_or_not_at_all(void **state)
+{
+    Fixture *fixture = *state;
+    const CacheRecord *all;
+    json_t *note = json_pack("{s:s}", "version", "7");
+
+    open_cache(fixture);
+    CacheRecord first = store(fixture, 1, "one");
+    assert_int_equal(cache_begin(fixture->cache, NULL), 0);
+    CacheRecord second = store(fixture, 2, "two");
+    assert_int_equal(cache_remove(fixture->cache, 1, NULL), 0);
+    assert_int_equal(cache_set_note(fixture->cache, note, NULL), 0);
+    /* What was is needed as long as it may come back. */
+    assert_int_equal(cache_drop(fixture->cache, first.digest, NULL), 0);
+    assert_true(contents_there(fixture, &first));
+    open_cache(fixture); /* as if killed */
+    assert_int_equal(cache_records(fixture->cache, &all, NULL), 1);
+    assert_int_equal(all[0].id, 1);
+    assert_null(cache_note(fixture->cache));
+    assert_false(contents_there(fixture, &second));
+
+    assert_int_equal(cache_begin(fixture->cache, NULL), 0);
+    assert_int_equal(cache_remove(fixture->cache, 1, NULL), 0);
+    cache_rollback(fixture->cache);
+    assert_int_equal(records(fixture), 1);
+
+    assert_int_equal(cache_begin(fixture->cache, NULL), 0);
+    second = store(fixture, 2, "two");
+    assert_int_equal(cache_remove(fixture->cache, 1, NULL), 0);
+    assert_int_equal(cache_set_note(fixture->cache, note, NULL), 0);
+    assert_int_equal(cache_commit(fixture->cache, NULL), 0);
+    open_cache(fixture);
+    assert_int_equal(cache_records(fixture->cache, &all, NULL), 1);
+    assert_int_equal(all[0].id, 2);
+    assert_true(json_equal(cache_note(fixture->cache), note));
+    assert_true(contents_there(fixture, &second));
+    assert_false(contents_there(fixture, &first));
+    json_decref(note);
 }
 
 static void contents_that_are_not_what_was_stored_are_found_out(void **state)
@@ -307,6 +366,7 @@ int main(void)
         TEST(contents_are_kept_while_a_record_needs_them),
         TEST(what_an_interrupted_run_left_is_swept),
         TEST(damaged_records_are_set_aside_and_their_contents_kept_for_a_look),
+        TEST(changes_count_as_one_or_not_at_all),
         TEST(contents_that_are_not_what_was_stored_are_found_out),
         TEST(a_cache_is_used_once_and_freed_by_the_death_of_its_user),
         TEST(a_place_that_is_no_folder_is_refused),

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -259,15 +260,17 @@ static void a_full_disk_leaves_the_old_version(void **state)
     assert_counter(fixture, 5, "1.0.0");
 
     /* All goes well until the record is to be written. */
-    char *bundles = path_join(fixture->cache, "bundles");
-    assert_int_equal(rename(bundles, aside), 0);
+    char *records = path_join(fixture->cache, "bundles.json");
+    assert_int_equal(rename(records, aside), 0);
+    assert_int_equal(mkdir(records, 0700), 0);
     r = bundle_update(framework_bundle_named(fixture->framework, NAME), zip, &error);
-    assert_int_equal(rename(aside, bundles), 0);
-    assert_untouched(fixture, r, &error, "bundles/");
+    assert_int_equal(rmdir(records), 0);
+    assert_int_equal(rename(aside, records), 0);
+    assert_untouched(fixture, r, &error, "bundles.json");
     free(zip);
     free(folder);
     free(aside);
-    free(bundles);
+    free(records);
 }
 
 static void the_same_contents_change_nothing(void **state)
