@@ -1,14 +1,21 @@
 /* server.h - inaetics-provisioning: its parts, as its files share them.
  *
- * Listeners: `listen` for agents (everything but the page; TLS when a PKI is
- * given), and `pages` for people (page, REST, /v1). Each api_*.c registers its
- * prefix with server_handle and gets the caller with server_authorize. */
+ * Listeners: `listen` for agents (ACE's agent protocol, /v1/agents, /v1/blobs;
+ * TLS when the PKI folder has a server certificate), and `pages` for people
+ * (page, /client/work, /v1); metrics and health on both. Who serves a prefix
+ * registers it with server_handle and gets the caller with server_authorize.
+ *
+ *   server.c        opens and closes the parts, answers
+ *   server_auth.c   who the caller is
+ *   server_tell.c   what changes, as events and as JSON
+ *   api.c           the table of routes of /v1 (api.h), api_*.c their handlers */
 #pragma once
 
 #include "accounts.h"
 #include "audit.h"
 #include "base/etcd.h"
 #include "base/http_server.h"
+#include "base/map.h"
 #include "base/worker.h"
 #include "blobs.h"
 #include "repository.h"
@@ -20,6 +27,11 @@
 #define SERVER_LISTEN_MAX 4u
 #define SERVER_POLLS_MAX 1000u     /* package downloads at once; above it 503 with Retry-After */
 #define SERVER_WAIT_MAX_SECONDS 60 /* of a wake-up request */
+#define SERVER_CONNECTIONS_MAX 12000u
+#define SERVER_UNKNOWN_BODY_MAX (64u * 1024u) /* bytes that are read from somebody before it is known who it is */
+#define SERVER_CHECKS_MAX 256u                /* passwords being checked */
+#define SERVER_CLOSERS_MAX 16u
+#define SERVER_KNOWN_MAX 1024u                /* passwords that were right, remembered by their digest */
 
 typedef struct ServerOptions {
     char *listen[SERVER_LISTEN_MAX + 1]; /* for agents */
@@ -29,7 +41,13 @@ typedef struct ServerOptions {
     char *announce;                      /* "127.1.3.4:8080": what agents are told through etcd */
     char *settings;                      /* JSON: auto operator, rollout policy (docs/provisioning-api.md) */
     bool open;                           /* legacy agents need no credentials (loopback only without --insecure) */
+    int ready_fd;                        /* -1: none */
 } ServerOptions;
+
+typedef struct PasswordCheck PasswordCheck;
+typedef struct AgentWaits AgentWaits;
+typedef struct Record Record;
+typedef struct Desired Desired;
 
 typedef struct Server {
     ServerOptions options;
@@ -46,7 +64,39 @@ typedef struct Server {
     SigningKey *key;
     Stream *stream;
     char *token; /* the cluster's, for enrolling; NULL: none */
+    char *url;   /* what agents are told; NULL: nothing */
+    char *passwords_key; /* random: digests of known passwords are keyed with it */
+    PasswordCheck *checks;
+    unsigned n_checks;
+    Map *known; /* digest of a password that was right: whose and which */
+    Map *routes; /* ServerRoute, to be freed */
+    AgentWaits *waits;
+    Etcd *etcd;
+    Record *record;
+    Desired *desired;
+    struct ServerCloser {
+        void (*close)(void *userdata);
+        void *userdata;
+    } closers[SERVER_CLOSERS_MAX];
+    unsigned n_closers;
+    int64_t started;         /* ms since 1970 */
+    uint64_t requests, refused;
 } Server;
+
+int server_open(sd_event *event, const ServerOptions *options, Server **ret, InaError *error); /* takes the options */
+int server_listen(Server *server, InaError *error); /* from here on it is asked */
+Server *server_close(Server *server);
+void server_options_clear(ServerOptions *options);
+int64_t server_now(void); /* ms since 1970 */
+bool address_is_loopback(const char *address);
+
+/* Serves `prefix`. A password that comes as HTTP Basic is checked, beside the loop, before `handle` is called. */
+#define SERVER_AGENTS 1u
+#define SERVER_PEOPLE 2u
+typedef void (*ServerHandler)(Server *server, InaHttpRequest *request);
+/* Called when the server closes, the last one first, while all parts and listeners are still there. */
+int server_on_close(Server *server, void (*close)(void *userdata), void *userdata, InaError *error);
+int server_handle(Server *server, unsigned where, const char *prefix, ServerHandler handle, InaError *error);
 
 /* Answers 401/403 itself and returns false when the caller may not. A session (cookie "inaetics-provisioning" or
  * "Authorization: Bearer"), or HTTP Basic. */
@@ -54,13 +104,40 @@ bool server_authorize(Server *server, InaHttpRequest *request, Permission permis
 /* The target itself: its token, a client certificate with its CN, Basic; or, for one that never enrolled, anybody when
  * `open`. Answers itself when not. */
 bool server_authorize_target(Server *server, InaHttpRequest *request, const char *target);
+int server_auth_open(Server *server, InaError *error);
+void server_auth_close(Server *server);
+/* Who calls, without answering: false: nobody that is known. */
+bool server_identify(Server *server, InaHttpRequest *request, Account *ret);
+/* 401 or, for somebody known, 403 with what is missing. */
+void server_refuse(Server *server, InaHttpRequest *request, const Account *account, const char *missing);
+/* Whether a request that changes something may come from this page; answers 403 itself. */
+bool server_check_origin(InaHttpRequest *request);
+/* Checks a password beside the loop; `done` is called once (account NULL: wrong), unless this answers itself (429). */
+typedef void (*PasswordDone)(Server *server, InaHttpRequest *request, const Account *account, void *userdata);
+void server_check_password(Server *server, InaHttpRequest *request, const char *name, const char *password,
+                           PasswordDone done, void *userdata);
+bool server_session_token(const InaHttpRequest *request, char *ret, size_t size); /* Bearer or cookie */
 /* {"error": CODE, "message": "..."}; CODE: a word, from errno ("invalid", "stale", "not-found", "exists", "forbidden").
  */
-void server_fail(InaHttpRequest *request, int status, const InaError *error);
+void server_fail(InaHttpRequest *request, int status /* 0: from errno */, const InaError *error);
+void server_fail_text(InaHttpRequest *request, int status, int code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 void server_json(InaHttpRequest *request, int status, json_t *value); /* steals */
+
+/* server_tell.c: new references */
+int server_tell_open(Server *server, InaError *error);
+int settings_read(const json_t *value, TargetSettings *ret, InaError *error); /* api_rollouts.c; strings malloc'ed */
+json_t *target_json(const Server *server, const TargetView *view);
+json_t *version_json(const DeploymentVersion *version);
+json_t *event_json(const AuditEvent *event);
+json_t *revision_json(const RevisionInfo *revision);
+json_t *workspace_json(const Workspace *workspace);
+void server_tell_workspace(Server *server, const Workspace *workspace);
 
 int agent_protocol_open(Server *server, InaError *error);   /* /deployment, /auditlog, /agent (agent_protocol*.c) */
 int ace_rest_open(Server *server, InaError *error);         /* /client/work (ace_rest*.c) */
 int api_open(Server *server, InaError *error);              /* /v1 for people (api_*.c) */
 int api_targets_open(Server *server, InaError *error);      /* /v1/agents: enrol, next, blobs, report (api_agents.c) */
 int discovery_record_open(Server *server, InaError *error); /* /inaetics/node-provisioning-service/ID */
+void discovery_record_close(Server *server, void (*withdrawn)(void *userdata), void *userdata); /* NULL: at once */
+void agent_waits_wake(Server *server, const char *target); /* a new version is there */

@@ -83,6 +83,10 @@ typedef struct DeploymentVersion {
 
 int targets_open(Database *database, Repository *repository, Blobs *blobs, Audit *audit, const TargetSettings *settings,
                  Targets **ret, InaError *error);
+/* What counts now (borrowed); what is set is kept in the database, comes before what targets_open was given, and is
+ * applied to the targets that are known at once. -EINVAL: a filter is wrong, which one is named. */
+const TargetSettings *targets_settings(const Targets *targets);
+int targets_set_settings(Targets *targets, const TargetSettings *settings, InaError *error);
 /* Anything in TargetView of `id` changed, or it is gone (`gone`). */
 void targets_watch(Targets *targets, void (*changed)(void *userdata, const char *id, bool gone), void *userdata);
 /* A new deployment version is there for `id` (agents are woken with it). */
