@@ -180,7 +180,8 @@ static const Command commands[] = {
 
 static const char common_help[] = "  --name N            the instance, 0 to 11 (default 0)\n"
                                   "  --data DIR          its data folder (default $INAETICS_DATA, else\n"
-                                  "                      $XDG_DATA_HOME/inaetics, else ~/.local/share/inaetics)\n"
+                                  "                      $XDG_DATA_HOME/inaetics, else ~/.local/share/inaetics,\n"
+                                  "                      for root /var/lib/inaetics)\n"
                                   "  -h, --help\n";
 
 int cli_fail(const char *format, ...)

@@ -5,6 +5,7 @@
 #include "confine.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define OUTPUT_READ_SIZE (64u * 1024u)
@@ -61,6 +64,24 @@ static int arrange_descriptors(int output, int inherit)
     return close_range(inherit >= 0 ? CHILD_INHERITED_FD + 1 : 3, ~0U, CLOSE_RANGE_CLOEXEC) < 0 ? -errno : 0;
 }
 
+/* From root to another user all capabilities go, but for the inheritable ones, which are taken away first. System
+ * calls, not the functions of the same names, which wait for other threads that are not here. */
+static int change_user(const ChildUser *user)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+    if (syscall(SYS_capget, &header, data) < 0)
+        return -errno;
+    for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+        data[i].inheritable = 0;
+    if (syscall(SYS_capset, &header, data) < 0 || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ||
+        syscall(SYS_setgroups, user->n_groups, user->groups) < 0 ||
+        syscall(SYS_setresgid, user->gid, user->gid, user->gid) < 0 ||
+        syscall(SYS_setresuid, user->uid, user->uid, user->uid) < 0)
+        return -errno;
+    return syscall(SYS_setresuid, 0, 0, 0) == 0 ? -EPERM : 0; /* there must be no way back */
+}
+
 static int become(const ChildOptions *options, int output, pid_t parent)
 {
     setsid();
@@ -69,6 +90,9 @@ static int become(const ChildOptions *options, int output, pid_t parent)
     int rules = confined ? fcntl(*options->rules, F_DUPFD_CLOEXEC, 20) : -1; /* out of the way, as `report` */
     if (confined && rules < 0)
         return -errno;
+    int r = options->user ? change_user(options->user) : 0; /* before the next: it would be forgotten */
+    if (r < 0)
+        return r;
     if (prctl(PR_SET_PDEATHSIG, options->death_signal ? options->death_signal : SIGKILL) < 0 ||
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return -errno;
@@ -78,8 +102,8 @@ static int become(const ChildOptions *options, int output, pid_t parent)
     setrlimit(RLIMIT_CORE, &no_core);
     if (options->directory && chdir(options->directory) < 0)
         return -errno;
-    int r = options->standard ? arrange_standard(options->standard, options->terminal)
-                              : arrange_descriptors(output, options->inherit_fd);
+    r = options->standard ? arrange_standard(options->standard, options->terminal)
+                          : arrange_descriptors(output, options->inherit_fd);
     return r == 0 && confined ? confine_self(rules, options->alone) : r;
 }
 
@@ -170,9 +194,19 @@ static int read_report(int fd)
     return size == (ssize_t)sizeof r ? r : 0;
 }
 
+/* Its user can open /dev/stdout and the like anew: pipes and terminals that were made for it. */
+static void hand_over(const ChildUser *user, int fd)
+{
+    struct stat status;
+    if (fd >= 0 && fstat(fd, &status) == 0 && (S_ISFIFO(status.st_mode) || isatty(fd)))
+        (void)!fchown(fd, user->uid, user->gid);
+}
+
 static int spawn(const ChildOptions *options, Child *child, int output, InaError *error)
 {
     int report[2];
+    for (size_t i = 0; options->user && i < 3; i++)
+        hand_over(options->user, options->standard ? options->standard[i] : output);
     if (pipe2(report, O_CLOEXEC) < 0)
         return ina_error_errno(error, errno, "pipe");
     pid_t parent = getpid();

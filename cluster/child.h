@@ -18,6 +18,14 @@
 typedef struct Children Children;
 typedef struct Child Child;
 
+/* Another user to become; without any capability. Needs root. */
+typedef struct ChildUser {
+    uid_t uid;
+    gid_t gid;
+    const gid_t *groups; /* the only further ones */
+    size_t n_groups;
+} ChildUser;
+
 typedef struct ChildOptions {
     const char *program; /* a path */
     char *const *arguments;
@@ -27,6 +35,7 @@ typedef struct ChildOptions {
     int inherit_fd;        /* -1, or kept open under the number CHILD_INHERITED_FD */
     const int *standard;   /* three descriptors for stdin, stdout and stderr, or NULL: as said above */
     const int *rules;      /* of confine.h; NULL, or negative: none */
+    const ChildUser *user; /* NULL: the same as we. What it has as standard is his too */
     bool terminal;         /* the first of these becomes its controlling terminal */
     bool alone;            /* with rules: as confine_self says */
     /* Each read of what it wrote; NULL: its output goes nowhere. */
@@ -54,6 +63,8 @@ Child *child_free(Child *child);
 /* Kills every process, but us and our parents, whose environment has `entry`
  * ("NAME=value") and which we may kill; returns how many there were. */
 unsigned child_sweep(const char *entry);
+/* The same of those with one of these users (or that could be them again). */
+unsigned child_sweep_users(uid_t first, uid_t last);
 /* Sends a signal to all of them (SIGSTOP, SIGCONT), again until no new ones
  * appear; returns how many there are. */
 unsigned child_signal_marked(const char *entry, int signal);

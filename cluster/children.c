@@ -172,28 +172,68 @@ static bool is_ancestor(pid_t pid)
     return false;
 }
 
-static bool sweep_one(pid_t pid, const char *entry)
+/* Which processes are to end: by an entry of their environment, or by their user (real, effective or saved). */
+typedef struct Sweep {
+    const char *entry;
+    uid_t first, last;
+} Sweep;
+
+static bool has_user(pid_t pid, uid_t first, uid_t last)
 {
-    if (!environment_has(pid, entry) || is_ancestor(pid))
+    char path[64], line[256];
+    unsigned users[3];
+    snprintf(path, sizeof path, "/proc/%d/status", pid);
+    AUTO_FILE FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof line, file)) {
+        if (sscanf(line, "Uid: %u %u %u", &users[0], &users[1], &users[2]) != 3)
+            continue;
+        for (size_t i = 0; i < 3; i++)
+            if (users[i] >= first && users[i] <= last)
+                return true;
+        return false;
+    }
+    return false;
+}
+
+static bool is_meant(pid_t pid, const Sweep *sweep)
+{
+    return sweep->entry ? environment_has(pid, sweep->entry) : has_user(pid, sweep->first, sweep->last);
+}
+
+static bool sweep_one(pid_t pid, const Sweep *sweep)
+{
+    if (!is_meant(pid, sweep) || is_ancestor(pid))
         return false;
     AUTO_CLOSE int pidfd = pidfd_open(pid, 0);
     /* The number may have passed to another process since: look again. */
-    if (pidfd < 0 || !environment_has(pid, entry) || pidfd_send_signal(pidfd, SIGKILL, NULL, 0) < 0)
+    if (pidfd < 0 || !is_meant(pid, sweep) || pidfd_send_signal(pidfd, SIGKILL, NULL, 0) < 0)
         return false;
     struct pollfd poll_fd = {.fd = pidfd, .events = POLLIN};
     poll(&poll_fd, 1, SWEEP_WAIT_MS);
     return true;
 }
 
-unsigned child_sweep(const char *entry)
+static unsigned sweep_all(const Sweep *sweep)
 {
     unsigned count = 0;
     AUTO_FOLDER DIR *folder = opendir("/proc");
     struct dirent *item;
     while (folder && (item = readdir(folder)))
-        if (isdigit((unsigned char)item->d_name[0]) && sweep_one((pid_t)strtol(item->d_name, NULL, 10), entry))
+        if (isdigit((unsigned char)item->d_name[0]) && sweep_one((pid_t)strtol(item->d_name, NULL, 10), sweep))
             count++;
     return count;
+}
+
+unsigned child_sweep(const char *entry)
+{
+    const Sweep sweep = {.entry = entry};
+    return sweep_all(&sweep);
+}
+
+unsigned child_sweep_users(uid_t first, uid_t last)
+{
+    const Sweep sweep = {.first = first, .last = last};
+    return sweep_all(&sweep);
 }
 
 void child_marked(const char *entry, void (*each)(void *userdata, pid_t pid), void *userdata)

@@ -34,7 +34,11 @@ static char *data_home(const char *data)
         const struct passwd *user = getpwuid(getuid());
         home = user ? user->pw_dir : "/";
     }
-    return path_join(home, ".local/share/inaetics");
+    char *own = path_join(home, ".local/share/inaetics");
+    if (!own || geteuid() != 0 || access(own, F_OK) == 0)
+        return own;
+    free(own); /* root's home is closed to the users that pods have */
+    return strdup("/var/lib/inaetics");
 }
 
 static char *absolute(const char *path)

@@ -32,7 +32,8 @@ typedef struct Instance {
 } Instance;
 
 /* number: "0" to "11" or NULL. data: NULL for $INAETICS_DATA, else
- * $XDG_DATA_HOME/inaetics, else ~/.local/share/inaetics. Makes nothing. */
+ * $XDG_DATA_HOME/inaetics, else ~/.local/share/inaetics, but for root /var/lib/inaetics unless the former is there.
+ * Makes nothing. */
 int instance_new(const char *number, const char *data, Instance **ret, InaError *error);
 /* A path below the data folder; malloc'ed, NULL: out of memory. */
 char *instance_path(const Instance *instance, const char *name);

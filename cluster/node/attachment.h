@@ -17,6 +17,7 @@
 #include <systemd/sd-event.h>
 
 #define ATTACHMENT_FILE ".attachment.json"
+#define ATTACHMENT_FILES ".attachment." /* what all of its files begin with */
 #define ATTACHMENT_PROCESSES_MAX 64u
 #define ATTACHMENT_WAIT_US UINT64_C(10000000) /* for the end of what was killed */
 

@@ -142,6 +142,7 @@ static int begin_command(Check *check)
         .directory = check->options.directory,
         .inherit_fd = -1,
         .rules = check->options.rules,
+        .user = check->options.user,
         .exited = handle_command,
         .userdata = check,
     };

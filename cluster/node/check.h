@@ -17,7 +17,8 @@ typedef struct CheckOptions {
     char *const *environment; /* for commands */
     const char *directory;
     const int *rules; /* for commands; see child.h */
-    uint64_t eager;   /* see probe.h */
+    const ChildUser *user;
+    uint64_t eager; /* see probe.h */
     void (*verdict)(void *userdata, ProbeVerdict verdict);
     void (*failed)(void *userdata); /* each failure that counts, before its verdict; must not free the check. NULL */
     void *userdata;

@@ -178,6 +178,7 @@ static int start_check(Container *container, const ProbeSpec *spec, bool eager, 
         .environment = environment_list(container->setup.environment),
         .directory = container->setup.directory,
         .rules = &container->setup.rules,
+        .user = container_setup_user(&container->setup),
         .eager = !eager                     ? 0
                  : spec->kind == PROBE_EXEC ? EAGER_COMMAND_CHECK
                                             : EAGER_CHECK,
@@ -225,6 +226,7 @@ static int spawn(Container *container, InaError *error)
         .directory = container->setup.directory,
         .inherit_fd = -1,
         .rules = &container->setup.rules,
+        .user = container_setup_user(&container->setup),
         .alone = true,
         .output = handle_output,
         .exited = handle_exit,

@@ -25,6 +25,7 @@ typedef struct ContainerHost {
     const char *folder; /* for the state of the node and its pods */
     const char *logs;   /* for those of its containers: LOGS/NAMESPACE_POD_UID/CONTAINER.log */
     const Images *images;
+    bool users; /* pods have users of their own (cluster/users.h) */
     /* The variables that tell of services; namespace NULL: only of the API. May be NULL. */
     int (*services)(void *userdata, const char *namespace, Environment *environment, InaError *error);
     void *userdata;
@@ -65,6 +66,7 @@ typedef struct ContainerOptions {
     bool first;                    /* of its pod: its cache folder is the pod's */
     bool init;                     /* an init container: it is to end */
     const char *folder;            /* of the pod */
+    uid_t own;                     /* user and group of the pod, if it names none and the node can change */
     const PodResources *resources; /* what the pod refers to */
     /* From an earlier life of the node. */
     unsigned runs;            /* processes that were started */

@@ -41,15 +41,22 @@ static int allow_programs(void *userdata, const char *folder)
     return confine_allow_except(files->fd, folder, files->data, files->error);
 }
 
+static int allow_account(Files *files)
+{
+    const char *account = pod_resources_account(files->options->resources);
+    return account ? confine_allow(files->fd, account, CONFINE_READ, files->error) : 0;
+}
+
 /* What it is told of. Not by its variables, which a manifest can set. */
 static int allow_told(Files *files)
 {
     const Instance *instance = files->options->host->instance;
     static const char *const told[] = {
         "pki/etcd/ca.pem", "pki/etcd/client.pem", "pki/etcd/client-key.pem", "token", "session", "password"};
-    const char *account = pod_resources_account(files->options->resources);
     const char *password = getenv("INAETICS_PASSWORD_FILE"); /* which our own variable is made of */
-    int r = 0;
+    int r = allow_account(files);
+    if (r == 0 && files->setup->told) /* copies */
+        return confine_allow(files->fd, files->setup->told, CONFINE_READ, files->error);
     for (size_t i = 0; r == 0 && i < sizeof told / sizeof *told; i++) {
         AUTO_FREE char *path = instance_path(instance, told[i]);
         if (!path)
@@ -59,7 +66,7 @@ static int allow_told(Files *files)
     }
     if (r == 0 && password && access(password, F_OK) == 0)
         r = confine_allow(files->fd, password, CONFINE_READ, files->error);
-    return r == 0 && account ? confine_allow(files->fd, account, CONFINE_READ, files->error) : r;
+    return r;
 }
 
 static int allow_volume(Files *files, const MountSpec *mount)

@@ -4,9 +4,10 @@
 #include "base/cleanup.h"
 #include "base/files.h"
 #include "cluster/confine.h"
+#include "cluster/users.h"
 #include "container_files.h"
-#include "identity.h"
 #include "kube/quantity.h"
+#include "volume_files.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -14,6 +15,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#define TOLD_FILE_MAX (256u * 1024u)
 #define VARIABLE_NAME_MAX (POD_NAME_PART_MAX + 16)
 
 /* --- environment ------------------------------------------------------------- */
@@ -137,19 +139,29 @@ static int set_agent_id(Environment *environment, const ContainerOptions *option
                               random[1], random[2], random[3]);
 }
 
-/* A folder of the container, KIND/POD in that of the pod, told as `variable`. */
-static int set_folder(Environment *environment, const ContainerOptions *options, const char *variable, const char *kind,
+/* A folder of the container, KIND/POD in that of the pod. It is its user's, and what an earlier run as somebody else
+ * left in it, and told as `variable`; without a `variable` only the node may make files in it. */
+static int set_folder(const ContainerOptions *options, ContainerSetup *setup, const char *variable, const char *kind,
                       char **ret, InaError *error)
 {
-    AUTO_FREE char *name = NULL;
+    const Identity *identity = &setup->identity;
+    AUTO_FREE char *name = NULL, *above = path_join(options->folder, kind);
     if (asprintf(&name, "%s/%s%s%s", kind, options->pod->name, options->first ? "" : ".",
                  options->first ? "" : options->spec->name) < 0)
         name = NULL;
     AUTO_FREE char *folder = name ? path_join(options->folder, name) : NULL;
-    if (!folder)
+    if (!folder || !above)
         return ina_error_set(error, ENOMEM, "out of memory");
     int r = folder_make(folder, 0700, error);
-    if (r < 0 || (r = environment_set(environment, variable, folder, error)) < 0)
+    if (r == 0 && identity->changes &&
+        ((r = users_set(above, 0, (gid_t)options->own, 0710, error)) < 0 ||
+         (r = users_give(folder, identity->uid, identity->gid, NULL, USERS_GROUP_AS_IT_IS, error)) < 0 ||
+         (r = users_set(folder, variable ? identity->uid : 0, variable ? identity->gid : (gid_t)options->own,
+                        variable ? 0700 : 0750, error)) < 0))
+        return r;
+    if (r == 0 && variable)
+        r = environment_set(setup->environment, variable, folder, error);
+    if (r < 0)
         return r;
     *ret = TAKE_PTR(folder);
     return 0;
@@ -173,18 +185,6 @@ static int set_volume(Environment *environment, const ContainerOptions *options,
         return r;
     variable_name("EPOCH", volume->name, name, sizeof name);
     return environment_format(environment, name, error, "%ju", (uintmax_t)epoch);
-}
-
-/* $INAETICS_PASSWORD_FILE as `inaetics up` was given it, else what `inaetics password` made. */
-static int set_password_file(Environment *environment, const Instance *instance, InaError *error)
-{
-    const char *given = getenv("INAETICS_PASSWORD_FILE");
-    AUTO_FREE char *path = instance_path(instance, "password");
-    if (given && given[0] != '\0')
-        return environment_set(environment, "INAETICS_PASSWORD_FILE", given, error);
-    if (!path)
-        return ina_error_set(error, ENOMEM, "out of memory");
-    return access(path, R_OK) == 0 ? environment_set(environment, "INAETICS_PASSWORD_FILE", path, error) : 0;
 }
 
 /* What a pod of a cluster has beside: marks by which its processes are found, and its service account. */
@@ -222,11 +222,7 @@ static int set_own(Environment *environment, const ContainerOptions *options, In
         (r = environment_set(environment, "INAETICS_ADDRESS", options->address, error)) < 0 ||
         (r = environment_set(environment, "INAETICS_ETCD", instance->etcd_url, error)) < 0 ||
         (r = environment_set(environment, "INAETICS_ZONE", "zone1", error)) < 0 ||
-        (r = set_path(environment, "INAETICS_PKI", instance, "pki/etcd", error)) < 0 ||
-        (r = set_path(environment, "INAETICS_TOKEN_FILE", instance, "token", error)) < 0 ||
-        (r = set_path(environment, "INAETICS_SESSION_FILE", instance, "session", error)) < 0 ||
         (r = set_path(environment, "INAETICS_MACHINES", instance, "machine.sock", error)) < 0 ||
-        (r = set_password_file(environment, instance, error)) < 0 ||
         (r = set_agent_id(environment, options, error)) < 0)
         return r;
     return set_listen(environment, options, error);
@@ -330,14 +326,76 @@ static int set_declared(Environment *environment, const ContainerOptions *option
     return r;
 }
 
+/* --- what it is told of: files of the instance ------------------------------------ */
+
+/* $INAETICS_PASSWORD_FILE as `inaetics up` was given it, else what `inaetics password` made; malloc'ed. */
+static char *password_file(const Instance *instance)
+{
+    const char *given = getenv("INAETICS_PASSWORD_FILE");
+    return given && given[0] != '\0' ? strdup(given) : instance_path(instance, "password");
+}
+
+static int tell_originals(const ContainerOptions *options, ContainerSetup *setup, InaError *error)
+{
+    Environment *environment = setup->environment;
+    const Instance *instance = options->host->instance;
+    AUTO_FREE char *password = password_file(instance);
+    int r;
+    if (!password)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    if ((r = set_path(environment, "INAETICS_PKI", instance, "pki/etcd", error)) < 0 ||
+        (r = set_path(environment, "INAETICS_TOKEN_FILE", instance, "token", error)) < 0 ||
+        (r = set_path(environment, "INAETICS_SESSION_FILE", instance, "session", error)) < 0)
+        return r;
+    return access(password, R_OK) == 0 ? environment_set(environment, "INAETICS_PASSWORD_FILE", password, error) : 0;
+}
+
+/* A file that only root can read, for the user of the container; told as `variable`, if that is not NULL. */
+static int tell_copy(const ContainerOptions *options, ContainerSetup *setup, const char *from, const char *name,
+                     const char *variable, InaError *error)
+{
+    AUTO_FREE char *source = from[0] == '/' ? strdup(from) : instance_path(options->host->instance, from);
+    AUTO_FREE char *path = path_join(setup->told, name), *data = NULL;
+    size_t size;
+    if (!source || !path)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    if (access(source, F_OK) < 0)
+        return 0;
+    int r = file_read(source, TOLD_FILE_MAX, &data, &size, error);
+    if (r < 0 || (r = volume_write_file(path, data, size, 0600, error)) < 0 ||
+        (r = users_set(path, setup->identity.uid, setup->identity.gid, 0600, error)) < 0)
+        return r;
+    return variable ? environment_set(setup->environment, variable, path, error) : 0;
+}
+
+static int tell_copies(const ContainerOptions *options, ContainerSetup *setup, InaError *error)
+{
+    AUTO_FREE char *password = password_file(options->host->instance);
+    int r;
+    if (!password)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    if ((r = tell_copy(options, setup, "pki/etcd/ca.pem", "ca.pem", NULL, error)) < 0 ||
+        (r = tell_copy(options, setup, "pki/etcd/client.pem", "client.pem", NULL, error)) < 0 ||
+        (r = tell_copy(options, setup, "pki/etcd/client-key.pem", "client-key.pem", NULL, error)) < 0 ||
+        (r = environment_set(setup->environment, "INAETICS_PKI", setup->told, error)) < 0 ||
+        (r = tell_copy(options, setup, "token", "token", "INAETICS_TOKEN_FILE", error)) < 0 ||
+        (r = tell_copy(options, setup, "session", "session", "INAETICS_SESSION_FILE", error)) < 0)
+        return r;
+    return tell_copy(options, setup, password, "password", "INAETICS_PASSWORD_FILE", error);
+}
+
 static int set_environment(const ContainerOptions *options, const Image *image, ContainerSetup *setup, InaError *error)
 {
     Environment *environment = setup->environment;
     int r = set_own(environment, options, error);
     if (r == 0)
-        r = set_folder(environment, options, "INAETICS_CACHE", "cache", &setup->cache, error);
+        r = set_folder(options, setup, "INAETICS_CACHE", "cache", &setup->cache, error);
     if (r == 0)
-        r = set_folder(environment, options, "TMPDIR", "tmp", &setup->temporary, error);
+        r = set_folder(options, setup, "TMPDIR", "tmp", &setup->temporary, error);
+    if (r == 0 && setup->identity.changes)
+        r = set_folder(options, setup, NULL, "told", &setup->told, error);
+    if (r == 0)
+        r = setup->told ? tell_copies(options, setup, error) : tell_originals(options, setup, error);
     if (r == 0)
         r = environment_set(environment, "HOME", setup->cache, error);
     if (r == 0 && !(setup->directory = strdup(setup->cache)))
@@ -393,13 +451,17 @@ static int set_directory(const ContainerSpec *spec, const Image *image, Containe
     return 0;
 }
 
-static int choose_identity(const ContainerOptions *options, InaError *error)
+static int choose_identity(const ContainerOptions *options, Identity *ret, InaError *error)
 {
     IdentityNode node;
-    Identity identity;
-    identity_node(&node, false, !confine_missing());
-    return identity_choose(&node, kube_get(options->pod->manifest, "spec.securityContext"), options->spec->security, 0,
-                           &identity, error);
+    identity_node(&node, options->host->users, !confine_missing());
+    return identity_choose(&node, kube_get(options->pod->manifest, "spec.securityContext"), options->spec->security,
+                           options->own, ret, error);
+}
+
+const ChildUser *container_setup_user(const ContainerSetup *setup)
+{
+    return setup->identity.changes ? &setup->user : NULL;
 }
 
 int container_setup(const ContainerOptions *options, ContainerSetup *ret, const char **ret_reason, InaError *error)
@@ -414,7 +476,7 @@ int container_setup(const ContainerOptions *options, ContainerSetup *ret, const 
     else if (r < 0)
         *ret_reason = "ErrImagePull";
     if (r == 0)
-        r = choose_identity(options, error);
+        r = choose_identity(options, &setup.identity, error);
     if (r == 0)
         r = set_environment(options, &image, &setup, error);
     if (r == 0)
@@ -431,6 +493,10 @@ int container_setup(const ContainerOptions *options, ContainerSetup *ret, const 
         return r;
     }
     *ret = setup;
+    ret->user = (ChildUser){.uid = ret->identity.uid,
+                            .gid = ret->identity.gid,
+                            .groups = ret->identity.groups,
+                            .n_groups = ret->identity.n_groups};
     return 0;
 }
 
@@ -470,6 +536,7 @@ void container_setup_clear(ContainerSetup *setup)
     free(setup->directory);
     free(setup->cache);
     free(setup->temporary);
+    free(setup->told);
     if (setup->environment && setup->rules >= 0)
         close(setup->rules);
     environment_free(setup->environment);

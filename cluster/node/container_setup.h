@@ -3,18 +3,24 @@
 #pragma once
 
 #include "container.h"
+#include "identity.h"
 
 struct ContainerSetup {
     char *program;
     char **arguments; /* NULL behind the last */
     char *directory;
     char *cache, *temporary; /* folders of its own */
+    char *told;              /* folder with what it is told of; NULL: it reads the originals */
+    Identity identity;
+    ChildUser user; /* where the identity changes; groups are those of `identity` */
     Environment *environment;
     int rules; /* what it, and commands beside it, may reach (confine.h); -1: not confined */
 };
 
 /* On failure *ret_reason may become Kubernetes' word for it ("ErrImagePull"). */
 int container_setup(const ContainerOptions *options, ContainerSetup *ret, const char **ret_reason, InaError *error);
+/* As whom it and what runs beside it are started; NULL: as the node. */
+const ChildUser *container_setup_user(const ContainerSetup *setup);
 /* Whether a claimed volume of the pod has been given to another; error says which. */
 bool container_setup_fenced(const ContainerOptions *options, InaError *error);
 /* Notes a process with the claimed volumes that it has mounted. */

@@ -369,6 +369,7 @@ static int start(Exec *exec, const ContainerSetup *setup, InaError *error)
         .directory = setup->directory,
         .inherit_fd = -1,
         .rules = &setup->rules,
+        .user = container_setup_user(setup),
         .standard = theirs,
         .terminal = exec->terminal,
         .exited = handle_exited,

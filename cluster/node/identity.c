@@ -1,5 +1,6 @@
 #include "identity.h"
 
+#include "cluster/users.h"
 #include "kube/object.h"
 
 #include <errno.h>
@@ -74,7 +75,9 @@ static int choose(const json_t *pod, const json_t *container, uid_t own, Identit
     const json_t *item;
     identity->uid = user >= 0 ? (uid_t)user : own;
     identity->gid = group >= 0 ? (gid_t)group : (gid_t)own;
-    int r = add_group(identity, own, error);
+    int r = add_group(identity, USERS_GROUP, error);
+    if (r == 0)
+        r = add_group(identity, own, error);
     if (r == 0)
         r = add_group(identity, kube_integer(pod, "fsGroup", -1), error);
     json_array_foreach(json_object_get(pod, "supplementalGroups"), i, item) if (r == 0) r =

@@ -1,6 +1,7 @@
 #include "base/cleanup.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "cluster/users.h"
 #include "kube_node_internal.h"
 #include "service_environment.h"
 
@@ -198,6 +199,32 @@ static int make_folder(KubeNode *node, InaError *error)
     return r < 0 ? r : folder_make(node->logs, 0700, error);
 }
 
+/* The ways to what belongs to pods. */
+static int let_pods_pass(const KubeNode *node, InaError *error)
+{
+    AUTO_FREE char *pods = path_join(node->folder, "pods"), *nodes = instance_path(node->host.instance, "nodes");
+    AUTO_FREE char *volumes = instance_path(node->host.instance, "volumes");
+    const char *const folders[] = {nodes, node->folder, pods, volumes};
+    int r = 0;
+    if (!pods || !nodes || !volumes)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    for (size_t i = 0; r == 0 && i < sizeof folders / sizeof *folders; i++)
+        if ((r = folder_make(folders[i], 0700, error)) == 0)
+            r = users_let_pass(folders[i], error);
+    return r;
+}
+
+static int choose_users(KubeNode *node, InaError *error)
+{
+    char why[USERS_WHY_SIZE];
+    node->host.users = users_check(node->host.instance, why);
+    if (node->host.users)
+        return let_pods_pass(node, error);
+    if (geteuid() == 0)
+        log_record(INA_LOG_WARNING, "pods run as root", "why", why, NULL);
+    return 0;
+}
+
 static int start(KubeNode *node, InaError *error)
 {
     int r;
@@ -206,9 +233,13 @@ static int start(KubeNode *node, InaError *error)
         return r;
     node->host.children = node->children;
     node->host.http = node->http;
+    if ((r = choose_users(node, error)) < 0)
+        return r;
     end_leftovers(node);
     if ((r = node_http_start(node, error)) < 0 || (r = monitor_start(node, error)) < 0)
         return r;
+    if (node->host.users) /* whatever they did to their environment; we have the node's address now, so they are ours */
+        child_sweep_users(users_of_pod(node->host.instance, 0), users_of_pod(node->host.instance, 255));
     return join(node, error);
 }
 

@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/files.h"
 #include "base/soon.h"
+#include "cluster/users.h"
 #include "container_setup.h"
 #include "pod_internal.h"
 
@@ -11,10 +12,18 @@
 
 /* --- what its containers tell ----------------------------------------------------- */
 
+/* Before the next pod gets its user, nothing has it. */
+static void sweep(const Pod *pod)
+{
+    if (pod->host->users)
+        child_sweep_users(pod->own, pod->own);
+}
+
 static int handle_gone(sd_event_source *source, void *userdata)
 {
     Pod *pod = userdata;
     pod->gone_source = sd_event_source_disable_unref(pod->gone_source);
+    sweep(pod);
     pod->options.gone(pod->options.userdata, pod);
     return 0;
 }
@@ -142,6 +151,7 @@ static int add_container(Pod *pod, bool init, size_t index, InaError *error)
         .first = index == 0 && !init,
         .init = init,
         .folder = pod->folder,
+        .own = pod->own,
         .resources = pod->resources,
         .runs = runs,
         .last = runs > 0 ? last : NULL,
@@ -182,6 +192,8 @@ static int make_resources(Pod *pod, InaError *error)
         .host_address = pod->host->instance->node,
         .ca_file = pod->options.ca_file,
         .data = pod->host->instance->data,
+        .users = pod->host->users,
+        .own = pod->own,
         .ready = handle_ready,
         .problem = handle_problem,
         .userdata = pod,
@@ -200,7 +212,9 @@ static int make_parts(Pod *pod, InaError *error)
         pod->folder = NULL;
     if (!pod->containers || !pod->init || !pod->last || !pod->folder)
         return ina_error_set(error, ENOMEM, "out of memory");
-    if ((r = folder_make(pod->folder, 0700, error)) < 0 || (r = make_resources(pod, error)) < 0)
+    if ((r = folder_make(pod->folder, 0700, error)) < 0 ||
+        (pod->host->users && (r = users_set(pod->folder, 0, (gid_t)pod->own, 0710, error)) < 0) ||
+        (r = make_resources(pod, error)) < 0)
         return r;
     for (size_t i = 0; r == 0 && i < spec->n_init; i++)
         r = add_container(pod, true, i, error);
@@ -218,6 +232,7 @@ int pod_new(const PodOptions *options, PodSpec *spec, Pod **ret, InaError *error
     }
     *pod = (Pod){.options = *options, .host = options->host, .spec = spec, .address_number = options->address_number};
     snprintf(pod->address, sizeof pod->address, "%s%u", pod->host->instance->pods, pod->address_number);
+    pod->own = users_of_pod(pod->host->instance, pod->address_number);
     pod->created = time(NULL);
     int r = make_parts(pod, error);
     pod->options.status = NULL;

@@ -12,6 +12,7 @@ struct Pod {
     unsigned address_number;
     char address[28];
     char *folder;
+    uid_t own; /* user and group, if it names none */
     time_t created;
     PodResources *resources;
     Container **containers, **init;

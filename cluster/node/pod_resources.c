@@ -3,7 +3,9 @@
 #include "attachment.h"
 #include "base/cleanup.h"
 #include "base/files.h"
+#include "cluster/users.h"
 #include "volume_files.h"
+#include "volume_owner.h"
 
 #include <errno.h>
 #include <string.h>
@@ -49,7 +51,8 @@ struct PodResources {
     Resource items[POD_RESOURCES_MAX];
     size_t count;
     Volume *volumes;
-    char *account; /* folder */
+    char *account;     /* folder */
+    VolumeOwner owner; /* with options.users */
     sd_event_source *timer;
     uint64_t pause;
     bool ready;
@@ -225,6 +228,12 @@ static void handle_attached(void *userdata, uint64_t epoch, const InaError *erro
         fail(resource, error->code ? error->code : EIO, error->message);
         return;
     }
+    InaError failure = {0};
+    if (resource->resources->options.users &&
+        volume_owner_claim(&resource->resources->owner, resource->path, &failure) < 0) {
+        fail(resource, failure.code, failure.message);
+        return;
+    }
     resource->epoch = epoch;
     resource->error = (InaError){0};
     answer(resource);
@@ -357,7 +366,8 @@ static int write_account(Resource *resource, const char *token, InaError *error)
         (r = volume_write_file(ca_path, ca, size, 0600, error)) < 0 ||
         (r = volume_write_file(namespace_path, options->pod->namespace, strlen(options->pod->namespace), 0600, error)) <
             0 ||
-        (r = volume_write_file(token_path, token, strlen(token), 0600, error)) < 0)
+        (r = volume_write_file(token_path, token, strlen(token), 0600, error)) < 0 ||
+        (options->users && (r = volume_owner_files(&resources->owner, folder, error)) < 0))
         return r;
     free(resources->account);
     resources->account = TAKE_PTR(folder);
@@ -442,6 +452,37 @@ static const json_t *find_object(void *userdata, const char *kind, const char *n
     return pod_resources_find(userdata, kind, name);
 }
 
+/* `path`: where a file of its own would be; becomes where it is. */
+static int make_host_path(PodResources *resources, const VolumeSpec *spec, char **path, InaError *error)
+{
+    const PodResourcesOptions *options = &resources->options;
+    AUTO_FREE char *real = spec->path[0] == '/' ? strdup(spec->path) : path_join(options->data, spec->path);
+    if (!real)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    bool made = spec->create && access(real, F_OK) < 0;
+    int r = 0;
+    if (spec->create)
+        r = folder_make(real, 0700, error);
+    else if (kube_string(spec->json, "hostPath.type")[0] && access(real, F_OK) < 0 && !spec->is_file)
+        r = ina_error_set(error, ENOENT, "hostPath type check failed: %s is not a directory", real);
+    if (r == 0 && options->users)
+        r = volume_owner_host_path(&resources->owner, spec, real, made, *path, error);
+    if (r == 0) {
+        free(*path);
+        *path = TAKE_PTR(real);
+    }
+    return r < 0 ? r : 0;
+}
+
+/* The folder of the pod's volumes is passable for it. */
+static int make_folder(const PodResources *resources, InaError *error)
+{
+    const PodResourcesOptions *options = &resources->options;
+    AUTO_FREE char *folder = path_join(options->folder, "volumes");
+    int r = folder ? folder_make(folder, 0700, error) : ina_error_set(error, ENOMEM, "out of memory");
+    return r < 0 || !options->users ? r : users_set(folder, 0, (gid_t)options->own, 0710, error);
+}
+
 static int make_volume(PodResources *resources, Volume *volume, InaError *error)
 {
     const PodResourcesOptions *options = &resources->options;
@@ -450,19 +491,13 @@ static int make_volume(PodResources *resources, Volume *volume, InaError *error)
     int r = 0;
     if (spec->kind == VOLUME_CLAIM)
         return 0;
+    if (asprintf(&name, "volumes/%s", spec->name) < 0)
+        name = NULL;
+    if (!name || !(path = path_join(options->folder, name)))
+        return ina_error_set(error, ENOMEM, "out of memory");
     if (spec->kind == VOLUME_HOST_PATH) {
-        path = spec->path[0] == '/' ? strdup(spec->path) : path_join(options->data, spec->path);
-        if (!path)
-            return ina_error_set(error, ENOMEM, "out of memory");
-        if (spec->create)
-            r = folder_make(path, 0700, error);
-        else if (kube_string(spec->json, "hostPath.type")[0] && access(path, F_OK) < 0 && !spec->is_file)
-            r = ina_error_set(error, ENOENT, "hostPath type check failed: %s is not a directory", path);
+        r = make_host_path(resources, spec, &path, error);
     } else {
-        if (asprintf(&name, "volumes/%s", spec->name) < 0)
-            name = NULL;
-        if (!name || !(path = path_join(options->folder, name)))
-            return ina_error_set(error, ENOMEM, "out of memory");
         r = folder_make(path, 0700, error);
         VolumeFiles files = {
             .pod = options->pod->manifest,
@@ -475,6 +510,9 @@ static int make_volume(PodResources *resources, Volume *volume, InaError *error)
         };
         if (r == 0 && spec->kind == VOLUME_FILES)
             r = volume_files_write(&files, spec->json, path, error);
+        if (r == 0 && options->users)
+            r = spec->kind == VOLUME_FILES ? volume_owner_files(&resources->owner, path, error)
+                                           : volume_owner_folder(&resources->owner, path, error);
     }
     if (r == 0) {
         free(volume->path);
@@ -556,7 +594,11 @@ int pod_resources_new(const PodResourcesOptions *options, PodResources **ret, In
         return ina_error_set(error, ENOMEM, "out of memory");
     resources->options = *options;
     resources->pause = POD_RESOURCE_PAUSE_MINIMUM;
-    int r = want_all(resources, error);
+    int r = options->users ? volume_owner_init(&resources->owner, options->pod, options->data, options->own, error) : 0;
+    if (r == 0)
+        r = make_folder(resources, error);
+    if (r == 0)
+        r = want_all(resources, error);
     if (r == 0 && sd_event_add_time_relative(options->event, &resources->timer, CLOCK_MONOTONIC, 0, 1, handle_start,
                                              resources) < 0)
         r = ina_error_set(error, ENOMEM, "out of memory");

@@ -24,6 +24,8 @@ typedef struct PodResourcesOptions {
     const char *node, *address, *host_address;
     const char *ca_file;           /* for the service account; NULL: none */
     const char *data;              /* relative host paths are below it */
+    bool users;                    /* pods have users of their own (cluster/users.h); then */
+    uid_t own;                     /* ... user and group of this one, if it names none */
     void (*ready)(void *userdata); /* once; volumes are made, claims attached */
     /* Each attempt that failed: "FailedMount" and the like. */
     void (*problem)(void *userdata, const char *reason, const char *message);

@@ -3,7 +3,7 @@
  * thawed as a machine can be switched off, cut off and back on.
  *
  * This is no part of Kubernetes, and absent where nodes are real machines. It
- * is offered on the unix socket DATA/machine.sock (mode 0600) to those who send
+ * is offered on the unix socket DATA/machine.sock (for its user, and for pods) to those who send
  * "Authorization: Bearer TOKEN", the text of DATA/machine.token: pods can reach
  * the socket, but read the file only where their manifest mounts it.
  *
@@ -31,6 +31,7 @@ typedef struct MachinesOptions {
     const Instance *instance;
     const char *program;                                 /* inaetics-node; must live as long as the machines */
     const char *listen;                                  /* further address of host ports, or NULL */
+    bool users;                                          /* pods have users of their own (cluster/users.h) */
     void (*ready)(void *userdata);                       /* every node has said once that it runs */
     void (*failed)(void *userdata, const char *message); /* for people: one ended that was not asked to */
     void (*stopped)(void *userdata);                     /* after machines_stop, when all have ended */

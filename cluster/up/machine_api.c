@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "base/files.h"
 #include "base/pki.h"
+#include "cluster/users.h"
 #include "kube/object.h"
 #include "machine_internal.h"
 
@@ -10,6 +11,7 @@
 #include <signal.h>
 #include <sodium.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define COMMAND_MAX 256u
 #define TOKEN_BYTES 32u
@@ -228,5 +230,8 @@ int machine_api_start(Machines *machines, InaError *error)
         r = http_server_new(machines->options.event, &(HttpServerOptions){0}, &machines->server, error);
     if (r == 0)
         r = http_server_listen(machines->server, address, error);
+    /* No other pod could connect than those of the same user: let them, the token decides. */
+    if (r == 0 && machines->options.users && (chown(path, (uid_t)-1, USERS_GROUP) < 0 || chmod(path, 0660) < 0))
+        r = ina_error_errno(error, errno, "%s", path);
     return r < 0 ? r : http_server_handle(machines->server, "/nodes", handle_request, machines, error);
 }

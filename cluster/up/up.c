@@ -10,6 +10,7 @@
 #include "cluster/life.h"
 #include "cluster/ports.h"
 #include "cluster/service.h"
+#include "cluster/users.h"
 #include "up_etcd.h"
 #include "up_prepare.h"
 #include "up_watch.h"
@@ -56,6 +57,8 @@ typedef struct Up {
     KubeClient *client;
     Apply *apply;
     bool nodes_ready, applied;
+    bool users; /* pods have users of their own */
+    char users_why[USERS_WHY_SIZE];
     UpPage page;
     uint64_t page_deadline;
     sd_event_source *page_timer;
@@ -116,6 +119,19 @@ static void announce_page(const Up *up)
             up->page.address, up->page.port, token);
 }
 
+/* What is not separated. */
+static void announce_isolation(const Up *up)
+{
+    if (!up->users && geteuid() == 0)
+        say(up, "Pods run as root: %s.\n", up->users_why);
+    if (confine_missing())
+        say(up, "Pods share %snetwork%s (%s).\n", up->users ? "" : "user, ",
+            up->users ? "; each has a user of its own, and reads what others may" : " and files", confine_missing());
+    else
+        say(up, "Pods share %snetwork; each %sis confined to its own files.\n", up->users ? "the " : "user and ",
+            up->users ? "has a user of its own and " : "");
+}
+
 static void announce(const Up *up)
 {
     const Instance *instance = up->instance;
@@ -125,10 +141,7 @@ static void announce(const Up *up)
     say(up, "  etcd    %s\n  API     %s\n  nodes   node-1 to node-%d, %s to %s\n", instance->etcd_url,
         instance->api_url, INSTANCE_NODES, instance->node, strrchr(last, '.') + 1);
     say(up, "  kubectl --kubeconfig %s/kubeconfig get pods -o wide\n", instance->data);
-    if (confine_missing())
-        say(up, "Pods share user, network and files (%s).\n", confine_missing());
-    else
-        say(up, "Pods share user and network; each is confined to its own files.\n");
+    announce_isolation(up);
     if (up->page.port == 0)
         say(up, "No pod has a host port, so there is no page to look at.\n");
     else
@@ -464,6 +477,7 @@ static int make_nodes(Up *up, InaError *error)
         .instance = up->instance,
         .program = up->node_program,
         .listen = up->options->listen,
+        .users = up->users,
         .ready = handle_nodes_ready,
         .failed = handle_machine_failed,
         .stopped = handle_nodes_stopped,
@@ -487,10 +501,12 @@ static int make_apply(Up *up, InaError *error)
 
 static int start(Up *up, InaError *error)
 {
-    int r;
-    if ((r = up_prepare(up->options, &up->session, error)) < 0 || (r = up_check_ports(up->options, error)) < 0 ||
-        (r = make_loop(up, error)) < 0 || (r = make_apply(up, error)) < 0 || (r = make_etcd(up, error)) < 0 ||
-        (r = make_control(up, error)) < 0 || (r = make_nodes(up, error)) < 0 || (r = make_proxy(up, error)) < 0)
+    int r = up_prepare(up->options, &up->session, error);
+    if (r == 0)
+        up->users = users_check(up->instance, up->users_why);
+    if (r < 0 || (r = up_check_ports(up->options, error)) < 0 || (r = make_loop(up, error)) < 0 ||
+        (r = make_apply(up, error)) < 0 || (r = make_etcd(up, error)) < 0 || (r = make_control(up, error)) < 0 ||
+        (r = make_nodes(up, error)) < 0 || (r = make_proxy(up, error)) < 0)
         return r;
     service_start(up->etcd);
     return etcd_keeper_new(up->event, up->instance, handle_etcd_started, up, &up->keeper, error);

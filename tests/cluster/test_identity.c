@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "cluster/node/identity.h"
+#include "cluster/users.h"
 
 static const IdentityNode ordinary = {.uid = 1000, .gid = 100, .groups = {20, 30}, .n_groups = 2, .confined = true};
 static const IdentityNode root = {.changes = true, .confined = true};
@@ -30,10 +31,11 @@ static void each_pod_has_a_user_of_its_own_unless_it_names_one(void **state)
                    error);
     assert_int_equal(identity.uid, 7);
     assert_int_equal(identity.gid, 6);
-    assert_int_equal(identity.n_groups, 4);
-    assert_int_equal(identity.groups[0], 7001); /* what all containers of the pod share */
-    assert_int_equal(identity.groups[1], 8);
-    assert_int_equal(identity.groups[3], 10);
+    assert_int_equal(identity.n_groups, 5);
+    assert_int_equal(identity.groups[0], USERS_GROUP); 
+    assert_int_equal(identity.groups[1], 7001); /* what all containers of the pod share */
+    assert_int_equal(identity.groups[2], 8);
+    assert_int_equal(identity.groups[4], 10);
 }
 
 static void an_ordinary_user_runs_what_names_nobody_else(void **state)

@@ -118,15 +118,18 @@ class Instance:
 
     # -- life
 
-    def start(self, *options, wait=True):
-        """Starts it; with wait, returns when it says that it runs."""
+    def start(self, *options, wait=True, user=None):
+        """Starts it, as this user if we are root; with wait, returns when it says that it runs."""
         command = [INAETICS, "up", "--name", str(self.number), "--data", self.home, *options]
         if not self.demonstrator:
             command += ["--deployment", self.deployment]
+        as_user = {"user": user, "group": user, "extra_groups": []} if user else {}
+        for path in [self.home, *self.home.rglob("*")] if user else []:
+            os.chown(path, user, user, follow_symlinks=False)
         with open(self.output_path, "a", encoding="utf-8") as output:
             offset = output.tell()
             self.process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self.environment)
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self.environment, **as_user)
         if wait:
             wait_for(lambda: "Ctrl-C ends it" in self.output()[offset:] or self.process.poll() is not None,
                      "`inaetics up` says that it runs")
