@@ -110,3 +110,10 @@ void model_compare(const Model *before, const Model *after,
     for (ObjectKind kind = 0; kind < OBJECT_KINDS; kind++)
         tree_compare(before->trees[kind], after->trees[kind], each, userdata);
 }
+
+void model_restore(Model *model, const Model *like)
+{
+    for (ObjectKind kind = 0; kind < OBJECT_KINDS; kind++)
+        if (kind != OBJECT_TARGET)
+            set_tree(model, kind, tree_ref(like->trees[kind]));
+}

@@ -78,7 +78,9 @@ int model_add(Model *model, Object *object, InaError *error);
 /* Replaces; the definition must be there: -ENOENT. */
 int model_replace(Model *model, Object *object, InaError *error);
 int model_remove(Model *model, ObjectKind kind, const char *definition, InaError *error); /* -ENOENT */
-/* Each difference once: before NULL: added; after NULL: removed. */
+/* Everything but the targets becomes as it is in `like`. */
+void model_restore(Model *model, const Model *like);
+/* Each difference once, kind by kind in the order of definitions: before NULL: added; after NULL: removed. */
 void model_compare(const Model *before, const Model *after,
                    void (*each)(void *userdata, const Object *before, const Object *after), void *userdata);
 
