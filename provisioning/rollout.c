@@ -335,16 +335,18 @@ static void go_on(Rollout *rollout, int64_t now)
             breach(rollout, i, now);
             return;
         }
-    for (unsigned i = 0; i < rollout->begun; i++)
-        offer_group(rollout, i, now); /* who joined */
-    while (rollout->begun < policy->n_groups &&
-           (rollout->begun == 0 || group_successful(policy, &rollout->groups[rollout->begun - 1]))) {
-        unsigned group = rollout->begun++;
-
-        if (counted(&rollout->groups[group]) > 0)
-            rollout_tell(rollout, NULL, "group %u of %u begins with %u targets", group + 1, policy->n_groups,
-                         counted(&rollout->groups[group]));
-        offer_group(rollout, group, now);
+    /* A group is offered the new content, also what joined it later, while all before it are successful. (One may
+     * cease to be: when healthy targets leave. It then waits for those that are not decided, or breaks.) */
+    for (unsigned i = 0; i < policy->n_groups; i++) {
+        if (i == rollout->begun) {
+            rollout->begun++;
+            if (counted(&rollout->groups[i]) > 0)
+                rollout_tell(rollout, NULL, "group %u of %u begins with %u targets", i + 1, policy->n_groups,
+                             counted(&rollout->groups[i]));
+        }
+        offer_group(rollout, i, now);
+        if (!group_successful(policy, &rollout->groups[i]))
+            break;
     }
     if (rollout->begun == policy->n_groups && !undecided(rollout))
         end(rollout, ROLLOUT_DONE, "done");

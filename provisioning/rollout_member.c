@@ -3,9 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-/* How much less than before "runs for" may be without being a restart: reports overtake each other. */
-#define RESTART_SLACK_MS 1000
-
 /* --- actions ---------------------------------------------------------------- */
 
 RolloutAction *rollout_act(Rollout *rollout, RolloutActionType type, const char *target)
@@ -75,6 +72,7 @@ void member_enter(Rollout *rollout, Member *member, RolloutTargetState state, in
     int64_t deadline;
 
     member_count(rollout, member, -1);
+    member->excused = false;
     member->state = state;
     member->since = now;
     member_count(rollout, member, 1);
@@ -139,9 +137,6 @@ void member_installed(Rollout *rollout, Member *member, int64_t now)
     if (member->state != ROLLOUT_OFFERED &&
         (member->state != ROLLOUT_FAILED || !member->reached || member->installed != NEVER))
         return;
-    member_count(rollout, member, -1);
-    member->excused = false;
-    member_count(rollout, member, 1);
     member->installed = now;
     free(member->reason);
     member->reason = NULL;
@@ -177,7 +172,9 @@ static void ready(Rollout *rollout, Member *member, int64_t now)
     member->reason = NULL;
     if (member->ready_since == NEVER)
         member->ready_since = now;
-    if (member->state == ROLLOUT_INSTALLED && now - member->ready_since >= rollout->policy.gate_ms)
+    /* Also by its own account, which knows of restarts that fell between two reports. */
+    if (member->state == ROLLOUT_INSTALLED && now - member->ready_since >= rollout->policy.gate_ms &&
+        (member->running < 0 || member->running >= rollout->policy.gate_ms))
         member_enter(rollout, member, ROLLOUT_HEALTHY, now);
 }
 
@@ -205,7 +202,7 @@ void member_health(Rollout *rollout, Member *member, const RolloutEvent *event, 
     member->heard = now;
     if (event->running_ms >= 0)
         member->running = event->running_ms;
-    if (event->running_ms >= 0 && before >= 0 && event->running_ms + RESTART_SLACK_MS < before)
+    if (event->running_ms >= 0 && before >= 0 && event->running_ms < before)
         fail_member(rollout, member, now, "it restarted after %lld s", (long long)(before / 1000));
     else if (member->state == ROLLOUT_INSTALLED && event->errors > 0)
         fail_member(rollout, member, now, "it logged %lld errors", (long long)event->errors);
