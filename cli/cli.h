@@ -17,9 +17,11 @@ typedef struct Arguments {
     const char *listen, *etcd, *deployment, *bundles;              /* up */
     const char *tail, *container;                                  /* logs */
     bool follow, previous;                                         /* logs */
-    const char *wait;                                              /* verify */
+    const char *wait;                                              /* verify, provisioning */
     const char *policy, *workload, *trace, *seed, *start_up, *svg; /* simulate */
     const char *directory;                                         /* new */
+    const char *server, *user, *password_file, *ca, *message;      /* provisioning */
+    bool auto_approve, force;                                      /* provisioning */
     bool purge;                                                    /* down */
     bool json;                                                     /* pods, scale, services, node, discovery, verify */
 } Arguments;
@@ -70,8 +72,12 @@ int command_bundle(const Arguments *arguments, Instance *instance);
 int command_simulate(const Arguments *arguments, Instance *instance);
 /* exec.c */
 int command_exec(const Arguments *arguments, Instance *instance);
+/* life.c: without echo when it is typed; malloc'ed, NULL at the end of input. */
+char *cli_read_password(const char *prompt);
 /* new.c */
 int command_new(const Arguments *arguments, Instance *instance);
+/* provisioning.c */
+int command_provisioning(const Arguments *arguments, Instance *instance);
 /* nodes.c */
 int command_node(const Arguments *arguments, Instance *instance);
 /* services.c */

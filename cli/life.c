@@ -146,13 +146,12 @@ int command_link(const Arguments *arguments, Instance *instance)
     return status;
 }
 
-/* Without echo when it is typed; malloc'ed, NULL at the end of input. */
-static char *read_password(void)
+char *cli_read_password(const char *prompt)
 {
     struct termios old, silent;
     bool typed = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &old) == 0;
     if (typed) {
-        fputs("Password: ", stderr);
+        fputs(prompt, stderr);
         silent = old;
         silent.c_lflag &= ~(tcflag_t)ECHO;
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
@@ -176,7 +175,7 @@ int command_password(const Arguments *arguments, Instance *instance)
 {
     InaError error = {0};
     char hash[crypto_pwhash_STRBYTES];
-    AUTO_FREE char *text = read_password(), *path = instance_path(instance, "password");
+    AUTO_FREE char *text = cli_read_password("Password: "), *path = instance_path(instance, "password");
     size_t length = text ? strlen(text) : 0;
     if (length < PASSWORD_MIN || length > PASSWORD_MAX)
         return cli_fail("the password has %zu bytes; allowed are %d to %d", length, PASSWORD_MIN, PASSWORD_MAX);

@@ -161,6 +161,44 @@ static const Command commands[] = {
      "  inaetics new bundle my-sensor && cd my-sensor && ./test\n"
      "  inaetics new bundle my-sensor --directory ~/work/sensor\n",
      " directory ", 2, 2, command_new},
+    {"provisioning", "COMMAND ...", "bring software to the targets, see it go out, take it back",
+     "  status | login | logout | whoami\n"
+     "  list artifacts|features|distributions|targets|links|rollouts|revisions|accounts\n"
+     "  upload FILE...                         bundles and configurations\n"
+     "  create feature|distribution|target NAME [DESCRIPTION]\n"
+     "  remove artifact|feature|distribution|target|account NAME\n"
+     "  link|unlink artifact LEFT FEATURE      LEFT: processor (its newest), processor@1.0.0,\n"
+     "                                         'processor@[1.0,2.0)', config.json\n"
+     "  link|unlink feature FEATURE DISTRIBUTION\n"
+     "  link|unlink distribution DISTRIBUTION TARGET   or a filter, '(target.component=queue)'\n"
+     "  show|register|approve|forget|log|versions TARGET\n"
+     "  rollout [show|pause|resume|abort|rollback] [ROLLOUT]   or rollback [ROLLOUT]\n"
+     "  restore REVISION                       the software as it was then\n"
+     "  apply DIRECTORY | diff [DIRECTORY] | export DIRECTORY   desired state as code\n"
+     "  events                                 what happens, live\n"
+     "  account NAME ROLE                      makes or changes one; the password is asked for\n"
+     "\n"
+     "  --server URL        which one (default: this instance's, $INAETICS_PROVISIONING_SERVER)\n"
+     "  --user NAME         as whom ($INAETICS_PROVISIONING_USER)\n"
+     "  --password-file F   its password is the first line of F (else\n"
+     "                      $INAETICS_PROVISIONING_PASSWORD, else asked for); a session is kept\n"
+     "  --ca FILE           whose certificate an https server has (default: the instance's)\n"
+     "  --message TEXT      why, for the history\n"
+     "  --wait SECONDS      wait until the rollout that follows has ended; status 1 if not well\n"
+     "  --auto-approve      register, create target: it takes what is stored from then on\n"
+     "  --force             export: replace what is in the folder\n"
+     "  --tail N            log: the last N events (default 100)\n"
+     "  --json              for programs\n"
+     "\n"
+     "diff ends with status 0 without differences, 1 with some, 2 when it cannot say.\n"
+     "\n"
+     "examples:\n"
+     "  inaetics provisioning upload build/demonstrator/anomaly.zip --wait 60\n"
+     "  inaetics provisioning link artifact processor processor --message 'find anomalies'\n"
+     "  inaetics provisioning rollback\n"
+     "  inaetics provisioning export deployment && git -C deployment init\n"
+     "  inaetics provisioning apply deployment --wait 120\n",
+     " server user password-file ca message wait auto-approve force tail json ", 1, 1001, command_provisioning},
     {"verify", "", "compare what producers were promised with what is stored",
      "  --wait SECONDS      first wait until the queue is empty, at most so long\n"
      "  --json              for programs\n"
@@ -201,7 +239,7 @@ static void print_help(void)
          "\n"
          "usage: inaetics COMMAND [ARGUMENTS] [OPTIONS]\n");
     for (size_t i = 0; i < COMMANDS; i++)
-        printf("  %-9s %-11s %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
+        printf("  %-13s %-12s %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
     puts("\n"
          "`inaetics COMMAND --help` shows its options and examples. Common to all:");
     fputs(common_help, stdout);
@@ -262,6 +300,13 @@ static const struct option option_table[] = {
     {"start-up", required_argument, NULL, 'U'},
     {"svg", required_argument, NULL, 'V'},
     {"directory", required_argument, NULL, 'd'},
+    {"server", required_argument, NULL, 'r'},
+    {"user", required_argument, NULL, 'u'},
+    {"password-file", required_argument, NULL, 'w'},
+    {"ca", required_argument, NULL, 'a'},
+    {"message", required_argument, NULL, 'm'},
+    {"auto-approve", no_argument, NULL, 'A'},
+    {"force", no_argument, NULL, 'F'},
     {"json", no_argument, NULL, 'J'},
     {"purge", no_argument, NULL, 'X'},
     {"help", no_argument, NULL, 'h'},
@@ -335,6 +380,27 @@ static void set_option(Arguments *arguments, int option, const char *value)
         break;
     case 'V':
         arguments->svg = value;
+        break;
+    case 'r':
+        arguments->server = value;
+        break;
+    case 'u':
+        arguments->user = value;
+        break;
+    case 'w':
+        arguments->password_file = value;
+        break;
+    case 'a':
+        arguments->ca = value;
+        break;
+    case 'm':
+        arguments->message = value;
+        break;
+    case 'A':
+        arguments->auto_approve = true;
+        break;
+    case 'F':
+        arguments->force = true;
         break;
     case 'd':
         arguments->directory = value;

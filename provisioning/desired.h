@@ -19,14 +19,15 @@
 /* Whether it is well formed; -EINVAL names the field and what would be right. `folder`: as the file has it, artifacts
  * by name; else as POST /v1/desired has it, [{"file", "sha256"}]. */
 int desired_check(const json_t *state, bool folder, InaError *error);
-/* `state` as POST /v1/desired has it. ret_missing: [{"file", "sha256"}] of artifacts that the model does not have; links
- * to what may be in them are left out then, so with any the result is for showing only. -EINVAL: not well formed, or it
- * names what is not there. */
+/* `state` as POST /v1/desired has it. ret_missing: [{"file", "sha256"}] of artifacts that the model does not have;
+ * links to what may be in them are left out then, so with any the result is for showing only. -EINVAL: not well formed,
+ * or it names what is not there. */
 int desired_apply(const json_t *state, Model *model, json_t **ret_missing, InaError *error);
 /* [{"kind": "feature", "name": "f1", "change": "added"|"changed"|"removed", "before": OBJECT|null, "after":
  * OBJECT|null}]; kind: of an object, name: as people say it ("f1", of a link "processor@1.0.0 -> f1"). */
 json_t *desired_differences(const Model *before, const Model *after);
 /* Appends {"kind": name, "name": name, "change", "before", "after"} when they are not equal; NULL: there is none. */
 int desired_compare(json_t *differences, const char *name, const json_t *before, const json_t *after);
-/* The state that the model is in, for `settings` and `rollout` (borrowed; NULL: left out): applying it changes nothing. */
+/* The state that the model is in, for `settings` and `rollout` (borrowed; NULL: left out): applying it changes nothing.
+ */
 int desired_export(const Model *model, json_t *settings, json_t *rollout, json_t **ret, InaError *error);
