@@ -203,7 +203,9 @@ static int open_discovery_with(Agent *agent, const HttpClientOptions *tls, InaEr
                                 .url = agent->server ? url : NULL,
                                 .security = "token",
                                 .report = report};
-    int r = etcd_new(agent->event, agent->options.etcd, tls, &agent->etcd, error);
+    const char *pki = agent->options.pki;
+    int r = pki ? etcd_open(agent->event, agent->options.etcd, pki, "client", &agent->etcd, error)
+                : etcd_new(agent->event, agent->options.etcd, NULL, &agent->etcd, error);
     if (r >= 0)
         r = connect_client_new(agent->event, agent->framework, &client, &agent->client, error);
     if (r >= 0)

@@ -1,26 +1,18 @@
-/* etcd.c - see etcd.h: endpoints, requests and the sign of life; mirrors are in
- * etcd_mirror.c, the language in etcd_codec.c. */
+/* etcd.c - see etcd.h: endpoints, requests and the sign of life; accounts are in
+ * etcd_login.c, mirrors in etcd_mirror.c, the language in etcd_codec.c. */
 #include "etcd_internal.h"
 
+#include "files.h"
+
 #include <errno.h>
+#include <sodium/utils.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define NS_PER_US 1000u
-
-struct EtcdRequest {
-    Etcd *etcd;
-    EtcdRequest *previous, *next;
-    EtcdKind kind;
-    char *url;
-    EtcdDone done;
-    void *userdata;
-    InaHttpFetch *fetch;
-    sd_event_source *refusal; /* instead of a fetch: tells `error` from the loop */
-    InaError error;
-};
 
 /* --- endpoints ------------------------------------------------------------------------ */
 
@@ -110,6 +102,45 @@ int etcd_new(sd_event *event, const char *endpoints, const HttpClientOptions *tl
     return 0;
 }
 
+static int fill_files(const char *folder, const char *name, char *ret[4], InaError *error)
+{
+    static const char *const forms[] = {"%s/ca.pem", "%s/%s.pem", "%s/%s-key.pem", "%s/%s.account"};
+
+    for (size_t i = 0; i < 4; i++)
+        if (asprintf(&ret[i], forms[i], folder, name) < 0) {
+            ret[i] = NULL;
+            return ina_error_errno(error, ENOMEM, "etcd");
+        }
+    return 0;
+}
+
+int etcd_open(sd_event *event, const char *endpoints, const char *folder, const char *name, Etcd **ret, InaError *error)
+{
+    char *files[4] = {NULL}, *account = NULL;
+    size_t size;
+    Etcd *etcd = NULL;
+
+    int r = fill_files(folder, name, files, error);
+    if (r == 0) {
+        const HttpClientOptions tls = {.ca_file = files[0], .certificate_file = files[1], .key_file = files[2]};
+        r = etcd_new(event, endpoints, &tls, &etcd, error);
+    }
+    if (r == 0 && access(files[3], F_OK) == 0 &&
+        (r = file_read(files[3], ETCD_ACCOUNT_MAX, &account, &size, error)) == 0)
+        r = etcd_login_new(etcd, account, error);
+    if (account)
+        sodium_memzero(account, strlen(account));
+    free(account);
+    for (size_t i = 0; i < 4; i++)
+        free(files[i]);
+    if (r < 0) {
+        etcd_free(etcd);
+        return r;
+    }
+    *ret = etcd;
+    return 0;
+}
+
 Etcd *etcd_free(Etcd *etcd)
 {
     if (!etcd)
@@ -119,6 +150,7 @@ Etcd *etcd_free(Etcd *etcd)
     while (etcd->requests)
         etcd_request_cancel(etcd->requests);
     sd_event_source_disable_unref(etcd->check_timer);
+    etcd_login_free(etcd->login);
     http_client_free(etcd->client);
     for (size_t i = 0; i < etcd->n_endpoints; i++)
         free(etcd->endpoints[i]);
@@ -148,6 +180,7 @@ void etcd_request_cancel(EtcdRequest *request)
     if (etcd->check == request)
         etcd->check = NULL;
     free(request->url);
+    buffer_free(&request->body);
     free(request);
 }
 
@@ -188,6 +221,9 @@ static void on_response(void *userdata, const InaHttpResponse *response)
     InaError error = {0};
     int r;
 
+    request->fetch = NULL;
+    if (etcd_login_again(request->etcd, request, response))
+        return;
     if (response->status == 0) {
         error = response->error;
         r = ina_error_wrap(&error, "etcd");
@@ -210,21 +246,35 @@ static int on_refusal(sd_event_source *source, void *userdata)
     return 0;
 }
 
-static int fetch(EtcdRequest *request, const Buffer *body, uint64_t deadline)
+void etcd_request_refuse(EtcdRequest *request, const InaError *error)
+{
+    request->error = *error;
+    if (sd_event_add_defer(request->etcd->event, &request->refusal, on_refusal, request) < 0)
+        request->refusal = NULL; /* out of memory: its maker waits in vain, as for a lost answer */
+}
+
+void etcd_request_send(EtcdRequest *request)
 {
     const InaHttpFetchOptions options = {
         .method = "POST",
         .url = request->url,
-        .body = body->data,
-        .body_size = body->size,
-        .timeout = deadline,
+        .headers = etcd_login_headers(request->etcd),
+        .body = request->body.data,
+        .body_size = request->body.size,
+        .timeout = request->deadline,
         .maximum = ETCD_REPLY_MAX,
         .done = on_response,
         .userdata = request,
     };
+    InaError error = {0};
 
-    request->fetch = http_client_fetch(request->etcd->client, &options, &request->error);
-    return request->fetch ? 0 : ina_error_wrap(&request->error, "etcd");
+    request->fetch = http_client_fetch(request->etcd->client, &options, &error);
+    if (!request->fetch) {
+        ina_error_wrap(&error, "etcd");
+        etcd_request_refuse(request, &error);
+    } else if (!request->etcd->login) {
+        buffer_free(&request->body);
+    }
 }
 
 /* Takes the body's memory. `refused`: an error that is known before anything is sent. */
@@ -233,7 +283,6 @@ static EtcdRequest *request_new(Etcd *etcd, EtcdKind kind, Buffer *body, uint64_
 {
     EtcdRequest *request = calloc(1, sizeof(*request));
     char *url = etcd_url(etcd, etcd_path(kind));
-    int r = 0;
 
     if (!request || !url || body->failed) {
         buffer_free(body);
@@ -241,18 +290,22 @@ static EtcdRequest *request_new(Etcd *etcd, EtcdKind kind, Buffer *body, uint64_
         free(url);
         return NULL;
     }
-    *request = (EtcdRequest){
-        .etcd = etcd, .next = etcd->requests, .kind = kind, .url = url, .done = done, .userdata = userdata};
+    *request = (EtcdRequest){.etcd = etcd,
+                             .next = etcd->requests,
+                             .kind = kind,
+                             .url = url,
+                             .body = *body,
+                             .deadline = deadline,
+                             .done = done,
+                             .userdata = userdata};
     if (request->next)
         request->next->previous = request;
     etcd->requests = request;
-
     if (refused)
-        request->error = *refused;
-    if (refused || fetch(request, body, deadline) < 0)
-        r = sd_event_add_defer(etcd->event, &request->refusal, on_refusal, request);
-    buffer_free(body);
-    if (r < 0) {
+        etcd_request_refuse(request, refused);
+    else if (!etcd_login_hold(etcd, request))
+        etcd_request_send(request);
+    if (!request->fetch && !request->refusal && !request->waiting) {
         etcd_request_cancel(request);
         return NULL;
     }

@@ -17,6 +17,7 @@
 #define ETCD_REPLY_MAX (48u * 1024u * 1024u) /* of a reply's text; EMSGSIZE */
 #define ETCD_EVENT_MAX (8u * 1024u * 1024u)  /* of the text of one message of a watch */
 #define ETCD_ENDPOINTS_MAX 8u
+#define ETCD_ACCOUNT_MAX 512u /* bytes of NAME.account */
 #define ETCD_MIRROR_KEYS_MAX 262144u
 
 #define ETCD_DEADLINE (5 * UINT64_C(1000000000))       /* ns, as all below */
@@ -57,6 +58,11 @@ typedef void (*EtcdDone)(void *userdata, const EtcdReply *reply);
 
 /* endpoints: "https://127.17.8.20:2379,..." */
 int etcd_new(sd_event *event, const char *endpoints, const HttpClientOptions *tls, Etcd **ret, InaError *error);
+/* With the files of a folder: ca.pem, NAME.pem, NAME-key.pem, and, if it is there, NAME.account: "USER:PASSWORD", with
+ * which a token is asked for, before the first request and whenever the present one does not hold any more. An etcd
+ * that knows no accounts takes requests without. */
+int etcd_open(sd_event *event, const char *endpoints, const char *folder, const char *name, Etcd **ret,
+              InaError *error);
 /* Each returns NULL only when out of memory. `done` is not called after a
  * cancel; it may be NULL. */
 EtcdRequest *etcd_put(Etcd *etcd, const char *key, const void *value, size_t size, int64_t lease, EtcdDone done,

@@ -1,7 +1,9 @@
-/* etcd_internal.h - what etcd.c and etcd_mirror.c share. */
+/* etcd_internal.h - what the files of the etcd client share. */
 #pragma once
 
 #include "etcd_codec.h"
+
+typedef struct EtcdLogin EtcdLogin;
 
 struct Etcd {
     sd_event *event;
@@ -12,8 +14,40 @@ struct Etcd {
     EtcdMirror *mirrors;
     sd_event_source *check_timer; /* runs while a mirror watches */
     EtcdRequest *check;
+    EtcdLogin *login;
     bool telling, dead; /* freed in a callback of a mirror: the memory goes when it returned */
 };
+
+struct EtcdRequest {
+    Etcd *etcd;
+    EtcdRequest *previous, *next;
+    EtcdKind kind;
+    char *url;
+    Buffer body; /* kept until it is answered, where it may have to be sent again */
+    uint64_t deadline;
+    EtcdDone done;
+    void *userdata;
+    InaHttpFetch *fetch;
+    sd_event_source *refusal; /* instead of a fetch: tells `error` from the loop */
+    InaError error;
+    bool waiting; /* for the login */
+    bool again;   /* it was sent with a token that did not hold any more */
+};
+
+/* Sends it; when that cannot be, its `error` is told from the loop. */
+void etcd_request_send(EtcdRequest *request);
+/* Tells `error` from the loop. */
+void etcd_request_refuse(EtcdRequest *request, const InaError *error);
+
+/* etcd_login.c: what makes requests those of an account. */
+int etcd_login_new(Etcd *etcd, const char *account, InaError *error);
+EtcdLogin *etcd_login_free(EtcdLogin *login);
+/* True: the request was kept until there is a token. */
+bool etcd_login_hold(Etcd *etcd, EtcdRequest *request);
+/* After an answer: true when only the token was wrong, and the request waits for another one. */
+bool etcd_login_again(Etcd *etcd, EtcdRequest *request, const InaHttpResponse *response);
+/* For InaHttpFetchOptions; NULL without a token. */
+const char *const *etcd_login_headers(const Etcd *etcd);
 
 /* "https://127.17.8.20:2379" + path, malloc'ed. */
 char *etcd_url(const Etcd *etcd, const char *path);

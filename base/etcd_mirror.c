@@ -306,6 +306,7 @@ static int start_stream(EtcdMirror *mirror, InaError *error)
     } else {
         const InaHttpFetchOptions options = {
             .method = "POST",
+        .headers = etcd_login_headers(mirror->etcd),
             .url = mirror->stream_url,
             .body = body.data,
             .body_size = body.size,

@@ -146,6 +146,7 @@ static int start(EtcdWatch *watch, const char *prefix, int64_t revision)
     etcd_print_watch(&body, prefix, revision);
     const InaHttpFetchOptions options = {
         .method = "POST",
+        .headers = etcd_login_headers(watch->etcd),
         .url = watch->url,
         .body = body.data,
         .body_size = body.size,

@@ -91,16 +91,13 @@ static void handle_wires(void *userdata, const EtcdReply *reply)
 /* Asks for what is below `prefix`, and runs until an answer ends the loop. */
 static int ask(Listing *listing, const Instance *instance, const char *prefix, EtcdDone done, InaError *error)
 {
-    AUTO_FREE char *ca = instance_path(instance, "pki/etcd/ca.pem");
-    AUTO_FREE char *key = instance_path(instance, "pki/etcd/client-key.pem");
-    AUTO_FREE char *certificate = instance_path(instance, "pki/etcd/client.pem");
-    if (!ca || !key || !certificate)
+    AUTO_FREE char *pki = instance_path(instance, "pki/etcd");
+    if (!pki)
         return ina_error_set(error, ENOMEM, "out of memory");
-    HttpClientOptions tls = {.ca_file = ca, .certificate_file = certificate, .key_file = key};
     int r = sd_event_new(&listing->event);
     if (r < 0)
         return ina_error_errno(error, r, "event loop");
-    if ((r = etcd_new(listing->event, instance->etcd_url, &tls, &listing->etcd, error)) < 0)
+    if ((r = etcd_open(listing->event, instance->etcd_url, pki, "client", &listing->etcd, error)) < 0)
         return r;
     listing->wires = json_object();
     listing->services = json_array();

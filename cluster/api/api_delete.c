@@ -184,8 +184,10 @@ static void write_marked(ApiCall *call, const json_t *current, json_t *object, b
 
 static void remove_now(ApiCall *call, const json_t *current)
 {
-    json_decref(call->object);
-    call->object = NULL;
+    if (call->written != on_gone) { /* else it is kept: marked by this call, and to be told should its node be faster */
+        json_decref(call->object);
+        call->object = NULL;
+    }
     call->written = on_gone;
     api_store_remove(call, current);
 }

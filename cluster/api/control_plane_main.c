@@ -47,7 +47,6 @@ typedef struct Program {
     Options options;
     sd_event *event;
     char *ca, *certificate, *key, *volumes; /* files and folder */
-    char *etcd_files[3];                    /* ca, certificate, key */
     Etcd *etcd;
     Store *store;
     Authenticator *authenticator;
@@ -151,18 +150,14 @@ static int out_of_memory(InaError *error)
 }
 
 /* An etcd that trusts an authority of its own has its files in a folder of their own. */
-static int find_etcd_files(Program *program, HttpClientOptions *ret, InaError *error)
+static int open_etcd(Program *program, InaError *error)
 {
-    static const char *const names[] = {"etcd/ca.pem", "etcd/control-plane.pem", "etcd/control-plane-key.pem"};
+    AUTO_FREE char *own = path_join(program->options.pki, "etcd"), *ca = own ? path_join(own, "ca.pem") : NULL;
 
-    for (size_t i = 0; i < 3; i++)
-        if (!(program->etcd_files[i] = path_join(program->options.pki, names[i])))
-            return out_of_memory(error);
-    bool own = access(program->etcd_files[0], F_OK) == 0;
-    *ret = (HttpClientOptions){.ca_file = own ? program->etcd_files[0] : program->ca,
-                               .certificate_file = own ? program->etcd_files[1] : program->certificate,
-                               .key_file = own ? program->etcd_files[2] : program->key};
-    return 0;
+    if (!ca)
+        return out_of_memory(error);
+    return etcd_open(program->event, program->options.etcd, access(ca, F_OK) == 0 ? own : program->options.pki,
+                     "control-plane", &program->etcd, error);
 }
 
 /* Whoever starts us has usually made the certificate. */
@@ -325,11 +320,9 @@ static int open_api(Program *program, const char *cluster_ip, InaError *error)
 {
     const HttpClientOptions tls = {
         .ca_file = program->ca, .certificate_file = program->certificate, .key_file = program->key};
-    HttpClientOptions etcd;
     int r;
 
-    if ((r = find_etcd_files(program, &etcd, error)) < 0 ||
-        (r = etcd_new(program->event, program->options.etcd, &etcd, &program->etcd, error)) < 0 ||
+    if ((r = open_etcd(program, error)) < 0 ||
         (r = store_new(program->event, program->etcd, on_ready, program, &program->store, error)) < 0 ||
         (r = open_authenticator(program, error)) < 0 || (r = open_server(program, error)) < 0 ||
         (r = http_dialer_new(program->event, &tls, &program->nodes, error)) < 0)
@@ -391,8 +384,6 @@ static void clear(Program *program)
     free(program->certificate);
     free(program->key);
     free(program->volumes);
-    for (size_t i = 0; i < 3; i++)
-        free(program->etcd_files[i]);
     sd_event_unref(program->event);
 }
 

@@ -51,8 +51,13 @@ static int allow_account(Files *files)
 static int allow_told(Files *files)
 {
     const Instance *instance = files->options->host->instance;
-    static const char *const told[] = {
-        "pki/etcd/ca.pem", "pki/etcd/client.pem", "pki/etcd/client-key.pem", "token", "session", "password"};
+    static const char *const told[] = {"pki/etcd/ca.pem",
+                                       "pki/etcd/client.pem",
+                                       "pki/etcd/client-key.pem",
+                                       "pki/etcd/client.account",
+                                       "token",
+                                       "session",
+                                       "password"};
     const char *password = getenv("INAETICS_PASSWORD_FILE"); /* which our own variable is made of */
     int r = allow_account(files);
     if (r == 0 && files->setup->told) /* copies */

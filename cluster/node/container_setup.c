@@ -377,6 +377,7 @@ static int tell_copies(const ContainerOptions *options, ContainerSetup *setup, I
     if ((r = tell_copy(options, setup, "pki/etcd/ca.pem", "ca.pem", NULL, error)) < 0 ||
         (r = tell_copy(options, setup, "pki/etcd/client.pem", "client.pem", NULL, error)) < 0 ||
         (r = tell_copy(options, setup, "pki/etcd/client-key.pem", "client-key.pem", NULL, error)) < 0 ||
+        (r = tell_copy(options, setup, "pki/etcd/client.account", "client.account", NULL, error)) < 0 ||
         (r = environment_set(setup->environment, "INAETICS_PKI", setup->told, error)) < 0 ||
         (r = tell_copy(options, setup, "token", "token", "INAETICS_TOKEN_FILE", error)) < 0 ||
         (r = tell_copy(options, setup, "session", "session", "INAETICS_SESSION_FILE", error)) < 0)

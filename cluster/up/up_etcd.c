@@ -1,6 +1,8 @@
 #include "up_etcd.h"
 
 #include "base/cleanup.h"
+#include "base/etcd.h"
+#include "base/files.h"
 #include "cluster/life.h"
 #include "cluster/ports.h"
 
@@ -57,6 +59,7 @@ int etcd_arguments(const Instance *instance, EtcdArguments *ret, InaError *error
     add(&a, &failed, "--key-file=%s/pki/etcd/server-key.pem", data);
     add(&a, &failed, "--trusted-ca-file=%s/pki/etcd/ca.pem", data);
     add(&a, &failed, "--client-cert-auth");
+    add(&a, &failed, "--bcrypt-cost=4"); /* the passwords are random: there is nothing to guess */
     add(&a, &failed, "--listen-peer-urls=https://%s:%u", address, peer);
     add(&a, &failed, "--initial-advertise-peer-urls=https://%s:%u", address, peer);
     add(&a, &failed, "--initial-cluster=controller=https://%s:%u", address, peer);
@@ -115,8 +118,10 @@ int etcd_find(const char *given, char **ret, InaError *error)
 /* One request after the other. LOOK is answered when etcd is healthy; /health
  * is not asked, since it says no while the alarm is on. */
 typedef enum CareState {
-    LOOK, /* for the alarm */
-    READ, /* the present revision */
+    LOGIN,
+    SET_UP, /* the accounts, where there are none yet: `step` */
+    LOOK,   /* for the alarm */
+    READ,   /* the present revision */
     COMPACT,
     DEFRAGMENT,
     END_ALARM,
@@ -133,14 +138,43 @@ struct EtcdKeeper {
     InaHttpFetch *fetch;
     sd_event_source *timer;
     CareState state;
+    size_t step;
+    char *accounts[2]; /* "root:PASSWORD", "agents:PASSWORD" */
+    char header[1100]; /* "Authorization: TOKEN" */
     json_int_t revision;
     char member[32]; /* that raised the alarm */
-    bool said_started;
+    bool said_started, said_refused;
     void (*started)(void *userdata);
     void *userdata;
 };
 
 static void ask(EtcdKeeper *keeper);
+
+/* {"name": ..., "password": ...} of "USER:PASSWORD"; malloc'ed. */
+static char *account_body(const char *account)
+{
+    const char *colon = strchr(account, ':');
+    AUTO_JSON json_t *json =
+        colon ? json_pack("{s:s%, s:s}", "name", account, (size_t)(colon - account), "password", colon + 1) : NULL;
+    return json ? json_dumps(json, JSON_COMPACT) : NULL;
+}
+
+static int read_accounts(EtcdKeeper *keeper, InaError *error)
+{
+    static const char *const names[] = {"pki/etcd/control-plane.account", "pki/etcd/client.account"};
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < 2; i++) {
+        size_t size;
+        AUTO_FREE char *path = instance_path(keeper->instance, names[i]);
+        r = path ? file_read(path, ETCD_ACCOUNT_MAX, &keeper->accounts[i], &size, error)
+                 : ina_error_set(error, ENOMEM, "out of memory");
+        if (r == 0)
+            keeper->accounts[i][strcspn(keeper->accounts[i], "\r\n")] = '\0';
+        if (r == 0 && !strchr(keeper->accounts[i], ':'))
+            r = ina_error_set(error, EINVAL, "%s is not USER:PASSWORD; remove it to have it made anew", path);
+    }
+    return r;
+}
 
 static int handle_timer(sd_event_source *source, uint64_t time, void *userdata)
 {
@@ -160,7 +194,7 @@ static void ask_in(EtcdKeeper *keeper, uint64_t microseconds)
 static json_t *parse_reply(const InaHttpResponse *response)
 {
     json_t *json = NULL;
-    if (response->status == 200)
+    if (response->status != 0)
         json_parse(response->body, response->size, REPLY_MAX, &json, NULL);
     return json;
 }
@@ -188,10 +222,71 @@ static bool find_alarm(EtcdKeeper *keeper, const json_t *reply)
     return false;
 }
 
+/* --- accounts --- */
+
+/* What agents may do: everything below /inaetics/, and ask for etcd's health. Whoever looks after the cluster is root.
+ */
+static char *setup_body(const EtcdKeeper *keeper, const char **ret_path)
+{
+    static const char *const paths[] = {"user/add",   "user/grant", "role/add",   "role/grant",
+                                        "role/grant", "user/add",   "user/grant", "enable"};
+    static const char *const bodies[] = {
+        NULL,
+        "{\"user\":\"root\",\"role\":\"root\"}",
+        "{\"name\":\"agents\"}",
+        "{\"name\":\"agents\",\"perm\":{\"permType\":\"READWRITE\",\"key\":\"L2luYWV0aWNzLw==\","
+        "\"range_end\":\"L2luYWV0aWNzMA==\"}}",                                        /* /inaetics/ to /inaetics0 */
+        "{\"name\":\"agents\",\"perm\":{\"permType\":\"READ\",\"key\":\"aGVhbHRo\"}}", /* health */
+        NULL,
+        "{\"user\":\"agents\",\"role\":\"agents\"}",
+        "{}",
+    };
+    if (keeper->step >= sizeof paths / sizeof *paths)
+        return NULL;
+    *ret_path = paths[keeper->step];
+    return bodies[keeper->step] ? strdup(bodies[keeper->step]) : account_body(keeper->accounts[keeper->step > 0]);
+}
+
+static CareState next_after_login(EtcdKeeper *keeper, const json_t *reply)
+{
+    const char *token = json_string_value(json_object_get(reply, "token"));
+    const char *reason = json_string_value(json_object_get(reply, "error"));
+    if (token &&
+        snprintf(keeper->header, sizeof keeper->header, "Authorization: %s", token) < (int)sizeof keeper->header)
+        return LOOK;
+    if (reason && strstr(reason, "authentication is not enabled")) {
+        keeper->step = 0;
+        return SET_UP;
+    }
+    if (reason && strstr(reason, "authentication failed") && !keeper->said_refused) {
+        keeper->said_refused = true;
+        fprintf(stderr,
+                "inaetics: etcd does not take the account in %s/pki/etcd/control-plane.account: its data is of other "
+                "accounts; move %s/etcd away to begin anew, or bring the file back\n",
+                keeper->instance->data, keeper->instance->data);
+    }
+    return LOGIN;
+}
+
+/* Steps that were done before fail; only when all is there can the last one succeed. */
+static CareState next_after_setup(EtcdKeeper *keeper, const json_t *reply)
+{
+    const char *path;
+    if (!reply)
+        return LOGIN;
+    keeper->step++;
+    AUTO_FREE char *body = setup_body(keeper, &path);
+    return body ? SET_UP : LOGIN;
+}
+
 /* The state after this reply to the present one's request; NULL: it failed. */
 static CareState next_state(EtcdKeeper *keeper, const json_t *reply)
 {
     switch (keeper->state) {
+    case LOGIN:
+        return next_after_login(keeper, reply);
+    case SET_UP:
+        return next_after_setup(keeper, reply);
     case LOOK:
         if (!reply)
             return LOOK;
@@ -221,7 +316,17 @@ static void handle_reply(void *userdata, const InaHttpResponse *response)
     EtcdKeeper *keeper = userdata;
     keeper->fetch = NULL;
     AUTO_JSON json_t *reply = parse_reply(response);
-    keeper->state = next_state(keeper, reply);
+    bool accounts = keeper->state == LOGIN || keeper->state == SET_UP;
+    if (response->status == 401) /* the token does not hold any more */
+        keeper->state = LOGIN;
+    else
+        keeper->state = next_state(keeper, accounts || response->status == 200 ? reply : NULL);
+    if (keeper->state == LOGIN && accounts && keeper->step == 0) {
+        ask_in(keeper, keeper->said_refused || keeper->said_started ? RETRY_US : HEALTH_PERIOD_US);
+        return;
+    }
+    if (keeper->state != SET_UP)
+        keeper->step = 0;
     if (keeper->state == SLEEPING)
         ask_in(keeper, ETCD_CARE_SECONDS * UINT64_C(1000000));
     else if (keeper->state == LOOK) /* it starts, or is busy, or the alarm was to end */
@@ -248,8 +353,14 @@ static void ask(EtcdKeeper *keeper)
         [DEFRAGMENT] = "{}",
     };
     char url[256], text[128];
-    snprintf(url, sizeof url, "%s%s", keeper->instance->etcd_url, paths[keeper->state]);
-    const char *body = bodies[keeper->state] ? bodies[keeper->state] : text;
+    const char *headers[] = {keeper->header, NULL}, *step = "authenticate";
+    bool accounts = keeper->state == LOGIN || keeper->state == SET_UP;
+    AUTO_FREE char *made = keeper->state == LOGIN    ? account_body(keeper->accounts[0])
+                           : keeper->state == SET_UP ? setup_body(keeper, &step)
+                                                     : NULL;
+    snprintf(url, sizeof url, "%s%s%s", keeper->instance->etcd_url, accounts ? "/v3/auth/" : paths[keeper->state],
+             accounts ? step : "");
+    const char *body = made ? made : bodies[keeper->state] ? bodies[keeper->state] : text;
     if (keeper->state == COMPACT)
         snprintf(text, sizeof text, "{\"revision\":\"%jd\",\"physical\":true}", (intmax_t)keeper->revision);
     else if (keeper->state == END_ALARM)
@@ -257,6 +368,7 @@ static void ask(EtcdKeeper *keeper)
                  keeper->member);
     InaHttpFetchOptions options = {
         .url = url,
+        .headers = accounts ? NULL : headers,
         .body = body,
         .body_size = strlen(body),
         .timeout = keeper->said_started ? 30 * LIFE_SECOND : 5 * LIFE_SECOND,
@@ -285,6 +397,8 @@ int etcd_keeper_new(sd_event *event, const Instance *instance, void (*started)(v
     int r = keeper->files[0] && keeper->files[1] && keeper->files[2]
                 ? http_client_new(event, &options, &keeper->http, error)
                 : ina_error_set(error, ENOMEM, "out of memory");
+    if (r == 0)
+        r = read_accounts(keeper, error);
     if (r < 0) {
         etcd_keeper_free(keeper);
         return r;
@@ -304,6 +418,8 @@ EtcdKeeper *etcd_keeper_free(EtcdKeeper *keeper)
     http_client_free(keeper->http);
     for (size_t i = 0; i < 3; i++)
         free(keeper->files[i]);
+    for (size_t i = 0; i < 2; i++)
+        free(keeper->accounts[i]);
     sd_event_unref(keeper->event);
     free(keeper);
     return NULL;

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -78,8 +79,26 @@ static int make_node_certificates(const Instance *instance, const char *folder, 
     return r;
 }
 
-/* etcd knows no roles here: whoever it lets in may do everything in it. So it trusts an authority of its own, which
- * signs for agents and the control plane only; a certificate of the cluster's opens nothing there. */
+/* An account of etcd's, "USER:PASSWORD", unless it is there. */
+static int make_account(const char *folder, const char *name, const char *user, InaError *error)
+{
+    unsigned char random[TOKEN_BYTES];
+    char hex[2 * TOKEN_BYTES + 1], text[sizeof hex + 32];
+    AUTO_FREE char *path = NULL;
+    if (asprintf(&path, "%s/%s.account", folder, name) < 0)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    if (access(path, F_OK) == 0)
+        return 0;
+    if (sodium_init() < 0)
+        return ina_error_set(error, EIO, "the system has no randomness");
+    randombytes_buf(random, sizeof random);
+    sodium_bin2hex(hex, sizeof hex, random, sizeof random);
+    snprintf(text, sizeof text, "%s:%s\n", user, hex);
+    return file_write(path, text, strlen(text), 0600, error);
+}
+
+/* etcd lets in whoever has a certificate of an authority of its own, which signs for agents and the control plane only
+ * (a certificate of the cluster's opens nothing there), and gives rights to accounts: up_etcd.c. */
 static int make_etcd_certificates(const Instance *instance, InaError *error)
 {
     static const char *const before[] = {"pki/etcd.pem", "pki/etcd-key.pem", "pki/client.pem", "pki/client-key.pem"};
@@ -91,7 +110,10 @@ static int make_etcd_certificates(const Instance *instance, InaError *error)
     if (r < 0 ||
         (r = pki_ensure_certificate(folder, "server", PKI_SERVER_AND_CLIENT, "inaetics:etcd", server, 3, error)) < 0 ||
         (r = pki_ensure_certificate(folder, "client", PKI_CLIENT, "inaetics:agents", NULL, 0, error)) < 0 ||
-        (r = pki_ensure_certificate(folder, "control-plane", PKI_CLIENT, "inaetics:control-plane", NULL, 0, error)) < 0)
+        (r = pki_ensure_certificate(folder, "control-plane", PKI_CLIENT, "inaetics:control-plane", NULL, 0, error)) <
+            0 ||
+        (r = make_account(folder, "control-plane", "root", error)) < 0 ||
+        (r = make_account(folder, "client", "agents", error)) < 0)
         return r;
     for (size_t i = 0; i < sizeof before / sizeof *before; i++) { /* of earlier versions */
         AUTO_FREE char *path = instance_path(instance, before[i]);

@@ -601,12 +601,14 @@ def test_a_pod_reaches_its_own_files_and_not_those_of_others(node):
     other = environment_of(node, "other")
     pid = node.pid("other")
     data = node.data
-    for name in ("pki/ca-key.pem", "pki/etcd/ca-key.pem", "pki/admin-key.pem", "pki/node-1-key.pem", "kubeconfig", "service-account.secret", "etcd", "logs"):
+    for name in ("pki/ca-key.pem", "pki/etcd/ca-key.pem", "pki/etcd/control-plane.account", "pki/admin-key.pem",
+                 "pki/node-1-key.pem", "kubeconfig", "service-account.secret", "etcd", "logs"):
         assert (data / name).exists(), "what is forbidden is there"
     (data / "volumes" / "read").mkdir(exist_ok=True)
     (data / "volumes" / "read" / "file").write_text("text")
     forbidden = {
         "ca-key": f"cat {data}/pki/ca-key.pem", "etcd-ca-key": f"cat {data}/pki/etcd/ca-key.pem",
+        "etcd-account": f"cat {data}/pki/etcd/control-plane.account",
          "admin-key": f"cat {data}/pki/admin-key.pem",
         "node-key": f"cat {data}/pki/node-1-key.pem", "kubeconfig": f"cat {data}/kubeconfig",
         "signing": f"cat {data}/service-account.secret", "other-volume": f"cat {other['VOLUME_THEIRS']}/file",

@@ -20,15 +20,25 @@ def take(address, port):
     return busy
 
 
-def read_etcd(instance, path, body=None, certificate="etcd/client"):
-    """One request to etcd's gateway, usually with the client certificate of the agents."""
+def ask_etcd(instance, certificate, path, body, *options):
     pki = instance.data / "pki"
     answer = subprocess.run(
         ["curl", "-sS", "--cacert", pki / "etcd" / "ca.pem", "--cert", pki / f"{certificate}.pem",
-         "--key", pki / f"{certificate}-key.pem",
+         "--key", pki / f"{certificate}-key.pem", *options,
          *(["-d", body] if body else []), f"https://{instance.controller}:2379{path}"],
         capture_output=True, text=True, timeout=30, check=False)
     return answer.stdout + answer.stderr
+
+
+def read_etcd(instance, path, body=None, certificate="etcd/control-plane"):
+    """One request to etcd's gateway, usually as the control plane; with the account of that name, if there is one."""
+    account = instance.data / "pki" / f"{certificate}.account"
+    options = []
+    if account.exists():
+        name, password = account.read_text(encoding="ascii").strip().split(":")
+        said = ask_etcd(instance, certificate, "/v3/auth/authenticate", json.dumps({"name": name, "password": password}))
+        options = ["-H", "Authorization: " + json.loads(said)["token"]] if '"token"' in said else []
+    return ask_etcd(instance, certificate, path, body, *options)
 
 
 def machines(instance):
@@ -175,8 +185,8 @@ def test_etcd_lets_in_agents_and_the_control_plane_and_nobody_else_of_the_cluste
     instance.start()
     pki = instance.data / "pki"
     everything = '{"key":"AA==","range_end":"AA==","count_only":true}'
-    for name in ("etcd/client", "etcd/control-plane"):
-        assert "header" in read_etcd(instance, "/v3/kv/range", everything, name), name
+    assert "header" in read_etcd(instance, "/v3/kv/range", everything)
+    assert "header" in read_etcd(instance, "/v3/kv/range", '{"key":"L2luYWV0aWNzL3g="}', "etcd/client")
     others = sorted(path.stem for path in pki.glob("*.pem") if not path.stem.endswith("-key"))
     assert {"admin", "ca", "control-plane", "node-1", "proxy"} <= set(others)
     for name in others:
@@ -184,11 +194,33 @@ def test_etcd_lets_in_agents_and_the_control_plane_and_nobody_else_of_the_cluste
         assert "header" not in said and said.startswith("curl: ("), (name, said)
 
 
+def test_what_agents_are_given_opens_nothing_of_the_cluster_in_etcd(instance):
+    instance.start()
+
+    def refused(path, **fields):
+        return "permission denied" in read_etcd(instance, path, json.dumps(fields), "etcd/client")
+
+    objects = {"key": "L3JlZ2lzdHJ5Lw==", "range_end": "L3JlZ2lzdHJ5MA=="}  # /registry/
+    assert "header" in read_etcd(instance, "/v3/kv/range", json.dumps(objects))
+    assert refused("/v3/kv/range", **objects)
+    assert refused("/v3/kv/deleterange", **objects)
+    assert refused("/v3/kv/put", key="L3JlZ2lzdHJ5L3g=", value="eA==")
+    assert refused("/v3/kv/range", key="AA==", range_end="AA==")
+    assert refused("/v3/auth/user/add", name="x", password="y")
+    assert "user name is empty" in ask_etcd(instance, "etcd/client", "/v3/kv/range", json.dumps(objects))
+    wrong = ask_etcd(instance, "etcd/client", "/v3/auth/authenticate", '{"name":"root","password":"root"}')
+    assert "authentication failed" in wrong
+
+
 def test_data_of_a_version_without_an_authority_for_etcd_gets_one(instance):
     instance.start()
     instance.stop()
     pki = instance.data / "pki"
+    accounts = {path.name: path.read_text(encoding="ascii") for path in (pki / "etcd").glob("*.account")}
     shutil.rmtree(pki / "etcd")
+    (pki / "etcd").mkdir(mode=0o700)
+    for name, text in accounts.items():
+        (pki / "etcd" / name).write_text(text, encoding="ascii")
     for name in ("etcd", "client"):  # what the cluster's authority signed for etcd
         shutil.copy(pki / "admin.pem", pki / f"{name}.pem")
         shutil.copy(pki / "admin-key.pem", pki / f"{name}-key.pem")
@@ -203,7 +235,8 @@ def test_secrets_are_for_their_owner_only(instance):
     folder = instance.data.stat()  # root lets pods, who are users of their own, pass through it
     assert (folder.st_mode & 0o777, folder.st_gid) in ((0o700, os.getgid()), (0o710, 0x70000000))
     for name in ("token", "session", "kubeconfig", "pki/ca-key.pem", "pki/admin-key.pem", "pki/etcd/ca-key.pem",
-                 "pki/etcd/client-key.pem", "pki/etcd/server-key.pem"):
+                 "pki/etcd/client-key.pem", "pki/etcd/server-key.pem", "pki/etcd/client.account",
+                 "pki/etcd/control-plane.account"):
         assert (instance.data / name).stat().st_mode & 0o777 == 0o600, name
     for name in ("pki", "pki/etcd"):
         assert (instance.data / name).stat().st_mode & 0o777 == 0o700
