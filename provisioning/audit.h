@@ -3,18 +3,38 @@
  * The line: targetID,logID,seq,timeMillis,type[,key,value]*  with '$' escapes
  * in targetID and values ("$$" $, "$k" comma, "$n" LF, "$r" CR, "$e" empty), as
  * ACE's Event and Codec have it. (target, log, seq) is stored once, however
- * often it is sent. Sequence numbers begin with 1 (Celix: 0). */
+ * often it is sent. Sequence numbers begin with 1 (Celix: 0).
+ *
+ * What is stored of each log is also kept in memory as ranges, read from the
+ * database when a target is first asked for. What was trimmed still counts as
+ * stored, so that no agent sends it again. */
 #pragma once
 
+#include "base/map.h"
 #include "database.h"
 #include "ranges.h"
-#include <stdio.h>
 
 #define AUDIT_LINE_MAX 65536u
 #define AUDIT_ENTRIES_MAX 64u
 #define AUDIT_TARGET_MAX 255u
 #define AUDIT_BODY_MAX (16u * 1024u * 1024u)
 #define AUDIT_LOGS_MAX 64u /* logs kept of one target; the oldest go */
+
+#define AUDIT_EVENTS_MAX 100000u /* kept of one log; beyond it the oldest quarter is trimmed */
+
+/* Types that mean something to the server (ACE's AuditEvent). */
+enum {
+    AUDIT_BUNDLE_INSTALLED = 1,
+    AUDIT_BUNDLE_STARTED = 3,
+    AUDIT_BUNDLE_UPDATED = 6,
+    AUDIT_BUNDLE_UNINSTALLED = 7,
+    AUDIT_FRAMEWORK_ERROR = 1003,
+    AUDIT_FRAMEWORK_STARTED = 1005,
+    AUDIT_DEPLOYMENT_INSTALL = 2001,
+    AUDIT_DEPLOYMENT_COMPLETE = 2003,
+    AUDIT_CONTROL_INSTALL = 3001,
+    AUDIT_TARGET_PROPERTIES = 4001,
+};
 
 typedef struct AuditEvent {
     char *target;
@@ -28,6 +48,7 @@ typedef struct AuditEvent {
 /* -EINVAL says the column. The event's strings are freed by audit_event_clear. */
 int audit_parse(const char *line, size_t size, AuditEvent *ret, InaError *error);
 int audit_format(const AuditEvent *event, char **ret, InaError *error); /* without LF; malloc'ed */
+void audit_encode(Buffer *out, const char *text); /* a target's name, a value or ranges, escaped */
 const char *audit_event_get(const AuditEvent *event, const char *key);
 void audit_event_clear(AuditEvent *event);
 const char *audit_type_name(int64_t type); /* "bundle started", "deployment complete"; "event" for unknown ones */
@@ -46,8 +67,12 @@ int audit_ranges(Audit *audit, const char *target, int64_t log, Ranges *ret, Ina
 int audit_logs(Audit *audit, const char *target,
                void (*each)(void *userdata, const char *target, int64_t log, const Ranges *ranges), void *userdata,
                InaError *error);
-/* Events of a target in the order of time and sequence, or newest first; log 0: all; ranges NULL: all. */
+/* Events of a target in the order of logs (their ids are times) and sequence, or newest first; log 0: all; ranges
+ * NULL: all. Not from within `each`. */
 int audit_read(Audit *audit, const char *target, int64_t log, const Ranges *ranges, bool newest_first, size_t skip,
                size_t maximum, void (*each)(void *userdata, const AuditEvent *event), void *userdata, InaError *error);
+/* Forgets what comes before `lowest`. */
 int audit_trim(Audit *audit, const char *target, int64_t log, int64_t lowest, InaError *error);
+/* All of a target. */
+int audit_forget(Audit *audit, const char *target, InaError *error);
 Audit *audit_close(Audit *audit);
