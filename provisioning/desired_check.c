@@ -281,13 +281,14 @@ static int check_links(const json_t *links, InaError *error)
     {
         desired_place(place, "links[%zu]", i);
         const char *name = json_string_value(json_object_get(link, "kind"));
-        r = check_keys(link, place, " kind attributes ", error);
+        r = check_keys(link, place, " kind attributes tags ", error);
         if (r == 0 && (!name || (strcmp(name, "artifact2feature") != 0 && strcmp(name, "feature2distribution") != 0 &&
                                  strcmp(name, "distribution2target") != 0)))
             r = ina_error_set(error, EINVAL,
                               "%s.kind: \"artifact2feature\", \"feature2distribution\" or \"distribution2target\" is "
                               "right here",
                               place);
+        r = r < 0 ? r : check_tags(json_object_get(link, "tags"), place, error);
         if (r == 0 && !json_is_object(json_object_get(link, "attributes")))
             r = ina_error_set(error, EINVAL, "%s.attributes: the link's attributes are right here", place);
         if (r < 0)
