@@ -52,6 +52,16 @@ export async function linkTogether(kind, rows, otherKind, otherRows, range = "0.
     `${registered ? `; ${plural(registered, "target")} registered, approving by itself` : ""}. Store makes it count.`);
 }
 
+const escaped = (text) => text.replace(/[\\()*\0]/g, (one) => `\\${one.charCodeAt(0).toString(16).padStart(2, "0")}`);
+
+// Distributions go to all targets that match, whenever they come.
+export async function linkByFilter(rows, filter) {
+  await state.change(rows.map((row) => ({op: "add", kind: "distribution2target", object: {tags: {}, attributes: {
+    leftEndpoint: `(name=${escaped(row.object.attributes.name)})`, leftCardinality: "1", rightEndpoint: filter,
+    rightCardinality: "2147483647"}}})));
+  tell(`${plural(rows.length, "link")} by ${filter} made. Store makes it count.`);
+}
+
 const ends = (link) => {
   const [left, right] = [state.get(link.left), state.get(link.right)];
   return `${left ? titleOf(left) : link.left} – ${right ? nameOf(right) : link.right}`;

@@ -248,13 +248,18 @@ function showSelection() {
   const bar = byId("selection");
   const parts = COLUMNS.filter((kind) => kind !== selection.kind).map((kind) => [kind,
     [...selection.all].filter((definition) => state.kindOf(definition) === kind).length])
-    .filter(([, n]) => n).map(([kind, n]) => plural(n, WORDS[kind]));
+    .filter(([, n]) => n);
   byId("selection-text").textContent = rows.length ?
     `${plural(rows.length, WORDS[selection.kind])} selected` +
-    (parts.length ? `, associated with ${parts.join(", ")}` : ", associated with nothing") : "Nothing is selected.";
+    (parts.length ? `, associated with ${parts.map(([kind, n]) => plural(n, WORDS[kind])).join(", ")}` : ", associated with nothing") : "Nothing is selected.";
   bar.querySelector("#link-to").disabled = !rows.length;
   for (const column of columns.values()) {
     column.rows.draw();
+  }
+  // What a narrow window does not show beside it.
+  for (const tab of document.querySelectorAll("#column-tabs button")) {
+    const n = (parts.find(([kind]) => kind === tab.dataset.kind) || [0, 0])[1];
+    tab.replaceChildren(TITLES[tab.dataset.kind], n ? h("span.badge.quiet", {}, n) : "");
   }
 }
 

@@ -40,7 +40,7 @@ export function openDialog({title, body, buttons = [], size = "", id, onclose}) 
   });
   document.body.append(element);
   element.showModal();
-  (form.querySelector("[autofocus]") || feet.find((one) => one.type === "submit") || cross).focus();
+  (form.querySelector("[autofocus], [role=tab][aria-selected=true]") || feet.find((one) => one.type === "submit") || cross).focus();
   return {element, close, heading};
 }
 

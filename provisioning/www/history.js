@@ -9,17 +9,16 @@ import {state} from "./state.js";
 const PAGE = 50;
 let oldest = 0;
 
-function askRestore(revision) {
+export function askRestore(number) {
   const message = h("input.form-control", {id: "restore-message", maxlength: 1000, autofocus: true,
-    value: `Restore revision ${revision.number}`});
-  openDialog({title: `Restore revision ${revision.number}?`, id: "restore-dialog", body: [h("p", {},
-    `Features, distributions and links become as they were at revision ${revision.number} ` +
-    `(${formatTime(revision.time)}, ${revision.author}), as a new revision, which goes out as any other. Nothing is lost: ` +
-    "the revisions in between stay in this list."),
+    value: `Restore revision ${number}`});
+  openDialog({title: `Restore revision ${number}?`, id: "restore-dialog", body: [h("p", {},
+    `Features, distributions and links become as they were at revision ${number}, as a new revision, which goes out as any ` +
+    "other. Nothing is lost: the revisions in between stay in the history."),
   h("label.form-label", {for: "restore-message"}, "Message"), message],
   buttons: [cancel, {text: "Restore", look: "primary", submit: true, id: "restore-now", action: async () => {
-    const answer = await api.post(`/v1/revisions/${revision.number}/restore`, {message: message.value});
-    tell(`Revision ${revision.number} is restored as revision ${answer.revision}.` +
+    const answer = await api.post(`/v1/revisions/${number}/restore`, {message: message.value});
+    tell(`Revision ${number} is restored as revision ${answer.revision}.` +
       (answer.rollout ? ` Rollout ${answer.rollout} takes it to the targets.` : ""));
   }}]});
 }
@@ -48,7 +47,7 @@ function revisionRow(revision) {
     h("td", {}, revision.author), h("td", {}, revision.message || "", newest && h("span.badge.quiet", {}, "newest"),
       released && h("span.badge.quiet.good", {title: "What targets get that no rollout holds elsewhere"}, "released")),
     h("td", {}, `${plural(revision.changes, "change")}${revision.software ? "" : ", targets only"}`),
-    h("td.actions", {}, !newest && button("Restore", associate, () => askRestore(revision)),
+    h("td.actions", {}, !newest && button("Restore", associate, () => askRestore(revision.number)),
       newest && !released && revision.software && button("Roll out", steer, () => askRollout(revision))));
 }
 

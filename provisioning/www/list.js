@@ -149,6 +149,9 @@ export class VirtualList {
 
   // Makes it the active row and selects: it alone, with Shift a range, with Ctrl one more or less.
   activate(row, event) {
+    if (!this.index.has(row.key)) {
+      return;
+    }
     this.active = row.key;
     if (event?.shiftKey && this.anchor !== null && this.index.has(this.anchor)) {
       const [a, b] = [this.index.get(this.anchor), this.index.get(row.key)].sort((x, y) => x - y);

@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import {openStore, retrieve, revert} from "./changes.js";
 import {focusColumn, focusSearch, showColumns} from "./columns.js";
+import {confirmed} from "./dialog.js";
 import {allow, attempt, byId, h, oncePerFrame, plural, tell} from "./dom.js";
 import {openHelp} from "./help.js";
 import {showHistory} from "./history.js";
@@ -14,6 +15,7 @@ const SEGMENTS = ["#e8731a", "#ec8a16", "#efa013", "#f2b711", "#e5c41b", "#bfbf2
   "#2a9d86", "#1e8aa3", "#1a76b5", "#1668b8"];
 // Says that this browser logged in before: only then it is worth asking whether the session still lives.
 const KNOWN = "inaetics-provisioning-known";
+const WARNED = "inaetics-provisioning-warned";
 const VIEWS = ["software", "rollouts", "history", "settings"];
 
 for (const colour of SEGMENTS) {
@@ -98,8 +100,13 @@ byId("login").addEventListener("submit", async (event) => {
 });
 
 byId("logout").addEventListener("click", () => attempt(async () => {
+  if (state.diff.length && !await confirmed("Log out?", h("p", {}, `${plural(state.diff.length, "change")} of yours ` +
+    "that you did not store would be lost."), "Log out and lose them")) {
+    return;
+  }
+  stream.close();
+  await state.discardWorkspace();
   await api.remove("/v1/session");
-  sessionStorage.clear();
   showLogin("");
 }));
 
@@ -158,7 +165,7 @@ const showServer = oncePerFrame(() => {
   const {revision, released, defaultAccount} = state.server;
   byId("revision").textContent = revision === undefined ? "" : `revision ${revision}` +
     (released && released !== revision ? `, released ${released}` : "");
-  byId("default-account").hidden = !defaultAccount;
+  byId("default-account").hidden = !defaultAccount || sessionStorage.getItem(WARNED) !== null;
 });
 
 for (const type of ["workspace", "session", "server", "revision"]) {
@@ -168,6 +175,10 @@ state.addEventListener("server", showServer);
 state.addEventListener("lost-workspace", () => tell("Your workspace is not on the server any more (it restarted, or it was " +
   "not used for long); what was not stored is lost.", true));
 
+byId("default-account-close").addEventListener("click", () => {
+  sessionStorage.setItem(WARNED, "yes");
+  byId("default-account").hidden = true;
+});
 byId("store").addEventListener("click", openStore);
 byId("retrieve").addEventListener("click", retrieve);
 byId("revert").addEventListener("click", revert);

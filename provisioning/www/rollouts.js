@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import {cancel, confirmed, openDialog} from "./dialog.js";
 import {allow, attempt, byId, formatTime, h, icon, oncePerFrame, plural, tell} from "./dom.js";
+import {askRestore} from "./history.js";
 import {state} from "./state.js";
 
 const STATES = ["healthy", "installed", "offered", "waiting", "failed", "returned"];
@@ -38,7 +39,7 @@ function bar(group) {
 
 function groupRows(rollout) {
   const active = ["running", "paused"].includes(rollout.phase);
-  return h("ol.groups", {}, rollout.groups.map((group, i) => h("li", {class: active && i === rollout.group ? "now" : null},
+  return h("ol.groups", {}, rollout.groups.map((group, i) => group.targets > 0 && h("li", {class: active && i === rollout.group ? "now" : null},
     h("span.group-name", {}, i === 0 ? "Canary" : `Group ${i + 1}`, h("span.muted", {}, ` ${plural(group.targets, "target")}`)),
     bar(group))));
 }
@@ -99,7 +100,10 @@ function details(rollout) {
 export async function openRollout(id) {
   const rollout = await api.get(`/v1/rollouts/${id}`);
   openDialog({title: `Rollout ${id}`, size: "wide", id: "rollout-dialog", body: [...details(rollout).filter(Boolean),
-    targetTable(rollout)], buttons: [{text: "Close"}]});
+    targetTable(rollout)], buttons: [rollout.phase === "done" && rollout.from > 0 && {text: "Go back to revision " +
+    rollout.from, reason: state.deniedLink("artifact2feature"), id: "rollout-back", action: () => {
+    setTimeout(() => askRestore(rollout.from));
+  }}, {text: "Close"}].filter(Boolean)});
 }
 
 // --- the view ------------------------------------------------------------------

@@ -58,7 +58,7 @@ class State extends EventTarget {
     this.workspace = null;
     this.diff = [];
     this.changed = new Map();
-    this.loading = "";
+    this.readings = {};
   }
 
   tell(type, detail) {
@@ -100,19 +100,29 @@ class State extends EventTarget {
     this.tell("server");
   }
 
+  // Answers may overtake each other: only what the newest reading of a kind brings counts.
+  newest(what) {
+    this.readings[what] = (this.readings[what] || 0) + 1;
+    const mine = this.readings[what];
+    return () => this.readings[what] === mine;
+  }
+
   // Rows appear page by page the first time; later they are exchanged at once, without a jump.
   async loadObjects() {
+    const counts = this.newest("objects");
     const first = !this.objects.artifact.size && !this.objects.feature.size;
     await Promise.all(COLUMNS.slice(0, 3).filter((kind) => !this.denied("view" + kind)).map(async (kind) => {
       const found = new Map();
       await api.pages("/v1/objects", {kind, workspace: this.workspace?.id}, (items) => {
         items.forEach((item) => found.set(item.definition, item));
-        if (first) {
+        if (first && counts()) {
           this.objects[kind] = found;
           this.tell("objects");
         }
       });
-      this.objects[kind] = found;
+      if (counts()) {
+        this.objects[kind] = found;
+      }
     }));
     this.tell("objects");
   }
@@ -128,7 +138,11 @@ class State extends EventTarget {
   }
 
   async loadLinks() {
+    const counts = this.newest("links");
     const answer = await api.get(api.query("/v1/links", {workspace: this.workspace?.id}));
+    if (!counts()) {
+      return;
+    }
     this.links = answer.items;
     this.dangling = answer.dangling || [];
     this.fromLeft = new Map();
@@ -221,6 +235,7 @@ class State extends EventTarget {
   }
 
   forgetWorkspace() {
+    this.newest("diff");
     sessionStorage.removeItem(KEPT_WORKSPACE);
     this.workspace = null;
     this.diff = [];
@@ -241,7 +256,12 @@ class State extends EventTarget {
   }
 
   async loadDiff() {
-    this.diff = (await api.get(`/v1/workspaces/${this.workspace.id}/diff`)).items;
+    const counts = this.newest("diff");
+    const {items} = await api.get(`/v1/workspaces/${this.workspace.id}/diff`);
+    if (!counts()) {
+      return;
+    }
+    this.diff = items;
     this.changed = new Map(this.diff.map((one) => [(one.after || one.before).definition, one]));
     this.tell("workspace");
   }
@@ -294,15 +314,19 @@ class State extends EventTarget {
   }
 
   async readAgain() {
-    await Promise.all([this.loadObjects(), this.loadLinks(), this.loadTargets()]);
+    await Promise.all([this.loadObjects(), this.loadLinks()]); // targets come live
   }
 
-  async leaveWorkspace() {
+  async discardWorkspace() {
     const old = this.workspace;
     this.forgetWorkspace();
     if (old) {
       await api.remove(`/v1/workspaces/${old.id}`).catch(() => {});
     }
+  }
+
+  async leaveWorkspace() {
+    await this.discardWorkspace();
     await this.readAgain();
   }
 
@@ -317,7 +341,7 @@ class State extends EventTarget {
     const changes = this.diff.map(({before, after}) => {
       const definition = (before || after).definition;
       const kind = definition.slice(0, definition.indexOf("-"));
-      const object = after && {attributes: after.attributes, tags: after.tags};
+      const object = after && {...after, definition: undefined};
       return before && after ? {op: "replace", kind, definition, object} : after ? {op: "add", kind, object} :
         {op: "remove", kind, definition};
     });

@@ -129,7 +129,7 @@ function logTab(id) {
     const body = h("tbody", {id: "target-log"});
     const more = h("button.btn.btn-sm.btn-outline-secondary", {type: "button", hidden: true}, "Older");
     const empty = h("p.muted", {hidden: true}, "It has reported nothing yet.");
-    let seen = new Set();
+    const seen = new Set();
     const fresh = (event) => {
       const key = `${event.log}-${event.sequence}`;
       const unknown = !seen.has(key);
@@ -153,7 +153,7 @@ function logTab(id) {
       }
     });
     follow(panel, ["again"], () => {
-      seen = new Set();
+      seen.clear();
       body.replaceChildren();
       attempt(() => load(0));
     });

@@ -6,17 +6,15 @@ import {state, titleOf} from "./state.js";
 
 export const FILE_MAX = 64 * 1024 * 1024; // as the server has it
 
-export function chooseFiles() {
-  const input = byId("files");
-  input.onchange = () => {
-    const files = [...input.files];
-    input.value = "";
-    if (files.length) {
-      uploadFiles(files);
-    }
-  };
-  input.click();
-}
+export const chooseFiles = () => byId("files").click();
+
+byId("files").addEventListener("change", (event) => {
+  const files = [...event.target.files];
+  event.target.value = ""; // so that the same file can be chosen again
+  if (files.length) {
+    uploadFiles(files);
+  }
+});
 
 // One after the other: what comes later may need what came before.
 export async function uploadFiles(files) {
