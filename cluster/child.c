@@ -82,15 +82,39 @@ static int change_user(const ChildUser *user)
     return syscall(SYS_setresuid, 0, 0, 0) == 0 ? -EPERM : 0; /* there must be no way back */
 }
 
+static int join_groups(const ChildOptions *options)
+{
+    for (size_t i = 0; i < options->n_entrances; i++)
+        if (write(options->entrances[i], "0", 1) != 1)
+            return -errno;
+    return 0;
+}
+
+/* Less than we may, never more. */
+static void lower_limit(__rlimit_resource_t resource, size_t maximum)
+{
+    struct rlimit limit;
+    if (maximum == 0 || getrlimit(resource, &limit) < 0)
+        return;
+    limit.rlim_max = limit.rlim_max < maximum ? limit.rlim_max : maximum;
+    limit.rlim_cur = limit.rlim_cur < limit.rlim_max ? limit.rlim_cur : limit.rlim_max;
+    setrlimit(resource, &limit);
+}
+
 static int become(const ChildOptions *options, int output, pid_t parent)
 {
     setsid();
     reset_signals();
+    int r = join_groups(options);
+    if (r < 0)
+        return r;
+    lower_limit(RLIMIT_NOFILE, options->files_max);
+    lower_limit(RLIMIT_NPROC, options->processes_max);
     bool confined = options->rules && *options->rules >= 0;
     int rules = confined ? fcntl(*options->rules, F_DUPFD_CLOEXEC, 20) : -1; /* out of the way, as `report` */
     if (confined && rules < 0)
         return -errno;
-    int r = options->user ? change_user(options->user) : 0; /* before the next: it would be forgotten */
+    r = options->user ? change_user(options->user) : 0; /* before the next: it would be forgotten */
     if (r < 0)
         return r;
     if (prctl(PR_SET_PDEATHSIG, options->death_signal ? options->death_signal : SIGKILL) < 0 ||

@@ -36,8 +36,11 @@ typedef struct ChildOptions {
     const int *standard;   /* three descriptors for stdin, stdout and stderr, or NULL: as said above */
     const int *rules;      /* of confine.h; NULL, or negative: none */
     const ChildUser *user; /* NULL: the same as we. What it has as standard is his too */
-    bool terminal;         /* the first of these becomes its controlling terminal */
-    bool alone;            /* with rules: as confine_self says */
+    const int *entrances;  /* of control groups that it joins (cgroup.h) */
+    size_t n_entrances;
+    size_t files_max, processes_max; /* most it may have open, or have (all of its user); 0: as we */
+    bool terminal;                   /* the first of these becomes its controlling terminal */
+    bool alone;                      /* with rules: as confine_self says */
     /* Each read of what it wrote; NULL: its output goes nowhere. */
     void (*output)(void *userdata, const void *data, size_t size);
     /* Once, when it has ended and its output was read. wait status as waitpid's. */

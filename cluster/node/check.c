@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "cluster/instance.h"
+#include "container_setup.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -135,17 +136,12 @@ static int begin_command(Check *check)
     int r = strchr(command[0], '/') ? 0 : program_find(command[0], &program, &check->error);
     if (r < 0)
         return r;
-    ChildOptions options = {
-        .program = program ? program : command[0],
-        .arguments = arguments,
-        .environment = check->options.environment,
-        .directory = check->options.directory,
-        .inherit_fd = -1,
-        .rules = check->options.rules,
-        .user = check->options.user,
-        .exited = handle_command,
-        .userdata = check,
-    };
+    ChildOptions options;
+    container_setup_child(check->options.setup, &options);
+    options.program = program ? program : command[0];
+    options.arguments = arguments;
+    options.exited = handle_command;
+    options.userdata = check;
     return child_start(check->options.children, &options, &check->command, &check->error);
 }
 

@@ -13,12 +13,9 @@ typedef struct CheckOptions {
     sd_event *event;
     Children *children;
     HttpClient *http;
-    const char *address;      /* of the pod */
-    char *const *environment; /* for commands */
-    const char *directory;
-    const int *rules; /* for commands; see child.h */
-    const ChildUser *user;
-    uint64_t eager; /* see probe.h */
+    const char *address;                /* of the pod */
+    const struct ContainerSetup *setup; /* for commands, which run beside the container */
+    uint64_t eager;                     /* see probe.h */
     void (*verdict)(void *userdata, ProbeVerdict verdict);
     void (*failed)(void *userdata); /* each failure that counts, before its verdict; must not free the check. NULL */
     void *userdata;

@@ -108,6 +108,8 @@ static void handle_exit(void *userdata, int status)
     ContainerRun *run = &container->runs[0];
     run->signal = status & 0x7f;
     run->exit_code = run->signal ? 128 + run->signal : (status >> 8) & 0xff;
+    if (status != 0 && !run->reason[0] && cgroup_oom_kills(container->setup.group) > 0)
+        snprintf(run->reason, sizeof run->reason, "OOMKilled");
     char text[64];
     if (run->signal)
         snprintf(text, sizeof text, "ended by signal %d (%s)", run->signal, sigabbrev_np(run->signal));
@@ -175,10 +177,7 @@ static int start_check(Container *container, const ProbeSpec *spec, bool eager, 
         .children = host->children,
         .http = host->http,
         .address = container->options.address,
-        .environment = environment_list(container->setup.environment),
-        .directory = container->setup.directory,
-        .rules = &container->setup.rules,
-        .user = container_setup_user(&container->setup),
+        .setup = &container->setup,
         .eager = !eager                     ? 0
                  : spec->kind == PROBE_EXEC ? EAGER_COMMAND_CHECK
                                             : EAGER_CHECK,
@@ -219,19 +218,14 @@ static void handle_startup(void *userdata, ProbeVerdict verdict)
 static int spawn(Container *container, InaError *error)
 {
     const ContainerSpec *spec = container->options.spec;
-    ChildOptions options = {
-        .program = container->setup.program,
-        .arguments = container->setup.arguments,
-        .environment = environment_list(container->setup.environment),
-        .directory = container->setup.directory,
-        .inherit_fd = -1,
-        .rules = &container->setup.rules,
-        .user = container_setup_user(&container->setup),
-        .alone = true,
-        .output = handle_output,
-        .exited = handle_exit,
-        .userdata = container,
-    };
+    ChildOptions options;
+    container_setup_child(&container->setup, &options);
+    options.program = container->setup.program;
+    options.arguments = container->setup.arguments;
+    options.alone = true;
+    options.output = handle_output;
+    options.exited = handle_exit;
+    options.userdata = container;
     int r = child_start(container->options.host->children, &options, &container->child, error);
     if (r == 0)
         r = container_setup_attached(&container->options, child_pid(container->child), error);
@@ -271,7 +265,7 @@ static void begin_run(Container *container)
         fail_setup(container, "CreateContainerError", error.message);
         return;
     }
-    if (container_setup(&container->options, &container->setup, &reason, &error) < 0) {
+    if (container_setup(&container->options, container->n_runs, &container->setup, &reason, &error) < 0) {
         fail_setup(container, reason, error.message);
         return;
     }
@@ -445,6 +439,11 @@ void container_status(const Container *container, ContainerStatus *ret)
 ContainerLog *container_log(Container *container)
 {
     return container->log;
+}
+
+bool container_is_limited(const Container *container)
+{
+    return container->setup.group && container->options.spec->memory_limit > 0;
 }
 
 const ContainerSetup *container_present(const Container *container)

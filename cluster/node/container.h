@@ -2,6 +2,7 @@
  * its probes say, its log, and what is known of its runs. */
 #pragma once
 
+#include "cluster/cgroup.h"
 #include "cluster/child.h"
 #include "cluster/container_log.h"
 #include "cluster/instance.h"
@@ -25,7 +26,8 @@ typedef struct ContainerHost {
     const char *folder; /* for the state of the node and its pods */
     const char *logs;   /* for those of its containers: LOGS/NAMESPACE_POD_UID/CONTAINER.log */
     const Images *images;
-    bool users; /* pods have users of their own (cluster/users.h) */
+    Cgroups *cgroups; /* NULL: none */
+    bool users;       /* pods have users of their own (cluster/users.h) */
     /* The variables that tell of services; namespace NULL: only of the API. May be NULL. */
     int (*services)(void *userdata, const char *namespace, Environment *environment, InaError *error);
     void *userdata;
@@ -90,6 +92,8 @@ void container_kill_for(Container *container, const char *reason); /* the same, 
 const ContainerSpec *container_spec(const Container *container);
 void container_status(const Container *container, ContainerStatus *ret);
 ContainerLog *container_log(Container *container);
+/* Whether the kernel keeps the present run to its limit of memory. */
+bool container_is_limited(const Container *container);
 /* Of the present run; NULL: none. For commands that are run beside it. */
 const ContainerSetup *container_present(const Container *container);
 /* Kills what runs. */

@@ -460,12 +460,36 @@ static int choose_identity(const ContainerOptions *options, Identity *ret, InaEr
                            options->own, ret, error);
 }
 
-const ChildUser *container_setup_user(const ContainerSetup *setup)
+void container_setup_child(const ContainerSetup *setup, ChildOptions *ret)
 {
-    return setup->identity.changes ? &setup->user : NULL;
+    *ret = (ChildOptions){
+        .environment = environment_list(setup->environment),
+        .directory = setup->directory,
+        .inherit_fd = -1,
+        .rules = &setup->rules,
+        .user = setup->identity.changes ? &setup->user : NULL,
+        .files_max = CONTAINER_FILES_MAX,
+        .processes_max = setup->identity.changes && users_has(setup->identity.uid) ? CONTAINER_PROCESSES_MAX : 0,
+    };
+    ret->entrances = cgroup_entrances(setup->group, &ret->n_entrances);
 }
 
-int container_setup(const ContainerOptions *options, ContainerSetup *ret, const char **ret_reason, InaError *error)
+/* For one run, so that what is counted in it is of that run. */
+static int make_group(const ContainerOptions *options, unsigned run, ContainerSetup *setup, InaError *error)
+{
+    const ContainerSpec *spec = options->spec;
+    AUTO_FREE char *name = NULL;
+    if (!options->host->cgroups || (spec->memory_limit <= 0 && spec->cpu_limit <= 0))
+        return 0;
+    if (asprintf(&name, "%s.%s.%u", options->pod->uid, spec->name, run) < 0) {
+        name = NULL;
+        return ina_error_set(error, ENOMEM, "out of memory");
+    }
+    return cgroup_new(options->host->cgroups, name, spec->memory_limit, spec->cpu_limit, &setup->group, error);
+}
+
+int container_setup(const ContainerOptions *options, unsigned run, ContainerSetup *ret, const char **ret_reason,
+                    InaError *error)
 {
     ContainerSetup setup = {.environment = environment_new(), .rules = -1};
     Image image = {0};
@@ -488,6 +512,8 @@ int container_setup(const ContainerOptions *options, ContainerSetup *ret, const 
         *ret_reason = "RunContainerError";
     if (r == 0)
         r = container_files(options, image.folder, &setup, &setup.rules, error);
+    if (r == 0)
+        r = make_group(options, run, &setup, error);
     image_clear(&image);
     if (r < 0) {
         container_setup_clear(&setup);
@@ -538,6 +564,7 @@ void container_setup_clear(ContainerSetup *setup)
     free(setup->cache);
     free(setup->temporary);
     free(setup->told);
+    cgroup_free(setup->group);
     if (setup->environment && setup->rules >= 0)
         close(setup->rules);
     environment_free(setup->environment);

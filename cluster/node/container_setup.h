@@ -11,6 +11,7 @@ struct ContainerSetup {
     char *directory;
     char *cache, *temporary; /* folders of its own */
     char *told;              /* folder with what it is told of; NULL: it reads the originals */
+    Cgroup *group;           /* NULL: none */
     Identity identity;
     ChildUser user; /* where the identity changes; groups are those of `identity` */
     Environment *environment;
@@ -18,9 +19,13 @@ struct ContainerSetup {
 };
 
 /* On failure *ret_reason may become Kubernetes' word for it ("ErrImagePull"). */
-int container_setup(const ContainerOptions *options, ContainerSetup *ret, const char **ret_reason, InaError *error);
-/* As whom it and what runs beside it are started; NULL: as the node. */
-const ChildUser *container_setup_user(const ContainerSetup *setup);
+int container_setup(const ContainerOptions *options, unsigned run, ContainerSetup *ret, const char **ret_reason,
+                    InaError *error);
+#define CONTAINER_FILES_MAX 65536u    /* that a process may have open */
+#define CONTAINER_PROCESSES_MAX 4096u /* that a pod with a user of its own may have, threads too */
+
+/* How it, and what runs beside it, is started: environment, directory, user, limits, files it may reach. */
+void container_setup_child(const ContainerSetup *setup, ChildOptions *ret);
 /* Whether a claimed volume of the pod has been given to another; error says which. */
 bool container_setup_fenced(const ContainerOptions *options, InaError *error);
 /* Notes a process with the claimed volumes that it has mounted. */

@@ -362,19 +362,14 @@ static int start(Exec *exec, const ContainerSetup *setup, InaError *error)
     int r = image_find_program(NULL, exec->command[0], &program, error);
     if (r == 0)
         r = open_streams(exec, theirs, error);
-    ChildOptions options = {
-        .program = program,
-        .arguments = exec->command,
-        .environment = environment_list(setup->environment),
-        .directory = setup->directory,
-        .inherit_fd = -1,
-        .rules = &setup->rules,
-        .user = container_setup_user(setup),
-        .standard = theirs,
-        .terminal = exec->terminal,
-        .exited = handle_exited,
-        .userdata = exec,
-    };
+    ChildOptions options;
+    container_setup_child(setup, &options);
+    options.program = program;
+    options.arguments = exec->command;
+    options.standard = theirs;
+    options.terminal = exec->terminal;
+    options.exited = handle_exited;
+    options.userdata = exec;
     if (r == 0)
         r = child_start(exec->execs->host->children, &options, &exec->child, error);
     for (size_t i = 0; i < 3; i++)

@@ -169,6 +169,21 @@ static int set_services(void *userdata, const char *namespace, Environment *envi
     return service_environment(node->services, namespace, node->server, environment, error);
 }
 
+/* Where the kernel keeps no limits, memory is watched (monitor.c), and processors are not limited. */
+static int make_cgroups(KubeNode *node, InaError *error)
+{
+    char why[CGROUP_WHY_SIZE];
+    AUTO_FREE char *prefix = cgroups_prefix(node->host.instance, node->name);
+    AUTO_FREE char *record = path_join(node->folder, CGROUPS_RECORD);
+    if (!prefix || !record)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    node->host.cgroups = node->cgroups = cgroups_new(prefix, record, why);
+    if (!node->cgroups)
+        log_record(INA_LOG_WARNING, "limits of memory are watched only, those of processors are not enforced", "why",
+                   why, NULL);
+    return 0;
+}
+
 static void end_leftovers(const KubeNode *node)
 {
     AUTO_FREE char *mark = NULL;
@@ -236,6 +251,8 @@ static int start(KubeNode *node, InaError *error)
     if ((r = choose_users(node, error)) < 0)
         return r;
     end_leftovers(node);
+    if ((r = make_cgroups(node, error)) < 0)
+        return r;
     if ((r = node_http_start(node, error)) < 0 || (r = monitor_start(node, error)) < 0)
         return r;
     if (node->host.users) /* whatever they did to their environment; we have the node's address now, so they are ours */
@@ -327,6 +344,7 @@ KubeNode *kube_node_free(KubeNode *node)
     kube_client_free(node->client);
     http_client_free(node->http);
     children_free(node->children);
+    cgroups_free(node->cgroups);
     free(node->name);
     free(node->server);
     free(node->folder);

@@ -32,6 +32,7 @@ struct KubeNode {
     char *name, *server, *folder, *logs, *ca_file;
     ContainerHost host;
     Children *children;
+    Cgroups *cgroups; /* NULL: none */
     HttpClient *http;
     KubeClient *client;
     KubeInformer *pods, *services, *self;

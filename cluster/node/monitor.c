@@ -65,7 +65,8 @@ static void enforce(void *userdata, const Member *member, const Container *conta
                     const UsageSession *usage)
 {
     const ContainerSpec *spec = container_spec(container);
-    if (!usage || spec->memory_limit <= 0 || usage_newest(usage)->rss <= (uint64_t)spec->memory_limit)
+    if (!usage || spec->memory_limit <= 0 || container_is_limited(container) ||
+        usage_newest(usage)->rss <= (uint64_t)spec->memory_limit)
         return;
     log_record(INA_LOG_WARNING, "container uses more memory than its limit", "pod", kube_name(member->object),
                "container", spec->name, NULL);

@@ -211,6 +211,9 @@ static int read_container(const PodSpec *pod, const json_t *from, ContainerSpec 
     const char *limit = kube_string(to->resources, "limits.memory");
     if (limit[0] && quantity_parse(limit, &to->memory_limit, NULL) < 0)
         to->memory_limit = 0;
+    limit = kube_string(to->resources, "limits.cpu");
+    if (limit[0] && quantity_parse_milli(limit, &to->cpu_limit, NULL) < 0)
+        to->cpu_limit = 0;
     if ((r = read_strings(json_object_get(from, "command"), &to->command, error)) < 0 ||
         (r = read_strings(json_object_get(from, "args"), &to->arguments, error)) < 0 ||
         (r = read_environment(json_object_get(from, "env"), to, error)) < 0 ||

@@ -59,6 +59,7 @@ typedef struct ContainerSpec {
     size_t n_ports;
     ProbeSpec liveness, readiness, startup;
     int64_t memory_limit;           /* bytes; 0: none */
+    int64_t cpu_limit;              /* thousandths of a processor; 0: none */
     const json_t *environment_from; /* envFrom, of the manifest; NULL: none */
     const json_t *resources;        /* of the manifest; NULL: none */
     const json_t *security;         /* securityContext, of the manifest; NULL: none */

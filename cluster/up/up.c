@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/files.h"
+#include "cluster/cgroup.h"
 #include "cluster/child.h"
 #include "cluster/confine.h"
 #include "cluster/life.h"
@@ -124,6 +125,10 @@ static void announce_isolation(const Up *up)
 {
     if (!up->users && geteuid() == 0)
         say(up, "Pods run as root: %s.\n", up->users_why);
+    char why[CGROUP_WHY_SIZE];
+    CgroupPlace place;
+    if (!cgroups_find("/proc/self", &place, why))
+        say(up, "Limits of memory are watched only, those of processors are not enforced: %s.\n", why);
     if (confine_missing())
         say(up, "Pods share %snetwork%s (%s).\n", up->users ? "" : "user, ",
             up->users ? "; each has a user of its own, and reads what others may" : " and files", confine_missing());
@@ -503,6 +508,8 @@ static int start(Up *up, InaError *error)
 {
     int r = up_prepare(up->options, &up->session, error);
     if (r == 0)
+        cgroups_prepare("/proc/self");
+    if (r == 0)
         up->users = users_check(up->instance, up->users_why);
     if (r < 0 || (r = up_check_ports(up->options, error)) < 0 || (r = make_loop(up, error)) < 0 ||
         (r = make_apply(up, error)) < 0 || (r = make_etcd(up, error)) < 0 || (r = make_control(up, error)) < 0 ||
@@ -510,6 +517,20 @@ static int start(Up *up, InaError *error)
         return r;
     service_start(up->etcd);
     return etcd_keeper_new(up->event, up->instance, handle_etcd_started, up, &up->keeper, error);
+}
+
+/* Those of nodes that were halted, and could not do it themselves. */
+static void clear_cgroups(const Up *up)
+{
+    for (unsigned i = 1; i <= INSTANCE_NODES; i++) {
+        AUTO_FREE char *record = NULL, *prefix = NULL;
+        char name[16];
+        snprintf(name, sizeof name, "node-%u", i);
+        if (asprintf(&record, "%s/nodes/%s/" CGROUPS_RECORD, up->instance->data, name) < 0)
+            record = NULL;
+        if (record && (prefix = cgroups_prefix(up->instance, name)))
+            cgroups_clear(prefix, record);
+    }
 }
 
 static void clear(Up *up)
@@ -523,6 +544,8 @@ static void clear(Up *up)
     service_free(up->proxy);
     service_free(up->control);
     service_free(up->etcd);
+    if (up->children) /* else another may run with this data */
+        clear_cgroups(up);
     children_free(up->children);
     etcd_arguments_clear(&up->etcd_arguments);
     AUTO_FREE char *state = instance_path(up->instance, "up.json");
