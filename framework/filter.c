@@ -1,7 +1,7 @@
 /* filter.c - LDAP filters (RFC 4515), compiled into an array of nodes in the
  * order of the text: a composite node knows where its subtree ends. Values
  * are unescaped and parsed as number and boolean once, when compiled. */
-#include <inaetics/properties.h>
+#include "filter_terms.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -407,27 +407,78 @@ static bool match_value(const Node *node, const InaValue *value)
     return false;
 }
 
-static bool match_node(const InaFilter *filter, unsigned index, const InaProperties *properties)
+typedef struct Matching {
+    const InaFilter *filter;
+    bool (*holds)(void *userdata, const FilterTerm *term); /* NULL: by `properties` */
+    void *userdata;
+    const InaProperties *properties;
+} Matching;
+
+static FilterTerm term_of(const Node *node)
 {
-    const Node *node = &filter->nodes[index];
+    static const FilterComparison comparisons[] = {
+        [OPERATOR_PRESENT] = FILTER_PRESENT,         [OPERATOR_EQUAL] = FILTER_EQUAL,
+        [OPERATOR_APPROXIMATE] = FILTER_APPROXIMATE, [OPERATOR_AT_LEAST] = FILTER_AT_LEAST,
+        [OPERATOR_AT_MOST] = FILTER_AT_MOST,         [OPERATOR_SUBSTRING] = FILTER_SUBSTRING,
+    };
+    return (FilterTerm){comparisons[node->op], node->key, node->value, node};
+}
+
+static bool match_term(const Matching *matching, const Node *node)
+{
+    if (matching->holds != NULL) {
+        FilterTerm term = term_of(node);
+        return matching->holds(matching->userdata, &term);
+    }
+    const InaValue *value = ina_properties_get(matching->properties, node->key);
+    return value != NULL && (node->op == OPERATOR_PRESENT || match_value(node, value));
+}
+
+static bool match_node(const Matching *matching, unsigned index)
+{
+    const Node *nodes = matching->filter->nodes, *node = &nodes[index];
     if (node->op == OPERATOR_NOT)
-        return !match_node(filter, index + 1, properties);
+        return !match_node(matching, index + 1);
     if (node->op == OPERATOR_AND || node->op == OPERATOR_OR) {
         /* The first child that says otherwise decides. */
         bool otherwise = node->op == OPERATOR_OR;
-        for (unsigned child = index + 1; child < node->end; child = filter->nodes[child].end) {
-            if (match_node(filter, child, properties) == otherwise)
+        for (unsigned child = index + 1; child < node->end; child = nodes[child].end) {
+            if (match_node(matching, child) == otherwise)
                 return otherwise;
         }
         return !otherwise;
     }
-    const InaValue *value = ina_properties_get(properties, node->key);
-    return value != NULL && (node->op == OPERATOR_PRESENT || match_value(node, value));
+    return match_term(matching, node);
 }
 
 bool ina_filter_match(const InaFilter *filter, const InaProperties *properties)
 {
-    return filter == NULL || match_node(filter, 0, properties);
+    Matching matching = {.filter = filter, .properties = properties};
+    return filter == NULL || match_node(&matching, 0);
+}
+
+bool filter_evaluate(const InaFilter *filter, bool (*holds)(void *userdata, const FilterTerm *term), void *userdata)
+{
+    Matching matching = {.filter = filter, .holds = holds, .userdata = userdata};
+    return filter == NULL || match_node(&matching, 0);
+}
+
+bool filter_term_matches(const FilterTerm *term, const char *string)
+{
+    return term->comparison == FILTER_PRESENT || match_string(term->node, string);
+}
+
+size_t filter_necessary(const InaFilter *filter, FilterTerm *ret, size_t maximum)
+{
+    size_t n = 0;
+    /* What stands only below conjunctions: other composites are passed over whole. */
+    for (unsigned i = 0; filter != NULL && i < filter->n_nodes && n < maximum;) {
+        const Node *node = &filter->nodes[i];
+        if (node->op == OPERATOR_EQUAL)
+            ret[n++] = term_of(node);
+        i = node->op == OPERATOR_OR || node->op == OPERATOR_NOT ? node->end : i + 1;
+    }
+    return n;
 }
 
 const char *ina_filter_text(const InaFilter *filter)

@@ -238,6 +238,7 @@ static int read_cardinality(const char *key, const char *text, unsigned *ret, In
 
 int association_read(Object *object, InaError *error)
 {
+    object->is_dynamic = object_attribute(object, DYNAMIC_ATTRIBUTE) != NULL;
     for (Side side = 0; side < SIDES; side++) {
         const char *text = object_attribute(object, sides[side].endpoint);
         if (!text)

@@ -1,21 +1,33 @@
-#include "model_internal.h"
+#include "base/cleanup.h"
+#include "evaluator.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct Model {
     Tree *trees[OBJECT_KINDS];
+    Evaluator *evaluator;         /* shared with what it was copied from */
+    LinkSet *links[OBJECT_KINDS]; /* NULL: not asked for since the last change */
 };
 
 Model *model_new(void)
 {
-    return calloc(1, sizeof(Model));
+    Model *model = calloc(1, sizeof *model);
+    if (model && !(model->evaluator = evaluator_new()))
+        return model_free(model);
+    return model;
 }
 
 Model *model_copy(const Model *model)
 {
-    Model *copy = model_new();
-    for (ObjectKind kind = 0; copy && kind < OBJECT_KINDS; kind++)
+    Model *copy = calloc(1, sizeof *copy);
+    if (!copy)
+        return NULL;
+    copy->evaluator = evaluator_ref(model->evaluator);
+    for (ObjectKind kind = 0; kind < OBJECT_KINDS; kind++) {
         copy->trees[kind] = tree_ref(model->trees[kind]);
+        copy->links[kind] = model->links[kind] ? link_set_ref(model->links[kind]) : NULL;
+    }
     return copy;
 }
 
@@ -23,8 +35,11 @@ Model *model_free(Model *model)
 {
     if (!model)
         return NULL;
-    for (ObjectKind kind = 0; kind < OBJECT_KINDS; kind++)
+    for (ObjectKind kind = 0; kind < OBJECT_KINDS; kind++) {
+        link_set_unref(model->links[kind]);
         tree_unref(model->trees[kind]);
+    }
+    evaluator_unref(model->evaluator);
     free(model);
     return NULL;
 }
@@ -56,6 +71,8 @@ static void set_tree(Model *model, ObjectKind kind, Tree *tree)
 {
     tree_unref(model->trees[kind]);
     model->trees[kind] = tree;
+    for (ObjectKind i = 0; i < OBJECT_KINDS; i++)
+        model->links[i] = link_set_unref(model->links[i]);
 }
 
 static int refuse_absent(ObjectKind kind, const char *definition, InaError *error)
@@ -104,11 +121,24 @@ int model_remove(Model *model, ObjectKind kind, const char *definition, InaError
     return 0;
 }
 
+typedef struct Comparing {
+    void (*each)(void *userdata, const Object *before, const Object *after);
+    void *userdata;
+} Comparing;
+
+static void pass_on_difference(void *userdata, const Object *before, const Object *after)
+{
+    const Comparing *comparing = userdata;
+    if (!before || !after || !object_equal(before, after))
+        comparing->each(comparing->userdata, before, after);
+}
+
 void model_compare(const Model *before, const Model *after,
                    void (*each)(void *userdata, const Object *before, const Object *after), void *userdata)
 {
+    Comparing comparing = {each, userdata};
     for (ObjectKind kind = 0; kind < OBJECT_KINDS; kind++)
-        tree_compare(before->trees[kind], after->trees[kind], each, userdata);
+        tree_compare(before->trees[kind], after->trees[kind], pass_on_difference, &comparing);
 }
 
 void model_restore(Model *model, const Model *like)
@@ -116,4 +146,61 @@ void model_restore(Model *model, const Model *like)
     for (ObjectKind kind = 0; kind < OBJECT_KINDS; kind++)
         if (kind != OBJECT_TARGET)
             set_tree(model, kind, tree_ref(like->trees[kind]));
+}
+
+/* --- links ---------------------------------------------------------------------- */
+
+int model_link_set(const Model *model, ObjectKind association, LinkSet **ret, InaError *error)
+{
+    LinkSet **links = (LinkSet **)&model->links[association]; /* only a memory of what the trees say */
+
+    if (!*links) {
+        int r = evaluator_links(model->evaluator, model->trees, association, links, error);
+        if (r < 0)
+            return r;
+    }
+    *ret = *links;
+    return 0;
+}
+
+int model_links(const Model *model, ObjectKind association, const ModelLink **ret, size_t *ret_n, InaError *error)
+{
+    LinkSet *set;
+    int r = model_link_set(model, association, &set, error);
+    if (r < 0)
+        return r;
+    *ret = set->links;
+    *ret_n = set->n_links;
+    return 0;
+}
+
+/* Links stand in the order of their associations. */
+bool model_dangling(const Model *model, const Object *association)
+{
+    LinkSet *set;
+
+    if (model_link_set(model, object_kind(association), &set, NULL) < 0)
+        return false;
+    size_t low = 0, high = set->n_links;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        int order = strcmp(object_definition(set->links[middle].association), object_definition(association));
+        if (order == 0)
+            return false;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return true;
+}
+
+Tree *model_tree(const Model *model, ObjectKind kind)
+{
+    return model->trees[kind];
+}
+
+Evaluator *model_evaluator(const Model *model)
+{
+    return model->evaluator;
 }

@@ -86,15 +86,17 @@ void model_compare(const Model *before, const Model *after,
 
 /* --- evaluation --------------------------------------------------------- */
 
-/* Who is linked with whom; belongs to the model, made when first asked for
- * after a change (indexed: in proportion to objects and links, not to their product). */
+/* Who is linked with whom; belongs to the model until its next change, made
+ * when first asked for. What is looked at is in proportion to what changed since
+ * a model of the same origin was asked (indexed; the list itself is as long as
+ * it is). -E2BIG: more than a million links; the error names the association. */
 typedef struct ModelLink {
     const Object *association, *left, *right;
     bool dynamic; /* takes the newest version in a range */
 } ModelLink;
 
 int model_links(const Model *model, ObjectKind association, const ModelLink **ret, size_t *ret_n, InaError *error);
-/* An association that matches nothing on one side (shown on the page). */
+/* An association that matches nothing on one side or both (shown on the page). */
 bool model_dangling(const Model *model, const Object *association);
 
 typedef struct Wanted {

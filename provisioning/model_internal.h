@@ -29,7 +29,8 @@ struct Object {
     size_t n_attributes, n_tags;
     char *texts;
     json_t *clauses; /* {"provides", "requires", "contracts"}, what there is of them; NULL: nothing */
-    bool is_bundle;
+    bool is_bundle, is_processor;
+    bool is_dynamic; /* an association that takes the newest version */
     Version version; /* of a bundle */
     Endpoint endpoints[SIDES];
     Description *description; /* of a bundle, made when first asked for */

@@ -219,6 +219,7 @@ static int check_artifact(Object *object, InaError *error)
     if (r < 0)
         return r;
     object->is_bundle = true;
+    object->is_processor = object_attribute(object, PROCESSOR_ATTRIBUTE) != NULL;
     r = version_parse(object_attribute(object, "Bundle-Version"), &object->version, error);
     return r < 0 ? ina_error_wrap(error, "attribute Bundle-Version") : 0;
 }
@@ -441,7 +442,7 @@ const char *object_definition(const Object *object)
 
 bool object_is_processor(const Object *object)
 {
-    return object->kind == OBJECT_ARTIFACT && object->is_bundle && object_attribute(object, PROCESSOR_ATTRIBUTE);
+    return object->is_processor;
 }
 
 static json_t *entries_json(const Entry *entries, size_t n)

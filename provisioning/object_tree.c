@@ -240,7 +240,7 @@ static void compare_tops(Comparison *comparison, const Tree *before, const Tree 
         comparison->before.depth--;
     if (order >= 0)
         comparison->after.depth--;
-    if (order == 0 && (before->object == after->object || object_equal(before->object, after->object)))
+    if (order == 0 && before->object == after->object)
         return;
     comparison->each(comparison->userdata, order <= 0 ? before->object : NULL, order >= 0 ? after->object : NULL);
 }

@@ -19,7 +19,8 @@ const Object *tree_at(const Tree *tree, size_t index);
 /* The set with the object, in place of one of the same definition. -ENOMEM. */
 int tree_with(const Tree *tree, Object *object, Tree **ret);
 int tree_without(const Tree *tree, const char *definition, Tree **ret);
-/* Each difference, in the order of definitions: before NULL: added; after NULL: removed. */
+/* Each place where there is not the same object (by its address), in the order of definitions: before NULL: added;
+ * after NULL: removed. */
 void tree_compare(const Tree *before, const Tree *after,
                   void (*each)(void *userdata, const Object *before, const Object *after), void *userdata);
 void tree_each(const Tree *tree, void (*each)(void *userdata, const Object *object), void *userdata);

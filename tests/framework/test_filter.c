@@ -1,6 +1,7 @@
 /* LDAP filters: what matches, and what is refused with which words where. */
 #include "unit.h"
 
+#include "framework/filter_terms.h"
 #include <errno.h>
 #include <inaetics/properties.h>
 #include <math.h>
@@ -281,6 +282,47 @@ static void no_text_does_harm(void **state)
     ina_properties_free(properties);
 }
 
+static bool holds_for_b(void *userdata, const FilterTerm *term)
+{
+    return strcmp(term->key, "b") == 0 && filter_term_matches(term, userdata);
+}
+
+static void test_somebody_else_may_decide_the_comparisons(void **state)
+{
+    InaFilter *filter = NULL;
+    assert_int_equal(ina_filter_compile("(&(b=x*z)(!(a=*)))", &filter, NULL), 0);
+    assert_true(filter_evaluate(filter, holds_for_b, "xyz"));
+    assert_false(filter_evaluate(filter, holds_for_b, "xy"));
+    assert_true(filter_evaluate(NULL, holds_for_b, ""));
+    ina_filter_free(filter);
+}
+
+static void test_necessary_comparisons_are_those_below_conjunctions_only(void **state)
+{
+    static const struct {
+        const char *filter, *necessary;
+    } cases[] = {
+        {"(a=1)", "a=1 "},
+        {"(a=*)", ""},
+        {"(a>=1)", ""},
+        {"(!(a=1))", ""},
+        {"(&(a=1)(|(b=2)(c=3))(&(d=4)(!(e=5)))(f=6))", "a=1 d=4 f=6 "},
+        {"(|(&(a=1)(b=2))(c=3))", ""},
+        {"(&(a=1)(b=2)(c=3)(d=4)(e=5))", "a=1 b=2 c=3 d=4 "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        InaFilter *filter = NULL;
+        FilterTerm terms[4];
+        char out[64] = "";
+        assert_int_equal(ina_filter_compile(cases[i].filter, &filter, NULL), 0);
+        size_t n = filter_necessary(filter, terms, 4);
+        for (size_t j = 0; j < n; j++)
+            sprintf(out + strlen(out), "%s=%s ", terms[j].key, terms[j].value);
+        assert_string_equal(out, cases[i].necessary);
+        ina_filter_free(filter);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +339,8 @@ int main(void)
         cmocka_unit_test(nesting_and_length_are_limited),
         cmocka_unit_test(the_largest_filter_is_matched),
         cmocka_unit_test(no_text_does_harm),
+        cmocka_unit_test(test_somebody_else_may_decide_the_comparisons),
+        cmocka_unit_test(test_necessary_comparisons_are_those_below_conjunctions_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
