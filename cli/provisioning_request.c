@@ -150,9 +150,16 @@ void provisioning_close(Provisioning *provisioning)
 typedef struct Exchange {
     sd_event *event;
     HttpClient *client;
+    const ProvisioningCall *call;
     ProvisioningAnswer *answer;
     InaError error;
 } Exchange;
+
+static void handle_chunk(void *userdata, const void *data, size_t size)
+{
+    const ProvisioningCall *call = ((Exchange *)userdata)->call;
+    call->chunk(call->userdata, data, size);
+}
 
 static void handle_done(void *userdata, const InaHttpResponse *response)
 {
@@ -205,7 +212,7 @@ static int perform(Provisioning *provisioning, const ProvisioningCall *call, Exc
         .body_size = call->size,
         .timeout = call->chunk ? UINT64_MAX : REQUEST_SECONDS * UINT64_C(1000000000),
         .maximum = PROVISIONING_FILE_MAX,
-        .chunk = call->chunk,
+        .chunk = call->chunk ? handle_chunk : NULL,
         .done = handle_done,
         .userdata = exchange,
     };
@@ -218,7 +225,7 @@ static int perform(Provisioning *provisioning, const ProvisioningCall *call, Exc
 static bool exchange_once(Provisioning *provisioning, const ProvisioningCall *call, ProvisioningAnswer *ret)
 {
     InaError error = {0};
-    Exchange exchange = {.answer = ret};
+    Exchange exchange = {.call = call, .answer = ret};
     *ret = (ProvisioningAnswer){0};
     int r = perform(provisioning, call, &exchange, &error);
     http_client_free(exchange.client);
