@@ -39,7 +39,7 @@ function askRollout(revision) {
 function revisionRow(revision) {
   const newest = revision.number === state.server.revision;
   const released = revision.number === state.server.released;
-  const associate = state.deniedLink("artifact2feature");
+  const restore = state.deniedRestore();
   const steer = state.denied("steerRollout");
   const button = (text, reason, action) => h("button.btn.btn-sm.btn-outline-secondary", {type: "button",
     disabled: Boolean(reason), title: reason || null, onclick: action}, text);
@@ -47,7 +47,7 @@ function revisionRow(revision) {
     h("td", {}, revision.author), h("td", {}, revision.message || "", newest && h("span.badge.quiet", {}, "newest"),
       released && h("span.badge.quiet.good", {title: "What targets get that no rollout holds elsewhere"}, "released")),
     h("td", {}, `${plural(revision.changes, "change")}${revision.software ? "" : ", targets only"}`),
-    h("td.actions", {}, !newest && button("Restore", associate, () => askRestore(revision.number)),
+    h("td.actions", {}, !newest && button("Restore", restore, () => askRestore(revision.number)),
       newest && !released && revision.software && button("Roll out", steer, () => askRollout(revision))));
 }
 

@@ -101,7 +101,7 @@ export async function openRollout(id) {
   const rollout = await api.get(`/v1/rollouts/${id}`);
   openDialog({title: `Rollout ${id}`, size: "wide", id: "rollout-dialog", body: [...details(rollout).filter(Boolean),
     targetTable(rollout)], buttons: [rollout.phase === "done" && rollout.from > 0 && {text: "Go back to revision " +
-    rollout.from, reason: state.deniedLink("artifact2feature"), id: "rollout-back", action: () => {
+    rollout.from, reason: state.deniedRestore(), id: "rollout-back", action: () => {
     setTimeout(() => askRestore(rollout.from));
   }}, {text: "Close"}].filter(Boolean)});
 }
@@ -207,7 +207,7 @@ export function openPolicy() {
       value[key] = key === "groups" ? inputs.groups.value.split(/[\s,]+/).filter(Boolean).map(Number) :
         Number(inputs[key].value);
     }
-    state.policy = await api.put("/v1/policy", on.checked ? value : null);
+    state.policy = await api.put("/v1/policy", on.checked ? value : {});
     state.tell("rollouts");
     tell(on.checked ? "The policy counts from the next rollout on." : "From now on what is stored goes out at once.");
   }}]});

@@ -18,7 +18,7 @@ const ROLES = ["admin", "release-manager", "distribution-manager", "target-manag
 
 async function loadSettings() {
   const settings = await api.get("/v1/settings");
-  const denied = state.denied("editTarget");
+  const denied = state.denied("editUsers");
   const inputs = {};
   const form = h("form", {id: "settings-form", onsubmit: (event) => {
     event.preventDefault();

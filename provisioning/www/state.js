@@ -85,6 +85,14 @@ class State extends EventTarget {
     return this.denied(verb + left[0].toUpperCase() + left.slice(1) + right[0].toUpperCase() + right.slice(1));
   }
 
+  // Restoring may add, change and remove whatever is no target.
+  deniedRestore() {
+    const verbs = ["create", "edit", "remove"];
+    const reasons = COLUMNS.slice(0, 3).flatMap((kind) => verbs.map((verb) => this.denied(verb + kind)));
+    reasons.push(...ASSOCIATIONS.flatMap((one) => [this.deniedLink(one), this.deniedLink(one, "dissociate")]));
+    return reasons.find(Boolean) || "";
+  }
+
   // --- reading ------------------------------------------------------------
 
   async load() {
@@ -192,7 +200,7 @@ class State extends EventTarget {
       return change.after;
     }
     const target = this.targetOf(definition);
-    return target && {definition, attributes: target.attributes || {id: target.id}, tags: target.tags || {}};
+    return target && {definition, attributes: {...target.attributes, id: target.id}, tags: target.tags || {}};
   }
 
   targetOf(definition) {

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import {confirmed} from "./dialog.js";
-import {attempt, formatAge, formatSize, formatTime, h, icon, settle, tell} from "./dom.js";
+import {attempt, formatAge, formatSize, formatTime, h, icon, plural, settle, tell} from "./dom.js";
 import {state} from "./state.js";
 import {statesOf, versionWords} from "./target-state.js";
 
@@ -109,7 +109,7 @@ function artifactsOf(target) {
   if (!target?.artifacts?.length) {
     return "";
   }
-  return h("details", {}, h("summary", {}, `What it is to have: ${target.artifacts.length}`), h("ul.links", {},
+  return h("details", {}, h("summary", {}, `In its newest version: ${plural(target.artifacts.length, "artifact")}`), h("ul.links", {},
     target.artifacts.map((one) => h("li", {}, one.replace(/^artifact-/, "").replace("Bundle-SymbolicName-", "")
       .replace("-Bundle-Version-", " ").replace("filename-", "")))));
 }
