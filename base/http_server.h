@@ -56,6 +56,11 @@ const char *http_request_subject(const InaHttpRequest *request);
 void http_request_each(const InaHttpRequest *request, const char *name,
                        bool (*each)(void *userdata, const char *name, const char *value), void *userdata);
 
+/* How much of an answer that goes on may wait (0: 1 MiB), for servers with many slow clients. */
+void http_stream_limit(InaHttpStream *stream, size_t bytes);
+/* Cuts the connection, so that the client knows that the answer is not whole. As ina_http_stream_close for the caller. */
+void http_stream_abort(InaHttpStream *stream);
+
 typedef struct HttpServerStatistics {
     uint64_t requests, refused, cancelled, bytes_in, bytes_out;
     unsigned connections, suspended;

@@ -12,8 +12,9 @@ struct InaHttpStream {
     HttpConnection *connection; /* NULL: gone, or not there from the beginning */
     char *data;                 /* waiting: data[start..end) */
     size_t start, end, capacity;
-    bool ended; /* closed by its user, who may not use it any more */
-    bool full;  /* its user was refused, and waits for `drained` */
+    size_t limit; /* more than this does not wait */
+    bool ended;   /* closed by its user, who may not use it any more */
+    bool full;    /* its user was refused, and waits for `drained` */
     void (*drained)(void *userdata);
     void (*closed)(void *userdata);
     void *userdata;
@@ -51,7 +52,7 @@ static ssize_t read_stream(void *userdata, uint64_t position, char *buffer, size
             stream->capacity = 0;
         }
     }
-    if (stream->full && waiting <= HTTP_STREAM_LOW) {
+    if (stream->full && waiting <= (stream->limit / 2 < HTTP_STREAM_LOW ? stream->limit / 2 : HTTP_STREAM_LOW)) {
         stream->full = false;
         if (stream->drained && !stream->ended)
             stream->drained(stream->userdata); /* may write, may close */
@@ -80,6 +81,7 @@ InaHttpStream *ina_http_respond_stream(InaHttpRequest *request, int status, cons
         stream = NULL;
     } else {
         *stream = (InaHttpStream){.connection = connection,
+                                  .limit = HTTP_STREAM_MAX,
                                   .drained = drained,
                                   .closed = closed,
                                   .userdata = userdata,
@@ -93,7 +95,7 @@ InaHttpStream *ina_http_respond_stream(InaHttpRequest *request, int status, cons
 
 int ina_http_stream_write(InaHttpStream *stream, const void *data, size_t size)
 {
-    if (stream->end - stream->start > HTTP_STREAM_MAX) {
+    if (stream->end - stream->start > stream->limit) {
         stream->full = true;
         return -ENOBUFS;
     }
@@ -128,6 +130,19 @@ void ina_http_stream_close(InaHttpStream *stream)
     if (!stream)
         return;
     stream->ended = true;
+    if (stream->connection->suspended)
+        http_resume(stream->connection);
+}
+
+void http_stream_limit(InaHttpStream *stream, size_t bytes)
+{
+    stream->limit = bytes > 0 && bytes < HTTP_STREAM_MAX ? bytes : HTTP_STREAM_MAX;
+}
+
+void http_stream_abort(InaHttpStream *stream)
+{
+    stream->ended = true;
+    stream->connection->left = true;
     if (stream->connection->suspended)
         http_resume(stream->connection);
 }

@@ -279,6 +279,10 @@ static int describe(Artifact *artifact, const Manifest *manifest, bool java, Ina
     if (pid && !bundle_name_valid(pid))
         r = ina_error_set(error, EINVAL, "Deployment-ProvidesResourceProcessor: '%.80s' is no PID", pid);
     set(artifact, "Deployment-ProvidesResourceProcessor", pid);
+    const char *host = manifest_get(manifest, "Fragment-Host");
+    char fragment[BUNDLE_NAME_MAX + 1];
+    (void)snprintf(fragment, sizeof fragment, "%.*s", host ? (int)strcspn(host, "; ") : 0, host ? host : "");
+    set(artifact, "fragmentHost", host ? fragment : NULL);
     set_common(artifact, ARTIFACT_BUNDLE_TYPE, name && *name ? name : description->name,
                manifest_get(manifest, "Bundle-Description"));
     if (provide)

@@ -12,7 +12,8 @@
  * Attributes as ACE has them (Bundle-SymbolicName, Bundle-Version, mimetype,
  * artifactName, artifactDescription, artifactSize, processorPid, filename) and
  * ours: sha256, runtime, processors ("x86-64,AArch64"), and for Java bundles
- * javaVersion ("17": the highest that its classes ask for).
+ * javaVersion ("17": the highest that its classes ask for) and, for fragments,
+ * which are never started, fragmentHost.
  *
  * Everything here comes from outside: hostile zips, lying manifests, path
  * tricks in names; refused with the reason, nothing is stored. */

@@ -406,6 +406,17 @@ int audit_ranges(Audit *audit, const char *target, int64_t log, Ranges *ret, Ina
     return 0;
 }
 
+int audit_lowest(Audit *audit, const char *target, int64_t log, int64_t *ret, InaError *error)
+{
+    TargetState *state;
+
+    int r = load(audit, target, &state, error);
+    const LogState *found = r == 0 ? find_log(state, log) : NULL;
+    if (r == 0)
+        *ret = found ? found->lowest : 0;
+    return r;
+}
+
 static int compare_logs(const void *a, const void *b)
 {
     const LogState *x = a, *y = b;

@@ -26,6 +26,7 @@
 enum {
     AUDIT_BUNDLE_INSTALLED = 1,
     AUDIT_BUNDLE_STARTED = 3,
+    AUDIT_BUNDLE_STOPPED = 4,
     AUDIT_BUNDLE_UPDATED = 6,
     AUDIT_BUNDLE_UNINSTALLED = 7,
     AUDIT_FRAMEWORK_ERROR = 1003,
@@ -63,6 +64,8 @@ int audit_store(Audit *audit, const AuditEvent *event, bool *ret_new, InaError *
 /* The body of a POST: lines; good ones are stored in one transaction. -EINVAL if any was bad (the first one named). */
 int audit_store_lines(Audit *audit, const char *text, size_t size, size_t *ret_stored, InaError *error);
 int audit_ranges(Audit *audit, const char *target, int64_t log, Ranges *ret, InaError *error);
+/* The first sequence number that was not trimmed; 0: nothing was. */
+int audit_lowest(Audit *audit, const char *target, int64_t log, int64_t *ret, InaError *error);
 /* Each log of a target (NULL: of all) with its ranges. */
 int audit_logs(Audit *audit, const char *target,
                void (*each)(void *userdata, const char *target, int64_t log, const Ranges *ranges), void *userdata,

@@ -237,7 +237,7 @@ const char *audit_type_name(int64_t type)
         {AUDIT_BUNDLE_INSTALLED, "bundle installed"},
         {2, "bundle resolved"},
         {AUDIT_BUNDLE_STARTED, "bundle started"},
-        {4, "bundle stopped"},
+        {AUDIT_BUNDLE_STOPPED, "bundle stopped"},
         {5, "bundle unresolved"},
         {AUDIT_BUNDLE_UPDATED, "bundle updated"},
         {AUDIT_BUNDLE_UNINSTALLED, "bundle uninstalled"},

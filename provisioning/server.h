@@ -48,6 +48,7 @@ typedef struct PasswordCheck PasswordCheck;
 typedef struct AgentWaits AgentWaits;
 typedef struct Record Record;
 typedef struct Desired Desired;
+struct AgentProtocol;
 
 typedef struct Server {
     ServerOptions options;
@@ -71,6 +72,7 @@ typedef struct Server {
     Map *known; /* digest of a password that was right: whose and which */
     Map *routes; /* ServerRoute, to be freed */
     AgentWaits *waits;
+    struct AgentProtocol *protocol; /* agent_protocol.h */
     Etcd *etcd;
     Record *record;
     Desired *desired;
