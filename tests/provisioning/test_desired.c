@@ -315,6 +315,105 @@ static void settings_are_compared_as_values(void **unused)
                         "\"removed\",\"before\":{\"a\":2},\"after\":null}]");
 }
 
+/* --- a model as a state ------------------------------------------------------------ */
+
+static json_t *exported(const Model *model)
+{
+    json_t *state = NULL;
+    if (desired_export(model, NULL, NULL, &state, &error) < 0)
+        fail_msg("%s", error.message);
+    assert_int_equal(desired_check(state, false, &error), 0);
+    return state;
+}
+
+static void assert_export_changes_nothing(Model *model)
+{
+    AUTO_JSON json_t *state = exported(model), *missing = NULL;
+    Model *before = model_copy(model);
+    if (desired_apply(state, model, &missing, &error) < 0)
+        fail_msg("%s", error.message);
+    assert_int_equal(json_array_size(missing), 0);
+    assert_changes(before, model, "");
+    model_free(before);
+}
+
+static void what_was_applied_is_exported_as_it_was(void **unused)
+{
+    Model *model = stocked();
+    AUTO_JSON json_t *wanted = parsed(whole);
+    assert_int_equal(apply(model, whole), 0);
+    AUTO_JSON json_t *state = exported(model);
+    /* Targets are not exported: agents bring themselves. All artifacts that are linked are. */
+    json_object_del(wanted, "targets");
+    assert_int_equal(json_array_size(json_object_get(state, "artifacts")), 3);
+    json_object_set(wanted, "artifacts", json_object_get(state, "artifacts"));
+    json_object_set_new(json_object_get(json_object_get(wanted, "distributions"), "all"), "features",
+                        parsed("['old', 'work']"));
+    json_object_set_new(json_object_get(json_object_get(wanted, "features"), "old"), "artifacts",
+                        parsed("['processor@1.0.0']"));
+    AUTO_FREE char *got = json_dumps(state, JSON_SORT_KEYS), *expected = json_dumps(wanted, JSON_SORT_KEYS);
+    assert_string_equal(got, expected);
+    assert_export_changes_nothing(model);
+    model_free(model);
+}
+
+static void names_with_signs_of_filters_come_back(void **unused)
+{
+    Model *model = stocked();
+    assert_int_equal(
+        apply(model,
+              "{'version': 1, 'features': {'a (b) * c/d\\\\e': {'artifacts': ['processor@2']}}, 'distributions': "
+              "{'x)': {'features': ['a (b) * c/d\\\\e']}}, 'assignments': [{'distribution': 'x)', 'targets': "
+              "'(id=a\\\\29)'}]}"),
+        0);
+    AUTO_JSON json_t *state = exported(model);
+    assert_null(json_object_get(state, "links"));
+    assert_non_null(json_object_get(json_object_get(state, "features"), "a (b) * c/d\\e"));
+    assert_export_changes_nothing(model);
+    model_free(model);
+}
+
+static void files_of_one_name_get_two(void **unused)
+{
+    Model *model = stocked();
+    assert_int_equal(apply(model, "{'version': 1, 'features': {'f': {'artifacts': ['processor@1', 'processor@2']}}}"),
+                     0);
+    AUTO_JSON json_t *state = exported(model);
+    AUTO_FREE char *text = json_dumps(json_object_get(state, "artifacts"), JSON_COMPACT);
+    assert_string_equal(text, "[{\"file\":\"processor.zip\",\"sha256\":\"" ONE "\"},{\"file\":\"222222222222-"
+                              "processor.zip\",\"sha256\":\"" TWO "\"}]");
+    model_free(model);
+}
+
+static void whatever_is_linked_is_exported_somehow(void **unused)
+{
+    Model *model = stocked();
+    const Object *feature = add_named(model, OBJECT_FEATURE, "f");
+    add_filters(model, OBJECT_ARTIFACT2FEATURE, "(vendor=acme)", "N", "(name=f)", "1");
+    add_filters(model, OBJECT_ARTIFACT2FEATURE, "(Bundle-SymbolicName=proc*)", "1", "(name=f)", "2");
+    add_filters(model, OBJECT_FEATURE2DISTRIBUTION, "(name=*)", "N", "(name=*)", "N");
+    add_filters(model, OBJECT_DISTRIBUTION2TARGET, "(name=d)", "1", "(id=*)", "3");
+    add(model, OBJECT_ARTIFACT2FEATURE,
+        "{'attributes': {'leftEndpoint': '(x=y)', 'rightEndpoint': '(z=*)'}, 'tags': {'why': 'because'}}");
+    AUTO_JSON json_t *state = exported(model);
+    assert_int_equal(json_array_size(json_object_get(state, "links")), 5);
+    assert_export_changes_nothing(model);
+    drop(model, feature);
+    assert_export_changes_nothing(model);
+    model_free(model);
+}
+
+static void an_empty_model_is_an_empty_state(void **unused)
+{
+    Model *model = model_new();
+    AUTO_JSON json_t *settings = parsed("{'versionsKept': 3}"), *rollout = json_null(), *state = NULL;
+    assert_int_equal(desired_export(model, settings, rollout, &state, &error), 0);
+    AUTO_FREE char *text = json_dumps(state, JSON_COMPACT);
+    assert_string_equal(text, "{\"version\":1,\"artifacts\":[],\"features\":{},\"distributions\":{},"
+                              "\"assignments\":[],\"settings\":{\"versionsKept\":3},\"rollout\":null}");
+    model_free(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -328,6 +427,11 @@ int main(void)
         cmocka_unit_test(links_without_a_short_form_stand_as_they_are),
         cmocka_unit_test(while_files_are_missing_no_link_of_an_artifact_goes),
         cmocka_unit_test(settings_are_compared_as_values),
+        cmocka_unit_test(what_was_applied_is_exported_as_it_was),
+        cmocka_unit_test(names_with_signs_of_filters_come_back),
+        cmocka_unit_test(files_of_one_name_get_two),
+        cmocka_unit_test(whatever_is_linked_is_exported_somehow),
+        cmocka_unit_test(an_empty_model_is_an_empty_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
