@@ -169,7 +169,8 @@ int accounts_open(Database *database, Accounts **ret, InaError *error)
     accounts->sessions = map_new();
     accounts->attempts = map_new();
     accounts->targets = map_new();
-    int r = accounts->by_name && accounts->sessions && accounts->attempts && accounts->targets
+    accounts->tokens = map_new();
+    int r = accounts->by_name && accounts->sessions && accounts->attempts && accounts->targets && accounts->tokens
                 ? fill(accounts, error)
                 : ina_error_set(error, ENOMEM, "no memory for accounts");
     if (r < 0) {
@@ -196,7 +197,7 @@ Accounts *accounts_close(Accounts *accounts)
     free_values(accounts->by_name);
     free_values(accounts->sessions);
     free_values(accounts->attempts);
-    free_values(accounts->targets);
+    accounts_targets_free(accounts);
     free(accounts);
     return NULL;
 }

@@ -97,6 +97,10 @@ void accounts_session_end(Accounts *accounts, const char *token);
 #define ENROL_SILENCE_MS (INT64_C(30) * 1000)
 int accounts_target_enrol(Accounts *accounts, const char *target, const char *old_token, int64_t last_seen, int64_t now,
                           char ret_token[65], InaError *error);
+/* Whether it would be refused, without doing it. */
+int accounts_target_enrol_check(Accounts *accounts, const char *target, const char *old_token, int64_t last_seen,
+                                int64_t now, InaError *error);
+const char *accounts_target_of(Accounts *accounts, const char *token); /* whose token it is, borrowed; NULL: nobody's */
 bool accounts_target_enrolled(Accounts *accounts, const char *target);
 bool accounts_target_check(Accounts *accounts, const char *target, const char *token);
 int accounts_target_forget(Accounts *accounts, const char *target, InaError *error);

@@ -28,16 +28,23 @@ typedef struct Attempts {
     int64_t last;
 } Attempts;
 
+typedef struct TargetToken {
+    char *target;
+    char digest[2 * TOKEN_DIGEST_SIZE + 1];
+} TargetToken;
+
 struct Accounts {
     Database *database;
     Map *by_name;  /* StoredAccount */
     Map *sessions; /* by the digest of their token in hex: Session */
     Map *attempts; /* by address: Attempts */
-    Map *targets;  /* by id: digest of their token, TOKEN_DIGEST_SIZE bytes */
+    Map *targets;  /* by id: TargetToken */
+    Map *tokens;   /* the same by the digest of the token in hex; owned by `targets` */
     char nobody[ACCOUNT_HASH_SIZE];
     uint64_t passwords;
     bool is_default;
 };
 
 int role_permissions_checked(const char *role, uint32_t *ret, InaError *error);
+void accounts_targets_free(Accounts *accounts);
 int accounts_targets_read(Accounts *accounts, InaError *error); /* accounts_tokens.c */

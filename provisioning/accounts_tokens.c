@@ -148,17 +148,47 @@ void accounts_attempt_right(Accounts *accounts, const char *address)
 
 /* --- targets' tokens --------------------------------------------------------------- */
 
-static int keep_target(Accounts *accounts, const char *target, const void *digest, InaError *error)
+static void token_free(TargetToken *token)
 {
-    unsigned char *kept = map_get(accounts->targets, target);
-    if (!kept) {
-        kept = malloc(TOKEN_DIGEST_SIZE);
-        if (!kept || map_set(accounts->targets, target, kept) < 0) {
-            free(kept);
-            return ina_error_set(error, ENOMEM, "no memory for the token of target %s", target);
-        }
+    if (token)
+        free(token->target);
+    free(token);
+}
+
+void accounts_targets_free(Accounts *accounts)
+{
+    size_t position = 0;
+    void *value;
+    while (accounts->targets && map_next(accounts->targets, &position, NULL, &value))
+        token_free(value);
+    accounts->targets = map_free(accounts->targets);
+    accounts->tokens = map_free(accounts->tokens);
+}
+
+static void drop_target(Accounts *accounts, const char *target)
+{
+    TargetToken *token = map_remove(accounts->targets, target);
+    if (token)
+        map_remove(accounts->tokens, token->digest);
+    token_free(token);
+}
+
+static int keep_target(Accounts *accounts, const char *target, const unsigned char *digest, InaError *error)
+{
+    TargetToken *token = calloc(1, sizeof(*token));
+    drop_target(accounts, target);
+    if (token) {
+        token->target = strdup(target);
+        sodium_bin2hex(token->digest, sizeof(token->digest), digest, TOKEN_DIGEST_SIZE);
     }
-    memcpy(kept, digest, TOKEN_DIGEST_SIZE);
+    if (!token || !token->target || map_set(accounts->targets, target, token) < 0) {
+        token_free(token);
+        return ina_error_set(error, ENOMEM, "no memory for the token of target %s", target);
+    }
+    if (map_set(accounts->tokens, token->digest, token) < 0) {
+        drop_target(accounts, target);
+        return ina_error_set(error, ENOMEM, "no memory for the token of target %s", target);
+    }
     return 0;
 }
 
@@ -180,23 +210,32 @@ int accounts_targets_read(Accounts *accounts, InaError *error)
     return r;
 }
 
-int accounts_target_enrol(Accounts *accounts, const char *target, const char *old_token, int64_t last_seen, int64_t now,
-                          char ret_token[65], InaError *error)
+int accounts_target_enrol_check(Accounts *accounts, const char *target, const char *old_token, int64_t last_seen,
+                                int64_t now, InaError *error)
 {
-    unsigned char digest[TOKEN_DIGEST_SIZE];
-    char token[65];
     bool same = old_token && accounts_target_check(accounts, target, old_token);
     if (accounts_target_enrolled(accounts, target) && !same && now - last_seen < ENROL_SILENCE_MS)
         return ina_error_set(error, EEXIST,
                              "another agent has the id %s and was heard %lld s ago; give this one another id, or let "
                              "an account forget that target",
                              target, (long long)(now - last_seen) / 1000);
+    return 0;
+}
+
+int accounts_target_enrol(Accounts *accounts, const char *target, const char *old_token, int64_t last_seen, int64_t now,
+                          char ret_token[65], InaError *error)
+{
+    unsigned char digest[TOKEN_DIGEST_SIZE];
+    char token[65];
+    int r = accounts_target_enrol_check(accounts, target, old_token, last_seen, now, error);
+    if (r < 0)
+        return r;
     make_token(token);
     digest_of(token, digest);
-    int r = database_run(accounts->database, error,
-                         "INSERT INTO accounts_targets (target, digest) VALUES (?, ?) "
-                         "ON CONFLICT (target) DO UPDATE SET digest = excluded.digest",
-                         "sb", target, digest, sizeof(digest));
+    r = database_run(accounts->database, error,
+                     "INSERT INTO accounts_targets (target, digest) VALUES (?, ?) "
+                     "ON CONFLICT (target) DO UPDATE SET digest = excluded.digest",
+                     "sb", target, digest, sizeof(digest));
     if (r >= 0)
         r = keep_target(accounts, target, digest, error);
     if (r >= 0)
@@ -209,18 +248,25 @@ bool accounts_target_enrolled(Accounts *accounts, const char *target)
     return map_get(accounts->targets, target) != NULL;
 }
 
+/* Digests are looked up, so the time that it takes tells nothing about tokens. */
+const char *accounts_target_of(Accounts *accounts, const char *token)
+{
+    char key[2 * TOKEN_DIGEST_SIZE + 1];
+    session_key(token, key);
+    const TargetToken *found = map_get(accounts->tokens, key);
+    return found ? found->target : NULL;
+}
+
 bool accounts_target_check(Accounts *accounts, const char *target, const char *token)
 {
-    unsigned char digest[TOKEN_DIGEST_SIZE];
-    const unsigned char *kept = map_get(accounts->targets, target);
-    digest_of(token, digest);
-    return kept && sodium_memcmp(kept, digest, sizeof(digest)) == 0;
+    const char *owner = accounts_target_of(accounts, token);
+    return owner && strcmp(owner, target) == 0;
 }
 
 int accounts_target_forget(Accounts *accounts, const char *target, InaError *error)
 {
     int r = database_run(accounts->database, error, "DELETE FROM accounts_targets WHERE target = ?", "s", target);
     if (r >= 0)
-        free(map_remove(accounts->targets, target));
+        drop_target(accounts, target);
     return r;
 }

@@ -24,6 +24,8 @@
 #include "stream.h"
 #include "targets.h"
 
+#include <inaetics/properties.h>
+
 #define SERVER_LISTEN_MAX 4u
 #define SERVER_POLLS_MAX 1000u     /* package downloads at once; above it 503 with Retry-After */
 #define SERVER_WAIT_MAX_SECONDS 60 /* of a wake-up request */
@@ -31,7 +33,7 @@
 #define SERVER_UNKNOWN_BODY_MAX (64u * 1024u) /* bytes that are read from somebody before it is known who it is */
 #define SERVER_CHECKS_MAX 256u                /* passwords being checked */
 #define SERVER_CLOSERS_MAX 16u
-#define SERVER_KNOWN_MAX 1024u                /* passwords that were right, remembered by their digest */
+#define SERVER_KNOWN_MAX 1024u /* passwords that were right, remembered by their digest */
 
 typedef struct ServerOptions {
     char *listen[SERVER_LISTEN_MAX + 1]; /* for agents */
@@ -47,7 +49,6 @@ typedef struct ServerOptions {
 typedef struct PasswordCheck PasswordCheck;
 typedef struct AgentWaits AgentWaits;
 typedef struct Record Record;
-typedef struct Desired Desired;
 struct AgentProtocol;
 
 typedef struct Server {
@@ -64,24 +65,26 @@ typedef struct Server {
     Accounts *accounts;
     SigningKey *key;
     Stream *stream;
-    char *token; /* the cluster's, for enrolling; NULL: none */
-    char *url;   /* what agents are told; NULL: nothing */
+    char *token;         /* the cluster's, for enrolling; NULL: none */
+    char *url;           /* what agents are told */
+    bool tls;            /* agents are served over TLS */
     char *passwords_key; /* random: digests of known passwords are keyed with it */
     PasswordCheck *checks;
     unsigned n_checks;
-    Map *known; /* digest of a password that was right: whose and which */
+    Map *known;  /* digest of a password that was right: whose and which */
     Map *routes; /* ServerRoute, to be freed */
     AgentWaits *waits;
     struct AgentProtocol *protocol; /* agent_protocol.h */
     Etcd *etcd;
     Record *record;
-    Desired *desired;
+    int64_t drift_revision; /* desired_drift was counted of; 0: not yet */
+    int drift;
     struct ServerCloser {
         void (*close)(void *userdata);
         void *userdata;
     } closers[SERVER_CLOSERS_MAX];
     unsigned n_closers;
-    int64_t started;         /* ms since 1970 */
+    int64_t started; /* ms since 1970 */
     uint64_t requests, refused;
 } Server;
 
@@ -110,6 +113,8 @@ int server_auth_open(Server *server, InaError *error);
 void server_auth_close(Server *server);
 /* Who calls, without answering: false: nobody that is known. */
 bool server_identify(Server *server, InaHttpRequest *request, Account *ret);
+/* The same, and checks a password that is not known yet at once, which takes 60 ms. */
+bool server_identify_now(Server *server, InaHttpRequest *request, Account *ret);
 /* 401 or, for somebody known, 403 with what is missing. */
 void server_refuse(Server *server, InaHttpRequest *request, const Account *account, const char *missing);
 /* Whether a request that changes something may come from this page; answers 403 itself. */
@@ -119,6 +124,8 @@ typedef void (*PasswordDone)(Server *server, InaHttpRequest *request, const Acco
 void server_check_password(Server *server, InaHttpRequest *request, const char *name, const char *password,
                            PasswordDone done, void *userdata);
 bool server_session_token(const InaHttpRequest *request, char *ret, size_t size); /* Bearer or cookie */
+/* Whose token or client certificate a request has; false: nobody's. Answers nothing. */
+bool server_identify_target(Server *server, InaHttpRequest *request, char *ret, size_t size);
 /* {"error": CODE, "message": "..."}; CODE: a word, from errno ("invalid", "stale", "not-found", "exists", "forbidden").
  */
 void server_fail(InaHttpRequest *request, int status /* 0: from errno */, const InaError *error);
@@ -128,6 +135,8 @@ void server_json(InaHttpRequest *request, int status, json_t *value); /* steals 
 
 /* server_tell.c: new references */
 int server_tell_open(Server *server, InaError *error);
+json_t *settings_json(const TargetSettings *settings);
+void settings_clear(TargetSettings *settings);
 int settings_read(const json_t *value, TargetSettings *ret, InaError *error); /* api_rollouts.c; strings malloc'ed */
 json_t *target_json(const Server *server, const TargetView *view);
 json_t *version_json(const DeploymentVersion *version);
@@ -136,10 +145,31 @@ json_t *revision_json(const RevisionInfo *revision);
 json_t *workspace_json(const Workspace *workspace);
 void server_tell_workspace(Server *server, const Workspace *workspace);
 
+/* Whether a filter is true of an object's attributes and tags. */
+int object_matches(const Object *object, const InaFilter *filter, bool *ret, InaError *error);
+/* Answers with a file, or the range of it that is asked for. */
+void server_send_blob(Server *server, InaHttpRequest *request, const char *digest);
+/* Whether the contracts of an uploaded bundle fit those of what is stored. */
+int server_check_contracts(Server *server, const Model *model, const char *path, const json_t *artifact,
+                           InaError *error);
+/* Recognises a file and, when it is right, keeps it; the artifact is in no model yet. */
+int server_take_file(Server *server, const Model *model, const char *filename, const void *data, size_t size,
+                     Object **ret, InaError *error);
+
+/* api_workspaces.c: one CHANGE on a model, if the account may; what a commit answers */
+int server_change(Server *server, const Account *account, const json_t *change, Model *model, json_t **ret,
+                  InaError *error);
+int server_follow(Model *model, const Model *changed, InaError *error); /* makes a model as the other is */
+json_t *server_committed(Server *server, int64_t revision);
+int desired_open(Server *server, InaError *error); /* api_desired.c */
+int desired_drift(Server *server);                 /* how many differences */
+
 int agent_protocol_open(Server *server, InaError *error);   /* /deployment, /auditlog, /agent (agent_protocol*.c) */
 int ace_rest_open(Server *server, InaError *error);         /* /client/work (ace_rest*.c) */
+int api_pages_open(Server *server, InaError *error);        /* the page's files, at / for people (api_common.c) */
 int api_open(Server *server, InaError *error);              /* /v1 for people (api_*.c) */
 int api_targets_open(Server *server, InaError *error);      /* /v1/agents: enrol, next, blobs, report (api_agents.c) */
+int desired_load(Server *server, InaError *error);          /* --load (api_desired.c) */
 int discovery_record_open(Server *server, InaError *error); /* /inaetics/node-provisioning-service/ID */
 void discovery_record_close(Server *server, void (*withdrawn)(void *userdata), void *userdata); /* NULL: at once */
 void agent_waits_wake(Server *server, const char *target); /* a new version is there */

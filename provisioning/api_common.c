@@ -1,0 +1,135 @@
+/* api_common.c - health, metrics, the document, and the page's files. */
+#include "api.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void get_openapi(ApiCall *call)
+{
+    server_json(call->request, 200, api_openapi());
+}
+
+static void get_health(ApiCall *call)
+{
+    ina_http_respond_text(call->request, 200, "ok\n");
+}
+
+/* Ready: what was stored can be read. */
+static void get_ready(ApiCall *call)
+{
+    InaError error = {0};
+    if (database_run(call->server->database, &error, "SELECT 1", "") < 0)
+        ina_http_respond_text(call->request, 503, "%s\n", error.message);
+    else
+        ina_http_respond_text(call->request, 200, "ok\n");
+}
+
+/* --- metrics ---------------------------------------------------------------------------- */
+
+typedef struct Counts {
+    unsigned registered, unapproved, failed, ready, all;
+} Counts;
+
+static void count_target(void *userdata, const TargetView *view)
+{
+    Counts *counts = userdata;
+    counts->all++;
+    counts->registered += view->registration == TARGET_REGISTERED;
+    counts->unapproved += view->store == STORE_UNAPPROVED;
+    counts->failed += view->provisioning == PROVISIONING_FAILED;
+    counts->ready += view->health.ready;
+}
+
+static void gauge(Buffer *out, const char *name, const char *what, double value)
+{
+    buffer_print(out, "# TYPE %s gauge\n# HELP %s %s\n%s %.17g\n", name, name, what, name, value);
+}
+
+static void counter(Buffer *out, const char *name, const char *what, double value)
+{
+    buffer_print(out, "# TYPE %s counter\n# HELP %s %s\n%s_total %.17g\n", name, name, what, name, value);
+}
+
+static void print_http(Buffer *out, const Server *server)
+{
+    HttpServerStatistics agents, people;
+    http_server_statistics(server->agents, &agents);
+    http_server_statistics(server->people, &people);
+    counter(out, "inaetics_provisioning_http_agent_requests", "Requests of agents.", (double)agents.requests);
+    counter(out, "inaetics_provisioning_http_people_requests", "Requests of people and programs.",
+            (double)people.requests);
+    counter(out, "inaetics_provisioning_http_sent_bytes", "Bytes of answers.",
+            (double)(agents.bytes_out + people.bytes_out));
+    gauge(out, "inaetics_provisioning_http_connections", "Open connections.",
+          (double)(agents.connections + people.connections));
+    counter(out, "inaetics_provisioning_refused", "Requests without the right to what they asked.",
+            (double)server->refused);
+}
+
+static void get_metrics(ApiCall *call)
+{
+    Server *server = call->server;
+    Buffer out = {0};
+    Counts counts = {0};
+    const Model *model = repository_model(server->repository);
+    targets_each(server->targets, NULL, TARGETS_MAX, count_target, &counts);
+    buffer_print(&out, "# TYPE inaetics_provisioning_objects gauge\n");
+    for (unsigned kind = 0; kind < OBJECT_KINDS; kind++)
+        buffer_print(&out, "inaetics_provisioning_objects{kind=\"%s\"} %zu\n", object_kind_name((ObjectKind)kind),
+                     model_count(model, (ObjectKind)kind));
+    gauge(&out, "inaetics_provisioning_revision", "Newest revision.", (double)repository_head(server->repository));
+    gauge(&out, "inaetics_provisioning_revision_released", "Revision that counts for targets.",
+          (double)targets_released(server->targets));
+    gauge(&out, "inaetics_provisioning_targets", "Targets that are known.", counts.all);
+    gauge(&out, "inaetics_provisioning_targets_registered", "Of them registered.", counts.registered);
+    gauge(&out, "inaetics_provisioning_targets_unapproved", "With changes that nobody approved.", counts.unapproved);
+    gauge(&out, "inaetics_provisioning_targets_failed", "Whose last installation failed.", counts.failed);
+    gauge(&out, "inaetics_provisioning_targets_ready", "That say of themselves that they are ready.", counts.ready);
+    gauge(&out, "inaetics_provisioning_event_readers", "Who reads the event stream.",
+          (double)stream_clients(server->stream));
+    gauge(&out, "inaetics_provisioning_start_time_seconds", "Start of the server, since 1970.",
+          (double)server->started / 1000);
+    print_http(&out, server);
+    buffer_print(&out, "# EOF\n");
+    if (out.failed)
+        ina_http_respond_text(call->request, 503, "no memory\n");
+    else
+        ina_http_respond(call->request, 200, "application/openmetrics-text; version=1.0.0; charset=utf-8", out.data,
+                         out.size);
+    buffer_free(&out);
+}
+
+const ApiRoute api_common_routes[] = {
+    {"GET", "/v1/openapi.json", API_PUBLIC, API_NO_BODY, get_openapi, "This document", NULL, "200 OpenAPI"},
+    {"GET", "/metrics", API_PUBLIC, API_NO_BODY, get_metrics, "OpenMetrics", NULL, "200 metrics"},
+    {"GET", "/healthz", API_PUBLIC, API_NO_BODY, get_health, "Whether the server is alive", NULL, "200 ok"},
+    {"GET", "/readyz", API_PUBLIC, API_NO_BODY, get_ready, "Whether the server can serve", NULL, "200 ok,503"},
+    {0},
+};
+
+/* --- the page ----------------------------------------------------------------------------- */
+
+static void on_page(Server *server, InaHttpRequest *request)
+{
+    const char *path = ina_http_path(request), *method = ina_http_method(request);
+    if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
+        ina_http_set_header(request, "Allow", "GET, HEAD");
+        server_fail_text(request, 405, EINVAL, "%s is not for pages", method);
+        return;
+    }
+    if (!server->options.www) {
+        server_fail_text(request, 404, ENOENT, "this server has no page (--www); /v1/openapi.json says what there is");
+        return;
+    }
+    ina_http_set_header(
+        request, "Content-Security-Policy",
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'");
+    ina_http_set_header(request, "X-Content-Type-Options", "nosniff");
+    ina_http_set_header(request, "Referrer-Policy", "no-referrer");
+    ina_http_respond_below(request, server->options.www, path + 1);
+}
+
+int api_pages_open(Server *server, InaError *error)
+{
+    return server_handle(server, SERVER_PEOPLE, "/", on_page, error);
+}
