@@ -54,7 +54,7 @@ char *provisioning_path(const char *format, ...) __attribute__((format(printf, 1
 bool provisioning_login(Provisioning *provisioning);
 void provisioning_logout(Provisioning *provisioning);
 
-/* --- provisioning_show.c, _change.c, _desired.c, _events.c -------------------- */
+/* --- provisioning_show.c, _change.c, _steer.c, _desired.c, _events.c -------------------- */
 
 typedef int (*ProvisioningCommand)(Provisioning *provisioning, int count, char *const *items);
 
@@ -83,3 +83,5 @@ int provisioning_events(Provisioning *provisioning, int count, char *const *item
 bool provisioning_send_file(Provisioning *provisioning, const char *path, json_t **ret, bool *ret_new);
 /* What a revision's storing led to, and with --wait how that went on; an exit status. */
 int provisioning_follow_rollout(Provisioning *provisioning, const json_t *stored);
+/* With --wait, how the rollout went on that runs now, if one does. */
+int provisioning_follow_upload(Provisioning *provisioning);

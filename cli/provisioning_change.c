@@ -1,16 +1,12 @@
-/* provisioning_change.c - changes of what a provisioning server has: files, objects, links, targets, rollouts. */
+/* provisioning_change.c - changes of what a provisioning server has: files, objects, links. */
 #include "provisioning.h"
 
 #include "base/cleanup.h"
 #include "base/files.h"
 #include "table.h"
 
-#include <inttypes.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#define POLL_MICROSECONDS 300000
 #define LINKS_MAX 1000u /* that one command takes away */
 
 static const char *text_of(const json_t *object, const char *key)
@@ -71,56 +67,7 @@ int provisioning_upload(Provisioning *provisioning, int count, char *const *item
         print_text(*name ? name : text_of(attributes, "filename"));
         say(" ", text_of(attributes, "Bundle-Version"), new ? "" : ", was there already");
     }
-    return failed == 0 ? CLI_OK : CLI_FAILED;
-}
-
-/* --- rollouts that follow --------------------------------------------------- */
-
-static bool get_rollout(Provisioning *provisioning, json_int_t id, json_t **ret)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/v1/rollouts/%" JSON_INTEGER_FORMAT, id);
-    return provisioning_ask(provisioning, "GET", path, NULL, ret);
-}
-
-/* Until it ended, or a person has to look after it; an exit status. */
-static int wait_rollout(Provisioning *provisioning, json_int_t id, long seconds)
-{
-    char last[32] = "";
-    for (time_t end = time(NULL) + seconds;; usleep(POLL_MICROSECONDS)) {
-        AUTO_JSON json_t *rollout = NULL;
-        if (!get_rollout(provisioning, id, &rollout))
-            return CLI_FAILED;
-        const char *phase = text_of(rollout, "phase");
-        if (strcmp(phase, last) != 0)
-            printf("rollout %" JSON_INTEGER_FORMAT ": %s\n", id, phase);
-        snprintf(last, sizeof last, "%s", phase);
-        fflush(stdout);
-        if (strcmp(phase, "done") == 0)
-            return CLI_OK;
-        if (strcmp(phase, "paused") == 0 || json_is_integer(json_object_get(rollout, "ended")))
-            return cli_fail("the rollout is %s: %s", phase, text_of(rollout, "reason"));
-        if (time(NULL) >= end)
-            return cli_fail("the rollout is still %s after %ld s; `inaetics provisioning rollout` shows it", phase,
-                            seconds);
-    }
-}
-
-int provisioning_follow_rollout(Provisioning *provisioning, const json_t *stored)
-{
-    const json_t *rollout = json_object_get(stored, "rollout");
-    const char *wait = provisioning->arguments->wait;
-    char *end = NULL;
-    long seconds = wait ? strtol(wait, &end, 10) : 0;
-    if (wait && (*end || end == wait || seconds < 0))
-        return cli_fail("--wait: \"%.40s\" is no number of seconds", wait);
-    printf("Stored as revision %" JSON_INTEGER_FORMAT, json_integer_value(json_object_get(stored, "revision")));
-    if (!json_is_integer(rollout)) {
-        puts(".");
-        return CLI_OK;
-    }
-    printf("; rollout %" JSON_INTEGER_FORMAT " takes it to the targets.\n", json_integer_value(rollout));
-    return wait ? wait_rollout(provisioning, json_integer_value(rollout), seconds) : CLI_OK;
+    return failed == 0 ? provisioning_follow_upload(provisioning) : CLI_FAILED;
 }
 
 /* --- objects and links ------------------------------------------------------ */
@@ -396,160 +343,4 @@ int provisioning_remove(Provisioning *provisioning, int count, char *const *item
     snprintf(message, sizeof message, "Remove %s %.200s", items[0], items[1]);
     return store(provisioning,
                  json_pack("[{s:s, s:s, s:s}]", "op", "remove", "kind", items[0], "definition", definition), message);
-}
-
-/* --- targets ---------------------------------------------------------------- */
-
-static int change_target(Provisioning *provisioning, const char *target, const char *what, const json_t *body)
-{
-    AUTO_FREE char *path = provisioning_path("/v1/targets/%s/", target), *full = NULL;
-    AUTO_JSON json_t *state = NULL;
-    if (!path || asprintf(&full, "%s%s", path, what) < 0)
-        return cli_fail("out of memory");
-    if (!provisioning_ask(provisioning, "POST", full, body, &state))
-        return CLI_FAILED;
-    printf("%s: %s, %s", target, text_of(state, "registration"), text_of(state, "store"));
-    say(", newest version ", *text_of(state, "current") ? text_of(state, "current") : "none", "");
-    const char *problem = text_of(state, "problem");
-    if (*problem)
-        say("  ", problem, "");
-    return CLI_OK;
-}
-
-int provisioning_register(Provisioning *provisioning, int count, char *const *items)
-{
-    AUTO_JSON json_t *body = json_pack("{s:b}", "autoApprove", (int)provisioning->arguments->auto_approve);
-    return change_target(provisioning, items[0], "register", body);
-}
-
-int provisioning_approve(Provisioning *provisioning, int count, char *const *items)
-{
-    return change_target(provisioning, items[0], "approve", NULL);
-}
-
-int provisioning_forget(Provisioning *provisioning, int count, char *const *items)
-{
-    AUTO_FREE char *path = provisioning_path("/v1/targets/%s/forget", items[0]);
-    return provisioning_ask(provisioning, "POST", path, NULL, NULL) ? CLI_OK : CLI_FAILED;
-}
-
-/* --- accounts --------------------------------------------------------------- */
-
-int provisioning_account(Provisioning *provisioning, int count, char *const *items)
-{
-    /* Not what a pipe has for the login: that is read from elsewhere. */
-    if (!provisioning->token[0] && !provisioning_login(provisioning))
-        return CLI_FAILED;
-    AUTO_FREE char *password = cli_read_password("New password (empty: as it was): ");
-    AUTO_FREE char *path = provisioning_path("/v1/accounts/%s", items[0]);
-    AUTO_JSON json_t *body = json_pack("{s:s}", "role", items[1]);
-    if (!password)
-        return cli_fail("no password was given: a line on the standard input, empty to leave it as it was");
-    if (*password)
-        json_object_set_new(body, "password", json_string(password));
-    explicit_bzero(password, strlen(password));
-    return provisioning_ask(provisioning, "PUT", path, body, NULL) ? CLI_OK : CLI_FAILED;
-}
-
-/* --- rollouts --------------------------------------------------------------- */
-
-static void show_rollout(const json_t *rollout)
-{
-    const json_t *group, *target;
-    char time[TIME_TEXT_SIZE];
-    size_t i;
-    printf("rollout %" JSON_INTEGER_FORMAT ": %s, from revision %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT
-           ", started %s by ",
-           json_integer_value(json_object_get(rollout, "id")), text_of(rollout, "phase"),
-           json_integer_value(json_object_get(rollout, "from")), json_integer_value(json_object_get(rollout, "to")),
-           time_text(json_integer_value(json_object_get(rollout, "started")), time));
-    say("", text_of(rollout, "author"), "");
-    if (*text_of(rollout, "reason"))
-        say("  ", text_of(rollout, "reason"), "");
-    json_array_foreach(json_object_get(rollout, "groups"), i, group)
-    {
-        const char *key, *separator = "";
-        json_t *value;
-        printf("  group %zu: ", i + 1);
-        json_object_foreach((json_t *)group, key, value)
-        {
-            if (!json_is_integer(value) || (json_integer_value(value) == 0 && strcmp(key, "targets") != 0))
-                continue;
-            printf("%s%" JSON_INTEGER_FORMAT " %s", separator, json_integer_value(value), key);
-            separator = ", ";
-        }
-        putchar('\n');
-    }
-    AUTO_JSON json_t *table = json_array();
-    json_array_foreach(json_object_get(rollout, "targets"), i, target)
-    {
-        char number[24];
-        snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT,
-                 json_integer_value(json_object_get(target, "group")) + 1);
-        if (i == 0)
-            TABLE_ROW(table, "TARGET", "GROUP", "STATE", "VERSION", "REASON");
-        TABLE_ROW(table, text_of(target, "id"), number, text_of(target, "state"), text_of(target, "version"),
-                  text_of(target, "reason"));
-    }
-    table_print(table);
-}
-
-/* The one that runs, else the newest. -1: it said that there is none. */
-static json_int_t find_rollout(Provisioning *provisioning)
-{
-    AUTO_JSON json_t *state = NULL, *list = NULL;
-    if (!provisioning_ask(provisioning, "GET", "/v1/state", NULL, &state))
-        return -1;
-    if (json_is_integer(json_object_get(state, "rollout")))
-        return json_integer_value(json_object_get(state, "rollout"));
-    if (!provisioning_ask(provisioning, "GET", "/v1/rollouts", NULL, &list))
-        return -1;
-    const json_t *newest = json_array_get(json_object_get(list, "items"), 0);
-    if (newest)
-        return json_integer_value(json_object_get(newest, "id"));
-    cli_fail("there was no rollout so far");
-    return -1;
-}
-
-int provisioning_rollout(Provisioning *provisioning, int count, char *const *items)
-{
-    static const char actions[] = " show pause resume abort rollback ";
-    char word[32], path[80];
-    const char *action = count > 0 ? items[0] : "show", *number = count > 1 ? items[1] : NULL;
-    if (count == 1 && items[0][strspn(items[0], "0123456789")] == '\0') {
-        number = items[0];
-        action = "show";
-    }
-    if ((size_t)snprintf(word, sizeof word, " %s ", action) >= sizeof word || !strstr(actions, word))
-        return cli_fail("a rollout cannot \"%.40s\"; it can show, pause, resume, abort, rollback", action);
-    if (number && (strlen(number) > 18 || number[0] == '\0' || number[strspn(number, "0123456789")]))
-        return cli_fail("\"%.40s\" is no number of a rollout; `inaetics provisioning list rollouts` shows them",
-                        number);
-    json_int_t id = number ? strtoll(number, NULL, 10) : find_rollout(provisioning);
-    AUTO_JSON json_t *rollout = NULL;
-    if (id < 0)
-        return CLI_FAILED;
-    bool show = strcmp(action, "show") == 0;
-    snprintf(path, sizeof path, "/v1/rollouts/%" JSON_INTEGER_FORMAT "%s%s", id, show ? "" : "/", show ? "" : action);
-    if (!provisioning_ask(provisioning, show ? "GET" : "POST", path, NULL, &rollout))
-        return CLI_FAILED;
-    if (provisioning->arguments->json)
-        return cli_print_json(rollout);
-    show_rollout(rollout);
-    return CLI_OK;
-}
-
-int provisioning_restore(Provisioning *provisioning, int count, char *const *items)
-{
-    const char *given = provisioning->arguments->message;
-    char message[64];
-    if (strlen(items[0]) > 18 || items[0][0] == '\0' || items[0][strspn(items[0], "0123456789")])
-        return cli_fail("\"%.40s\" is no number of a revision; `inaetics provisioning list revisions` shows them",
-                        items[0]);
-    snprintf(message, sizeof message, "Restore revision %s", items[0]);
-    AUTO_FREE char *path = provisioning_path("/v1/revisions/%s/restore", items[0]);
-    AUTO_JSON json_t *body = json_pack("{s:s}", "message", given ? given : message), *stored = NULL;
-    if (!provisioning_ask(provisioning, "POST", path, body, &stored))
-        return CLI_FAILED;
-    return provisioning_follow_rollout(provisioning, stored);
 }

@@ -303,6 +303,14 @@ def test_uploads_go_on_after_one_that_is_refused(client, server, folder):
     assert "b.zip: a 1.0.0\n" in result.stdout
 
 
+def test_after_an_upload_the_rollout_that_runs_is_waited_for(client, server, folder):
+    server.answers["POST", "/v1/artifacts"] = (201, {"definition": "d", "attributes": {}, "tags": {}})
+    assert "No rollout runs." in client.run("upload", folder / "a.zip", "--wait", "60").stdout
+    server.answers["GET", "/v1/state"] = (200, STATE | {"rollout": 5})
+    server.answers["GET", "/v1/rollouts/5"] = (200, {"id": 5, "phase": "done", "ended": 5, "groups": []})
+    assert "rollout 5: done" in client.run("upload", folder / "a.zip", "--wait", "60").stdout
+
+
 def test_waiting_ends_with_the_rollout(client, server):
     workspace(server, (200, {"revision": 4, "rollout": 7}))
     server.answers["GET", "/v1/rollouts/7"] = [(200, {"id": 7, "phase": "running", "ended": None, "groups": []}),
