@@ -80,8 +80,9 @@ static int allow_volume(Files *files, const MountSpec *mount)
     uint64_t epoch;
     const char *folder = pod_resources_volume(files->options->resources, volume->name, &epoch);
     ConfineRights rights = mount->read_only || volume->kind == VOLUME_FILES ? CONFINE_READ : CONFINE_WRITE;
-    int r = !folder                    ? ina_error_set(files->error, ENOENT, "not there")
-            : mount->sub_path          ? confine_allow_below(files->fd, folder, mount->sub_path, rights, files->error)
+    int r = !folder ? ina_error_set(files->error, ENOENT, "not there")
+            : mount->sub_path && volume->kind != VOLUME_FILES
+                ? confine_allow_below(files->fd, folder, mount->sub_path, rights, files->error)
             : access(folder, F_OK) < 0 ? 0 /* a hostPath of any type */
                                        : confine_allow(files->fd, folder, rights, files->error);
     return r < 0 ? ina_error_wrap(files->error, "volume %s", volume->name) : 0;

@@ -53,7 +53,7 @@ struct PodResources {
     Volume *volumes;
     char *account;     /* folder */
     VolumeOwner owner; /* with options.users */
-    sd_event_source *timer;
+    sd_event_source *timer, *refresh;
     uint64_t pause;
     bool ready;
 };
@@ -61,6 +61,9 @@ struct PodResources {
 #define ANSWER_FRESH_US UINT64_C(2000000)
 
 static void fetch(Resource *resource);
+static void write_again(PodResources *resources);
+static void begin_refresh(PodResources *resources);
+static bool may_change(const Resource *resource);
 static void look(PodResources *resources);
 
 /* --- what is wanted ------------------------------------------------------------------ */
@@ -389,9 +392,14 @@ static void handle_answer(void *userdata, const KubeReply *reply)
         fail(resource, reply->error.code ? reply->error.code : EIO, text);
         return;
     }
+    bool late = !resource->object && resource->resources->ready;
     json_decref(resource->object);
     resource->object = json_incref((json_t *)reply->object);
     resource->error = (InaError){0};
+    if (late && may_change(resource)) { /* it was optional */
+        write_again(resource->resources);
+        begin_refresh(resource->resources);
+    }
     if (resource->kind == RESOURCE_CLAIM && strcmp(kube_string(reply->object, "kind"), "PersistentVolume") == 0) {
         take_volume(resource, reply->object);
     } else if (resource->kind == RESOURCE_CLAIM) {
@@ -483,6 +491,12 @@ static int make_folder(const PodResources *resources, InaError *error)
     return r < 0 || !options->users ? r : users_set(folder, 0, (gid_t)options->own, 0710, error);
 }
 
+static int own_files(void *userdata, const char *folder, InaError *error)
+{
+    const PodResources *resources = userdata;
+    return volume_owner_files(&resources->owner, folder, error);
+}
+
 static int make_volume(PodResources *resources, Volume *volume, InaError *error)
 {
     const PodResourcesOptions *options = &resources->options;
@@ -499,13 +513,14 @@ static int make_volume(PodResources *resources, Volume *volume, InaError *error)
         r = make_host_path(resources, spec, &path, error);
     } else {
         r = folder_make(path, 0700, error);
-        VolumeFiles files = {
+        const VolumeFiles files = {
             .pod = options->pod->manifest,
             .node = options->node,
             .address = options->address,
             .host_address = options->host_address,
             .account = resources->account,
             .find = find_object,
+            .own = options->users ? own_files : NULL,
             .userdata = resources,
         };
         if (r == 0 && spec->kind == VOLUME_FILES)
@@ -514,7 +529,7 @@ static int make_volume(PodResources *resources, Volume *volume, InaError *error)
             r = spec->kind == VOLUME_FILES ? volume_owner_files(&resources->owner, path, error)
                                            : volume_owner_folder(&resources->owner, path, error);
     }
-    if (r == 0) {
+    if (r == 0 && (!volume->path || strcmp(volume->path, path) != 0)) {
         free(volume->path);
         volume->path = TAKE_PTR(path);
     }
@@ -541,6 +556,77 @@ static const VolumeSpec *volume_of(const PodResources *resources, const Resource
             return spec;
     }
     return NULL;
+}
+
+/* --- what changes later --------------------------------------------------------------------- */
+
+/* Files are switched at once; variables are those of the next start of a container. */
+static void write_again(PodResources *resources)
+{
+    for (size_t i = 0; i < resources->options.pod->n_volumes; i++) {
+        Volume *volume = &resources->volumes[i];
+        InaError error = {0};
+        if (volume->spec->kind == VOLUME_FILES && make_volume(resources, volume, &error) < 0)
+            tell_problem(resources, volume->spec, error.message);
+    }
+}
+
+static void handle_refreshed(void *userdata, const KubeReply *reply)
+{
+    static const char *const parts[] = {"data", "binaryData"};
+    Resource *resource = userdata;
+    PodResources *resources = resource->resources;
+    resource->request = NULL;
+    if (reply->status != 200) /* gone, or the API is away: what is there stays */
+        return;
+    bool same = true;
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *before = json_object_get(resource->object, parts[i]);
+        const json_t *after = json_object_get(reply->object, parts[i]);
+        same = same && (before == after || (before && after && json_equal(before, after)));
+    }
+    json_decref(resource->object);
+    resource->object = json_incref((json_t *)reply->object);
+    if (!same)
+        write_again(resources);
+}
+
+static bool may_change(const Resource *resource)
+{
+    return (resource->kind == RESOURCE_CONFIG_MAP || resource->kind == RESOURCE_SECRET) && resource->object &&
+           !kube_boolean(resource->object, "immutable");
+}
+
+static int handle_refresh(sd_event_source *source, uint64_t time, void *userdata)
+{
+    PodResources *resources = userdata;
+    for (size_t i = 0; i < resources->count; i++) {
+        Resource *item = &resources->items[i];
+        if (!may_change(item) || item->request)
+            continue;
+        AUTO_FREE char *path = NULL;
+        if (asprintf(&path, "/api/v1/namespaces/%s/%s/%s", resources->options.pod->namespace, plurals[item->kind],
+                     item->name) < 0)
+            path = NULL;
+        if (path)
+            item->request =
+                kube_request(resources->options.client, "GET", path, NULL, NULL, handle_refreshed, item, NULL);
+    }
+    sd_event_source_set_time_relative(source, POD_RESOURCE_REFRESH);
+    sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    return 0;
+}
+
+static void begin_refresh(PodResources *resources)
+{
+    if (resources->refresh)
+        return;
+    for (size_t i = 0; i < resources->count; i++)
+        if (may_change(&resources->items[i])) {
+            sd_event_add_time_relative(resources->options.event, &resources->refresh, CLOCK_MONOTONIC,
+                                       POD_RESOURCE_REFRESH, 500000, handle_refresh, resources);
+            return;
+        }
 }
 
 /* After each answer: whether the pod can start. */
@@ -573,6 +659,7 @@ static void look(PodResources *resources)
     if (missing || resources->ready)
         return;
     resources->ready = true;
+    begin_refresh(resources);
     resources->options.ready(resources->options.userdata);
 }
 
@@ -649,6 +736,7 @@ PodResources *pod_resources_free(PodResources *resources)
     if (!resources)
         return NULL;
     sd_event_source_disable_unref(resources->timer);
+    sd_event_source_disable_unref(resources->refresh);
     for (size_t i = 0; i < resources->count; i++) {
         Resource *item = &resources->items[i];
         kube_request_cancel(item->request);

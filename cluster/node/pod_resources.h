@@ -4,7 +4,9 @@
  *
  * In the folder of the pod: volumes/NAME, service-account/. What a volume needs
  * is waited for, as long as it takes; what only the environment needs is
- * fetched again from time to time until it is there. */
+ * fetched again from time to time until it is there. Config maps and secrets
+ * that may change are asked for again every POD_RESOURCE_REFRESH: files of
+ * volumes are switched then, all at once; variables are read at each start. */
 #pragma once
 
 #include "kube/client.h"
@@ -13,6 +15,7 @@
 #define POD_RESOURCES_MAX 256u
 #define POD_RESOURCE_PAUSE_MINIMUM UINT64_C(200000) /* us */
 #define POD_RESOURCE_PAUSE_MAXIMUM UINT64_C(4000000)
+#define POD_RESOURCE_REFRESH UINT64_C(5000000) /* us; config maps and secrets are asked for again */
 
 typedef struct PodResources PodResources;
 

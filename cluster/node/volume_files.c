@@ -5,11 +5,14 @@
 #include "base/map.h"
 #include "pod_resources.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sodium.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define VALUE_MAX (2u * 1024u * 1024u)
 #define MODE_DEFAULT 0644
@@ -128,7 +131,7 @@ int pod_field(const json_t *pod, const char *path, const char *node, const char 
 /* Relative, and nothing that leads out of the folder. */
 static bool is_inside(const char *path)
 {
-    if (path[0] == '\0' || path[0] == '/' || strlen(path) > 1024)
+    if (path[0] == '\0' || path[0] == '/' || strlen(path) > 1024 || strncmp(path, "..", 2) == 0)
         return false;
     for (const char *at = path; at;) {
         size_t length = strcspn(at, "/");
@@ -246,12 +249,98 @@ static int write_source(const VolumeFiles *files, const json_t *source, const ch
     return r;
 }
 
-int volume_files_write(const VolumeFiles *files, const json_t *volume, const char *folder, InaError *error)
+static int write_all(const VolumeFiles *files, const json_t *volume, const char *folder, InaError *error)
 {
     size_t i;
     const json_t *source;
     int r = write_source(files, volume, folder, error);
     json_array_foreach(kube_get(volume, "projected.sources"), i, source) if (r == 0) r =
         write_source(files, source, folder, error);
+    return r == 0 && files->own ? files->own(files->userdata, folder, error) : r;
+}
+
+/* --- the switch: as the kubelet's AtomicWriter ----------------------------------------- */
+
+#define DATA_LINK "..data"
+#define FRESH_LINK "..data_tmp"
+
+/* Calls `each` with what is in the folder but for names that begin with "..". */
+static int each_name(const char *folder, int (*each)(const char *folder, const char *name, InaError *error),
+                     const char *other, InaError *error)
+{
+    AUTO_FOLDER DIR *entries = opendir(folder);
+    struct dirent *entry;
+    int r = entries ? 0 : ina_error_errno(error, errno, "%s", folder);
+    while (r == 0 && (entry = readdir(entries)))
+        if (strcmp(entry->d_name, ".") != 0 && strncmp(entry->d_name, "..", 2) != 0)
+            r = each(other, entry->d_name, error);
+    return r;
+}
+
+/* NAME -> ..data/NAME. A file of an earlier version, which had no links, makes way. */
+static int link_name(const char *folder, const char *name, InaError *error)
+{
+    char target[NAME_MAX + sizeof DATA_LINK + 2], found[NAME_MAX + sizeof DATA_LINK + 2];
+    AUTO_FREE char *path = path_join(folder, name);
+    if (!path || (size_t)snprintf(target, sizeof target, DATA_LINK "/%s", name) >= sizeof target)
+        return ina_error_set(error, ENAMETOOLONG, "%s", name);
+    ssize_t length = readlink(path, found, sizeof found);
+    if (length == (ssize_t)strlen(target) && memcmp(found, target, (size_t)length) == 0)
+        return 0;
+    int r = folder_remove(path, error);
+    return r == 0 && symlink(target, path) < 0 ? ina_error_errno(error, errno, "%s", path) : r;
+}
+
+/* What is not in ..data any more. */
+static int drop_name(const char *folder, const char *name, InaError *error)
+{
+    AUTO_FREE char *path = path_join(folder, name);
+    if (!path)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    return access(path, F_OK) < 0 && errno == ENOENT ? folder_remove(path, error) : 0;
+}
+
+/* ..data leads to the folder `name` from now on; what it led to goes. */
+static int switch_to(const char *folder, const char *name, InaError *error)
+{
+    AUTO_FREE char *data = path_join(folder, DATA_LINK), *fresh = path_join(folder, FRESH_LINK), *old = NULL;
+    char found[NAME_MAX + 1];
+    if (!data || !fresh)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    ssize_t length = readlink(data, found, sizeof found - 1);
+    if (length > 0) {
+        found[length] = '\0';
+        old = path_join(folder, found);
+    }
+    (void)unlink(fresh);
+    if (symlink(name, fresh) < 0 || rename(fresh, data) < 0)
+        return ina_error_errno(error, errno, "%s", data);
+    int r = each_name(data, link_name, folder, error);
+    if (r == 0)
+        r = each_name(folder, drop_name, folder, error);
+    if (r == 0 && old && strchr(found, '/') == NULL && strncmp(found, "..", 2) == 0)
+        r = folder_remove(old, error);
+    return r;
+}
+
+int volume_files_write(const VolumeFiles *files, const json_t *volume, const char *folder, InaError *error)
+{
+    AUTO_FREE char *fresh = NULL;
+    char now[32];
+    time_t seconds = time(NULL);
+    struct tm utc;
+    gmtime_r(&seconds, &utc);
+    strftime(now, sizeof now, "%Y_%m_%d_%H_%M_%S", &utc);
+    if (asprintf(&fresh, "%s/..%s.XXXXXX", folder, now) < 0) {
+        fresh = NULL;
+        return ina_error_set(error, ENOMEM, "out of memory");
+    }
+    if (!mkdtemp(fresh))
+        return ina_error_errno(error, errno, "%s", folder);
+    int r = write_all(files, volume, fresh, error);
+    if (r == 0)
+        r = switch_to(folder, strrchr(fresh, '/') + 1, error);
+    if (r < 0)
+        folder_remove(fresh, NULL);
     return r;
 }

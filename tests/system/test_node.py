@@ -252,6 +252,35 @@ def test_config_maps_and_secrets_come_as_variables_and_as_files(node):
     assert "hellosecretreader" in lines
 
 
+def test_files_of_config_maps_and_secrets_follow_their_objects_all_at_once(node):
+    node.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "words"}, "data": {"one": "1", "two": "1", "old": "x"}})
+    node.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "data": {"key": base64.b64encode(b"first").decode()}})
+    # It compares the two, which are always of the same version.
+    node.pod("reader", "while :; do cd $VOLUME_WORDS/..data && [ \"$(cat one)\" = \"$(cat two)\" ] || echo torn; "
+                       "echo $(cat $VOLUME_WORDS/one) $(cat $VOLUME_KEYS/key) $WORD $(ls $VOLUME_WORDS | tr '\\n' ,) $(cat $VOLUME_LATE/x 2>/dev/null); "
+                       "sleep 0.05; done",
+             env=[{"name": "WORD", "valueFrom": {"configMapKeyRef": {"name": "words", "key": "one"}}}],
+             volumeMounts=[{"name": name, "mountPath": f"/{name}"} for name in ("words", "keys", "late")],
+             spec={"volumes": [{"name": "words", "configMap": {"name": "words"}}, {"name": "keys", "secret": {"secretName": "keys"}},
+                               {"name": "late", "configMap": {"name": "late", "optional": True}}]})
+    wait_for(lambda: "1 first 1 old,one,two,\n" in node.logs("reader"), "it reads them")
+    path = "/api/v1/namespaces/default"
+    for number in "23":
+        node.api("PATCH", f"{path}/configmaps/words", {"data": {"one": number, "two": number, "old": None, "new": ""}},
+                 "application/merge-patch+json")
+        wait_for(lambda n=number: f"{n} first 1 new,one,two,\n" in node.logs("reader"), "it reads what is new; variables stay")
+    node.api("PATCH", f"{path}/secrets/keys", {"data": {"key": base64.b64encode(b"second").decode()}}, "application/merge-patch+json")
+    wait_for(lambda: "3 second 1 " in node.logs("reader"), "it reads the new key")
+    node.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late"}, "data": {"x": "come"}})
+    wait_for(lambda: "new,one,two, come\n" in node.logs("reader"), "what was optional came")
+    assert "torn" not in node.logs("reader")
+    node.cli("kill", "reader")
+    wait_for(lambda: "3 second 3 " in node.logs("reader"), "variables are those of the start")
+    node.api("DELETE", f"{path}/configmaps/words")
+    time.sleep(6)  # for the node to look again
+    assert node.logs("reader").splitlines()[-1].startswith("3 second 3 "), "what is gone stays as it was"
+
+
 def test_a_variable_whose_config_map_is_missing_keeps_the_container_waiting(node):
     node.pod("waits", "echo $WORD; sleep 1000",
              env=[{"name": "WORD", "valueFrom": {"configMapKeyRef": {"name": "late", "key": "word"}}}])
