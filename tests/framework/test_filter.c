@@ -287,7 +287,7 @@ static bool holds_for_b(void *userdata, const FilterTerm *term)
     return strcmp(term->key, "b") == 0 && filter_term_matches(term, userdata);
 }
 
-static void test_somebody_else_may_decide_the_comparisons(void **state)
+static void somebody_else_may_decide_the_comparisons(void **state)
 {
     InaFilter *filter = NULL;
     assert_int_equal(ina_filter_compile("(&(b=x*z)(!(a=*)))", &filter, NULL), 0);
@@ -297,7 +297,7 @@ static void test_somebody_else_may_decide_the_comparisons(void **state)
     ina_filter_free(filter);
 }
 
-static void test_necessary_comparisons_are_those_below_conjunctions_only(void **state)
+static void necessary_comparisons_are_those_below_conjunctions_only(void **state)
 {
     static const struct {
         const char *filter, *necessary;
@@ -339,8 +339,8 @@ int main(void)
         cmocka_unit_test(nesting_and_length_are_limited),
         cmocka_unit_test(the_largest_filter_is_matched),
         cmocka_unit_test(no_text_does_harm),
-        cmocka_unit_test(test_somebody_else_may_decide_the_comparisons),
-        cmocka_unit_test(test_necessary_comparisons_are_those_below_conjunctions_only),
+        cmocka_unit_test(somebody_else_may_decide_the_comparisons),
+        cmocka_unit_test(necessary_comparisons_are_those_below_conjunctions_only),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

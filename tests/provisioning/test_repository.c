@@ -443,6 +443,22 @@ static void test_a_failing_disk_changes_nothing_in_memory(void **state)
     assert_int_equal(store(own), 2);
 }
 
+static void test_more_links_than_can_be_evaluated_are_not_stored(void **state)
+{
+    Workspace *own = workspace();
+    char name[16];
+    for (unsigned i = 0; i < 1001; i++) {
+        snprintf(name, sizeof name, "%u", i);
+        add_named(workspace_model(own), OBJECT_FEATURE, name);
+        add_named(workspace_model(own), OBJECT_DISTRIBUTION, name);
+    }
+    assert_int_equal(store(own), 1);
+    add_filters(workspace_model(own), OBJECT_FEATURE2DISTRIBUTION, "(name=*)", "N", "(name=*)", "N");
+    assert_int_equal(workspace_commit(own, "d", "", NULL, &error), -E2BIG);
+    assert_says("at most 1000000");
+    assert_int_equal(repository_head(repository), 1);
+}
+
 static void test_damage_in_the_file_is_told(void **state)
 {
     store_named(OBJECT_TARGET, "t");
@@ -532,6 +548,7 @@ int main(void)
         with_files(test_a_change_that_fails_changes_nothing),
         with_files(test_a_transaction_rolled_back_by_the_caller_takes_its_revisions_along),
         with_files(test_a_failing_disk_changes_nothing_in_memory),
+        with_files(test_more_links_than_can_be_evaluated_are_not_stored),
         with_files(test_damage_in_the_file_is_told),
         with_files(test_any_history_can_be_read_back),
     };
