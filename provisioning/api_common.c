@@ -109,6 +109,13 @@ const ApiRoute api_common_routes[] = {
 
 /* --- the page ----------------------------------------------------------------------------- */
 
+/* Bootstrap comes from the system's package. */
+#define BOOTSTRAP "/lib/bootstrap.min.css"
+#define BOOTSTRAP_FILE "/usr/share/bootstrap-html/css/bootstrap.min.css"
+/* No code and no style within the page; Bootstrap's pictures are data. */
+#define CONTENT_SECURITY_POLICY                                                                                        \
+    "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
 static void on_page(Server *server, InaHttpRequest *request)
 {
     const char *path = ina_http_path(request), *method = ina_http_method(request);
@@ -121,12 +128,13 @@ static void on_page(Server *server, InaHttpRequest *request)
         server_fail_text(request, 404, ENOENT, "this server has no page (--www); /v1/openapi.json says what there is");
         return;
     }
-    ina_http_set_header(
-        request, "Content-Security-Policy",
-        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'");
-    ina_http_set_header(request, "X-Content-Type-Options", "nosniff");
+    ina_http_set_header(request, "Content-Security-Policy", CONTENT_SECURITY_POLICY);
     ina_http_set_header(request, "Referrer-Policy", "no-referrer");
-    ina_http_respond_below(request, server->options.www, path + 1);
+    if (strcmp(path, BOOTSTRAP) == 0)
+        ina_http_respond_file(request, BOOTSTRAP_FILE);
+    else
+        ina_http_respond_below(request, server->options.www,
+                               strcmp(path, "/favicon.ico") == 0 ? "favicon.svg" : path + 1);
 }
 
 int api_pages_open(Server *server, InaError *error)

@@ -150,6 +150,9 @@ export function tell(text, bad) {
     h("button.btn-close", {type: "button", "aria-label": "Close", onclick: () => note.remove()}));
   // An error belongs to what was tried in the dialog; a success outlives it.
   const place = (bad && document.querySelector("dialog[open]:last-of-type .notes")) || byId("notes");
+  if (!bad) {
+    place.querySelectorAll("[role=status]").forEach((old) => old.remove()); // the newest says enough
+  }
   place.append(note);
   while (place.children.length > 4) {
     place.firstElementChild.remove();
