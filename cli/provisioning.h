@@ -79,8 +79,10 @@ int provisioning_diff(Provisioning *provisioning, int count, char *const *items)
 int provisioning_export(Provisioning *provisioning, int count, char *const *items);
 int provisioning_events(Provisioning *provisioning, int count, char *const *items);
 
-/* Sends a file as an artifact; ret_new: it was not there before. `ret` may be NULL. */
-bool provisioning_send_file(Provisioning *provisioning, const char *path, json_t **ret, bool *ret_new);
+/* Sends a file as an artifact, into a workspace (NULL: it is stored at once); ret_new: it was not there before. `ret`
+ * may be NULL. */
+bool provisioning_send_file(Provisioning *provisioning, const char *path, const char *workspace, json_t **ret,
+                            bool *ret_new);
 /* What a revision's storing led to, and with --wait how that went on; an exit status. */
 int provisioning_follow_rollout(Provisioning *provisioning, const json_t *stored);
 /* With --wait, how the rollout went on that runs now, if one does. */

@@ -24,12 +24,14 @@ static void say(const char *before, const char *text, const char *after)
 
 /* --- files ------------------------------------------------------------------ */
 
-bool provisioning_send_file(Provisioning *provisioning, const char *path, json_t **ret, bool *ret_new)
+bool provisioning_send_file(Provisioning *provisioning, const char *path, const char *workspace, json_t **ret,
+                            bool *ret_new)
 {
     InaError error = {0};
     AUTO_FREE char *content = NULL;
-    const char *slash = strrchr(path, '/');
-    AUTO_FREE char *url = provisioning_path("/v1/artifacts?filename=%s", slash ? slash + 1 : path);
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    AUTO_FREE char *url = workspace ? provisioning_path("/v1/artifacts?filename=%s&workspace=%s", name, workspace)
+                                    : provisioning_path("/v1/artifacts?filename=%s", name);
     size_t size;
     if (!url || file_read(path, PROVISIONING_FILE_MAX, &content, &size, &error) < 0) {
         cli_fail("%s", error.code ? error.message : "out of memory");
@@ -57,7 +59,7 @@ int provisioning_upload(Provisioning *provisioning, int count, char *const *item
     for (int i = 0; i < count; i++) {
         AUTO_JSON json_t *object = NULL;
         bool new;
-        if (!provisioning_send_file(provisioning, items[i], &object, &new)) {
+        if (!provisioning_send_file(provisioning, items[i], NULL, &object, &new)) {
             failed++;
             continue;
         }

@@ -159,7 +159,8 @@ static void print_missing(const json_t *missing)
 
 /* --- apply, diff ------------------------------------------------------------ */
 
-static bool send_missing(Provisioning *provisioning, const char *folder, const json_t *state, const json_t *missing)
+static bool send_missing(Provisioning *provisioning, const char *folder, const json_t *state, const json_t *missing,
+                         const char *workspace)
 {
     const json_t *artifact, *known;
     size_t i, j;
@@ -175,7 +176,7 @@ static bool send_missing(Provisioning *provisioning, const char *folder, const j
             cli_fail("the server misses an artifact that %s does not have: %.200s", folder, text_of(artifact, "file"));
             return false;
         }
-        if (!provisioning_send_file(provisioning, path, NULL, &new))
+        if (!provisioning_send_file(provisioning, path, workspace, NULL, &new))
             return false;
         printf("  + file %s\n", name);
     }
@@ -189,12 +190,35 @@ static json_t *ask_plan(Provisioning *provisioning, const json_t *state)
     return provisioning_ask(provisioning, "POST", "/v1/desired?dry-run=true", state, &plan) ? plan : NULL;
 }
 
+/* Files that are missing wait in a workspace until the state is stored with them: one revision, or nothing. */
+static json_t *apply_with_files(Provisioning *provisioning, const char *folder, const json_t *state,
+                                const json_t *missing)
+{
+    AUTO_JSON json_t *workspace = NULL;
+    json_t *done = NULL;
+    if (!provisioning_ask(provisioning, "POST", "/v1/workspaces", NULL, &workspace))
+        return NULL;
+    const char *id = text_of(workspace, "id");
+    AUTO_FREE char *path = provisioning_path("/v1/desired?workspace=%s", id);
+    AUTO_FREE char *end = provisioning_path("/v1/workspaces/%s", id);
+    if (send_missing(provisioning, folder, state, missing, id))
+        (void)provisioning_ask(provisioning, "POST", path, state, &done);
+    (void)provisioning_ask(provisioning, "DELETE", end, NULL, NULL);
+    return done;
+}
+
 int provisioning_apply(Provisioning *provisioning, int count, char *const *items)
 {
     AUTO_JSON json_t *state = read_folder(items[0]);
     AUTO_JSON json_t *plan = state ? ask_plan(provisioning, state) : NULL, *done = NULL;
-    if (!plan || !send_missing(provisioning, items[0], state, json_object_get(plan, "missing")) ||
-        !provisioning_ask(provisioning, "POST", "/v1/desired", state, &done))
+    const json_t *missing = json_object_get(plan, "missing");
+    if (!plan)
+        return CLI_FAILED;
+    if (json_array_size(missing) > 0)
+        done = apply_with_files(provisioning, items[0], state, missing);
+    else
+        (void)provisioning_ask(provisioning, "POST", "/v1/desired", state, &done);
+    if (!done)
         return CLI_FAILED;
     if (provisioning->arguments->json)
         return cli_print_json(done);

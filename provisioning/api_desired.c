@@ -244,12 +244,35 @@ static void apply(ApiCall *call, const Plan *plan)
     server_json(call->request, 200, value);
 }
 
+/* The newest model with the artifacts that wait in the workspace: they are stored with the state, or not at all. */
+static int with_uploads(Server *server, Workspace *workspace, Model **ret, InaError *error)
+{
+    const Model *uploads = workspace_model(workspace);
+    Model *model = model_copy(repository_model(server->repository));
+    int r = model ? 0 : ina_error_set(error, ENOMEM, "no memory");
+    for (size_t i = 0; r >= 0 && i < model_count(uploads, OBJECT_ARTIFACT); i++) {
+        const Object *artifact = model_at(uploads, OBJECT_ARTIFACT, i);
+        if (model_get(model, OBJECT_ARTIFACT, object_definition(artifact)))
+            continue;
+        Object *own = object_ref(artifact);
+        r = model_add(model, own, error);
+        object_unref(own);
+    }
+    *ret = model;
+    return r;
+}
+
 static void post_desired(ApiCall *call)
 {
-    const char *dry = ina_http_query(call->request, "dry-run");
+    const char *dry = ina_http_query(call->request, "dry-run"), *id = ina_http_query(call->request, "workspace");
+    Workspace *workspace = id ? api_workspace(call, id) : NULL;
+    Model *base = NULL;
     Plan plan = {0};
     InaError error = {0};
-    if (plan_make(call->server, call->body, NULL, &plan, &error) < 0) {
+    if (id && !workspace)
+        return;
+    int r = workspace ? with_uploads(call->server, workspace, &base, &error) : 0;
+    if (r < 0 || plan_make(call->server, call->body, base, &plan, &error) < 0) {
         api_fail(call, &error);
     } else if (dry && strcmp(dry, "false") != 0) {
         server_json(call->request, 200,
@@ -263,6 +286,7 @@ static void post_desired(ApiCall *call)
         apply(call, &plan);
     }
     plan_clear(&plan);
+    model_free(base);
 }
 
 static void get_export(ApiCall *call)
@@ -285,8 +309,8 @@ static void get_export(ApiCall *call)
 const ApiRoute api_desired_routes[] = {
     {"GET", "/v1/desired", PERMIT_VIEW_TARGET, API_NO_BODY, get_desired, "What was applied, and what drifted from it",
      NULL, "200 state and drift,401,403,404"},
-    {"POST", "/v1/desired", API_ACCOUNT, API_JSON, post_desired, "Make everything as the state says", "dry-run",
-     "200 differences,400,401,403,409"},
+    {"POST", "/v1/desired", API_ACCOUNT, API_JSON, post_desired, "Make everything as the state says",
+     "dry-run,workspace", "200 differences,400,401,403,409"},
     {"GET", "/v1/export", API_ACCOUNT, API_NO_BODY, get_export, "What is stored now, as a state", NULL,
      "200 STATE,401,403"},
     {0},

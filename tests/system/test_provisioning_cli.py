@@ -350,14 +350,24 @@ def plan(server, missing=(), differences=(), done=None):
     first = {"differences": list(differences), "missing": list(missing), "revision": 3, "rollout": None}
     server.answers["POST", "/v1/desired"] = [(200, first), (200, done or first | {"missing": [], "revision": 4})]
     server.answers["POST", "/v1/artifacts"] = (201, {"definition": "d", "attributes": {}, "tags": {}})
+    workspace(server)
 
 
 def test_apply_sends_what_is_missing_and_then_the_state(client, server, folder):
     plan(server, [artifact("b.zip", b"second")], [difference()])
     said = client.run("apply", folder).stdout
-    assert server.asked() == ["POST /v1/desired?dry-run=true", "POST /v1/artifacts?filename=b.zip", "POST /v1/desired"]
-    assert server.body("/v1/desired")["artifacts"] == [artifact("a.zip", b"first"), artifact("b.zip", b"second")]
+    assert server.asked() == ["POST /v1/desired?dry-run=true", "POST /v1/workspaces",
+                              "POST /v1/artifacts?filename=b.zip&workspace=rest-1", "POST /v1/desired?workspace=rest-1",
+                              "DELETE /v1/workspaces/rest-1"]
+    assert server.body("/v1/desired?workspace=rest-1")["artifacts"] == [artifact("a.zip", b"first"), artifact("b.zip", b"second")]
     assert said == "  + file b.zip\n  + feature f1\nStored as revision 4.\n"
+
+
+def test_what_cannot_be_applied_leaves_nothing_behind(client, server, folder):
+    plan(server, [artifact("b.zip", b"second")], [difference()])
+    server.answers["POST", "/v1/artifacts"] = (400, {"error": "invalid", "message": "it has no manifest"})
+    assert "it has no manifest" in client.run("apply", folder, status=1).stderr
+    assert server.asked()[-2:] == ["POST /v1/artifacts?filename=b.zip&workspace=rest-1", "DELETE /v1/workspaces/rest-1"]
 
 
 def test_apply_says_that_nothing_changes(client, server, folder):
