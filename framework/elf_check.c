@@ -66,6 +66,14 @@ int elf_processor_is(const char *name, unsigned machine)
     return 0;
 }
 
+bool elf_processors_alike(const char *a, const char *b)
+{
+    for (size_t i = 0; i < N_PROCESSORS; i++)
+        if (elf_processor_is(a, processors[i].machine) && elf_processor_is(b, processors[i].machine))
+            return true;
+    return strcasecmp(a, b) == 0;
+}
+
 int elf_processor_matches(const char *name)
 {
     return elf_processor_is(name, HOST_MACHINE);

@@ -2,6 +2,7 @@
 #include "base/map.h"
 #include "object_index.h"
 #include "object_match.h"
+#include "plan.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,8 @@ struct Evaluator {
     ObjectIndex indexes[OBJECT_KINDS];           /* of what is linked */
     Pointers followers[OBJECT_KINDS];            /* of associations, by definition */
     LinkSet *kept[OBJECT_KINDS][LINK_SETS_KEPT]; /* the last one asked for first */
-    size_t changes;                              /* since it began anew */
+    Plans *plans;
+    size_t changes; /* since it began anew */
     size_t work;
 };
 
@@ -488,6 +490,11 @@ int evaluator_links(Evaluator *evaluator, Tree *const trees[OBJECT_KINDS], Objec
     return 0;
 }
 
+Plans **evaluator_plans(Evaluator *evaluator)
+{
+    return &evaluator->plans;
+}
+
 size_t evaluator_work(Evaluator *evaluator)
 {
     size_t work = evaluator->work;
@@ -516,6 +523,7 @@ Evaluator *evaluator_unref(Evaluator *evaluator)
     if (!evaluator || --evaluator->references > 0)
         return NULL;
     reset(evaluator);
+    plans_free(evaluator->plans);
     for (size_t i = 0; i < COUNT(associations); i++)
         for (size_t j = 0; j < LINK_SETS_KEPT; j++)
             link_set_unref(evaluator->kept[associations[i]][j]);

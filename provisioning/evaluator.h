@@ -36,6 +36,8 @@ int evaluator_links(Evaluator *evaluator, Tree *const trees[OBJECT_KINDS], Objec
 /* Which associations were looked at since the last call; for tests and measurements. */
 size_t evaluator_work(Evaluator *evaluator);
 
+struct Plans **evaluator_plans(Evaluator *evaluator); /* kept here for plan.h */
+
 LinkSet *link_set_ref(LinkSet *set);
 LinkSet *link_set_unref(LinkSet *set);
 /* Links whose right end it is: *ret_index, then link_set_next; SIZE_MAX: no more. -ENOMEM. */

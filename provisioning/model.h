@@ -104,14 +104,22 @@ typedef struct Wanted {
     char *paths; /* ACE-RepositoryPath: "feature;distribution;feature;distribution" */
 } Wanted;
 
-/* What a target is to have, ordered by definition; resource processors that
- * its configurations need are among it. Freed with wanted_free. Refused
- * (-EINVAL) with all reasons, one per line in `reasons` (malloc'ed, may be NULL
- * with other errors): a bundle for another runtime than the target's
+/* What a target of the model is to have, ordered by definition; resource
+ * processors that its configurations need are among it, the highest version of
+ * each (without paths: ""). Freed with wanted_free. -ENOENT: the model has no
+ * such target (for the software of an old revision: copy the newest model and
+ * model_restore the old one into it). -E2BIG. Refused (-EINVAL) with all
+ * reasons, one per line in `reasons` (malloc'ed, NULL with other errors; may
+ * itself be NULL): a bundle for another runtime than the target's
  * (object_value(target, "runtime"), else "target.runtime"), or another
- * processor ("target.processor"); two versions of one bundle (names features);
- * a resource processor that is nowhere (its PID); requirements that neither
- * its own bundles nor the platform meet ("target.platform": clauses). */
+ * processor ("target.processor"); bundles of two runtimes where the target's is
+ * not known; two versions of one bundle; a configuration that names no resource
+ * processor, or one that is nowhere ("org.inaetics.rp.configuration" is part of
+ * agents of runtime "c"); requirements that neither its own bundles nor the
+ * platform meet ("target.platform": clauses of Provide-Capability; when a C
+ * target says none: this framework's). Checked are the namespaces inaetics.*,
+ * and for Java bundles, when the target says a platform, those it speaks of.
+ * Targets that are alike are worked out once. */
 int model_wanted(const Model *model, const Object *target, Wanted **ret, size_t *ret_n, char **reasons,
                  InaError *error);
 void wanted_free(Wanted *wanted, size_t n);

@@ -160,6 +160,20 @@ static int check_texts(const char *author, const char *message, InaError *error)
     return 0;
 }
 
+/* What links more than can be evaluated is not stored. */
+static int check_links(const Model *model, InaError *error)
+{
+    static const ObjectKind associations[] = {OBJECT_ARTIFACT2FEATURE, OBJECT_FEATURE2DISTRIBUTION,
+                                              OBJECT_DISTRIBUTION2TARGET};
+    const ModelLink *links;
+    size_t n;
+    int r = 0;
+
+    for (size_t i = 0; i < 3 && r == 0; i++)
+        r = model_links(model, associations[i], &links, &n, error);
+    return r;
+}
+
 /* The caller's transaction may yet be rolled back: then what is in memory must be so, too. */
 static int prepare_undo(Repository *repository, InaError *error)
 {
@@ -194,6 +208,8 @@ int repository_store(Repository *repository, const Model *after, const char *aut
     Storing storing = {.repository = repository, .revision = repository->number + 1, .error = error};
 
     int r = check_texts(author, message ? message : "", error);
+    if (r == 0)
+        r = check_links(after, error);
     if (r == 0)
         r = prepare_undo(repository, error);
     if (r < 0)

@@ -6,6 +6,7 @@
  *   - its changes to artifacts, features, distributions and associations are
  *     refused (-ESTALE) when any revision after B changed one of those;
  *   - its changes to targets, when a later one changed the same target.
+ *   - what links more than model_links can list is refused (-E2BIG).
  * So agents that come and go do not make a person's work stale. Nothing to
  * change: no revision. Identical content is not stored twice. */
 #pragma once
