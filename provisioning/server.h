@@ -49,6 +49,7 @@ typedef struct ServerOptions {
 typedef struct PasswordCheck PasswordCheck;
 typedef struct AgentWaits AgentWaits;
 typedef struct Record Record;
+struct Approvals;
 struct AgentProtocol;
 
 typedef struct Server {
@@ -75,6 +76,7 @@ typedef struct Server {
     Map *routes; /* ServerRoute, to be freed */
     AgentWaits *waits;
     struct AgentProtocol *protocol; /* agent_protocol.h */
+    struct Approvals *ace_approvals; /* ace_rest.c */
     Etcd *etcd;
     Record *record;
     int64_t drift_revision; /* desired_drift was counted of; 0: not yet */
