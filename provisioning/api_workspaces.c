@@ -76,6 +76,7 @@ static int check_artifact(const Server *server, const Change *change, const Obje
 {
     static const char *const fixed[] = {"sha256", "artifactSize", "mimetype", "runtime", "processors", "processorPid"};
     const char *digest = object_attribute(object, "sha256");
+    BlobInfo blob;
     if (change->kind != OBJECT_ARTIFACT)
         return 0;
     for (size_t i = 0; old && i < sizeof(fixed) / sizeof(*fixed); i++) {
@@ -84,7 +85,7 @@ static int check_artifact(const Server *server, const Change *change, const Obje
             return ina_error_set(error, EINVAL, "attribute %s of an artifact comes from its file and stays as it is",
                                  fixed[i]);
     }
-    if (!old && (!digest || !blob_digest_valid(digest) || blobs_stat(server->blobs, digest, NULL, NULL) < 0))
+    if (!old && (!digest || !blob_digest_valid(digest) || blobs_stat(server->blobs, digest, &blob, NULL) < 0))
         return ina_error_set(error, EINVAL, "an artifact is made by uploading its file: POST /v1/artifacts");
     return 0;
 }
