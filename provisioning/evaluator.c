@@ -30,7 +30,8 @@ struct Evaluator {
     Pointers followers[OBJECT_KINDS];            /* of associations, by definition */
     LinkSet *kept[OBJECT_KINDS][LINK_SETS_KEPT]; /* the last one asked for first */
     Plans *plans;
-    size_t changes; /* since it began anew */
+    size_t changes;     /* since it began anew */
+    size_t comparisons; /* in the step that is being done */
     size_t work;
 };
 
@@ -67,7 +68,9 @@ static void gather(void *userdata, const Object *object)
     Pointers *objects = &gathering->matched->objects;
 
     gathering->evaluator->work++;
-    if (gathering->r == 0 && endpoint_matches(gathering->matched->endpoint, object))
+    if (gathering->evaluator->comparisons > COMPARISONS_MAX)
+        gathering->r = -E2BIG;
+    if (gathering->r == 0 && endpoint_matches(gathering->matched->endpoint, object, &gathering->evaluator->comparisons))
         gathering->r = pointers_insert(objects, objects->count, object);
 }
 
@@ -154,17 +157,22 @@ static Follower *follower_free(Follower *follower)
     return NULL;
 }
 
-static Follower *follower_new(Evaluator *evaluator, const Object *association)
+static int follower_new(Evaluator *evaluator, const Object *association, Follower **ret)
 {
     Follower *follower = calloc(1, sizeof *follower);
     if (!follower)
-        return NULL;
+        return -ENOMEM;
     follower->association = association;
-    for (Side side = 0; side < SIDES; side++)
-        if (start_matching(evaluator, association_end(object_kind(association), side), &follower->sides[side],
-                           &association->endpoints[side]) < 0)
-            return follower_free(follower);
-    return follower;
+    for (Side side = 0; side < SIDES; side++) {
+        int r = start_matching(evaluator, association_end(object_kind(association), side), &follower->sides[side],
+                               &association->endpoints[side]);
+        if (r < 0) {
+            follower_free(follower);
+            return r;
+        }
+    }
+    *ret = follower;
+    return 0;
 }
 
 static size_t follower_position(const Pointers *followers, const char *definition)
@@ -207,8 +215,8 @@ static int object_enters(void *userdata, void *waiting)
     Matched *matched = waiting;
 
     following->evaluator->work++;
-    if (!endpoint_matches(matched->endpoint, following->object))
-        return 0;
+    if (!endpoint_matches(matched->endpoint, following->object, &following->evaluator->comparisons))
+        return following->evaluator->comparisons > COMPARISONS_MAX ? -E2BIG : 0;
     return pointers_insert(&matched->objects, position_of(&matched->objects, following->object), following->object);
 }
 
@@ -247,9 +255,12 @@ static void follow_association(void *userdata, const Object *before, const Objec
     }
     if (!after)
         return;
-    Follower *follower = follower_new(following->evaluator, after);
-    following->r = follower ? pointers_insert(followers, position, follower) : -ENOMEM;
-    if (following->r < 0 && follower)
+    Follower *follower = NULL;
+    following->r = follower_new(following->evaluator, after, &follower);
+    if (following->r < 0)
+        return;
+    following->r = pointers_insert(followers, position, follower);
+    if (following->r < 0)
         follower_free(follower);
 }
 
@@ -309,6 +320,7 @@ static int follow(Evaluator *evaluator, Tree *const trees[OBJECT_KINDS])
 {
     Following following = {.evaluator = evaluator};
 
+    evaluator->comparisons = 0;
     reset_when_far(evaluator, trees);
     for (size_t i = 0; i < COUNT(ends); i++)
         follow_kind(evaluator, &following, ends[i], trees[ends[i]]);
@@ -479,9 +491,15 @@ int evaluator_links(Evaluator *evaluator, Tree *const trees[OBJECT_KINDS], Objec
 
     if (keep_find(evaluator, trees, association, ret))
         return 0;
-    if (follow(evaluator, trees) < 0)
+    int r = follow(evaluator, trees);
+    if (r == -E2BIG)
+        return ina_error_set(error, E2BIG,
+                             "the associations' endpoints need more than %u comparisons; right would be endpoints that "
+                             "name what they link, as (Bundle-SymbolicName=x), (name=x) or (id=x)",
+                             COMPARISONS_MAX);
+    if (r < 0)
         return out_of_memory(error);
-    int r = link_set_new(evaluator, association, &set, error);
+    r = link_set_new(evaluator, association, &set, error);
     if (r < 0)
         return r;
     link_set_unref(kept[LINK_SETS_KEPT - 1]);

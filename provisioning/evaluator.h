@@ -11,7 +11,8 @@
 
 #include "model_internal.h"
 
-#define LINKS_MAX 1000000u /* of one kind */
+#define LINKS_MAX 1000000u         /* of one kind */
+#define COMPARISONS_MAX 100000000u /* of values with filters, from one state to another: some seconds */
 #define LINK_SETS_KEPT 4u
 
 typedef struct Evaluator Evaluator;
@@ -30,7 +31,8 @@ typedef struct LinkSet {
 Evaluator *evaluator_new(void);
 Evaluator *evaluator_ref(Evaluator *evaluator);
 Evaluator *evaluator_unref(Evaluator *evaluator);
-/* A new reference. -E2BIG: more than LINKS_MAX links; the error names the association with most. */
+/* A new reference. -E2BIG: more than LINKS_MAX links (the error names the association with most), or COMPARISONS_MAX.
+ */
 int evaluator_links(Evaluator *evaluator, Tree *const trees[OBJECT_KINDS], ObjectKind association, LinkSet **ret,
                     InaError *error);
 /* Which associations were looked at since the last call; for tests and measurements. */

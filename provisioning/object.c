@@ -7,7 +7,6 @@
 #include <strings.h>
 
 #define CLAUSES_OF_BUNDLE_MAX 512u
-#define CLAUSE_TEXT_MAX 65536u
 
 static const struct {
     const char *name;
@@ -291,17 +290,21 @@ static int make_definition(Object *object, InaError *error)
 static int check_clauses(const char *name, const json_t *list, InaError *error)
 {
     const json_t *clause;
-    size_t i;
+    size_t i, size = 0;
 
     if (!json_is_array(list) || json_array_size(list) > CLAUSES_OF_BUNDLE_MAX)
         return ina_error_set(error, EINVAL, "\"%s\": right would be a list of at most %u clauses", name,
                              CLAUSES_OF_BUNDLE_MAX);
     json_array_foreach(list, i, clause)
     {
-        if (!json_is_string(clause) || json_string_length(clause) > CLAUSE_TEXT_MAX)
-            return ina_error_set(error, EINVAL, "\"%s\"[%zu]: right would be a clause of at most %u bytes", name, i,
-                                 CLAUSE_TEXT_MAX);
+        if (!json_is_string(clause))
+            return ina_error_set(error, EINVAL, "\"%s\"[%zu]: it is %s; right would be a clause", name, i,
+                                 type_name(clause));
+        size += json_string_length(clause) + 1;
     }
+    if (size > MANIFEST_VALUE_MAX)
+        return ina_error_set(error, EINVAL, "\"%s\": its %zu bytes are too many, at most %u are allowed", name, size,
+                             MANIFEST_VALUE_MAX);
     return 0;
 }
 

@@ -32,12 +32,18 @@ static bool versions_hold(const FilterTerm *term, const char *value, bool *ret)
     return true;
 }
 
+typedef struct Matching {
+    const Object *object;
+    size_t *comparisons;
+} Matching;
+
 static bool term_holds(void *userdata, const FilterTerm *term)
 {
-    const Object *object = userdata;
-    const char *value = object_value(object, term->key);
+    const Matching *matching = userdata;
+    const char *value = object_value(matching->object, term->key);
     bool holds;
 
+    ++*matching->comparisons;
     if (!value)
         return false;
     if (term->comparison != FILTER_PRESENT && versions_hold(term, value, &holds))
@@ -45,9 +51,10 @@ static bool term_holds(void *userdata, const FilterTerm *term)
     return filter_term_matches(term, value);
 }
 
-bool endpoint_matches(const Endpoint *endpoint, const Object *object)
+bool endpoint_matches(const Endpoint *endpoint, const Object *object, size_t *comparisons)
 {
-    return !object->is_processor && filter_evaluate(endpoint->filter, term_holds, (void *)object);
+    Matching matching = {object, comparisons};
+    return !object->is_processor && filter_evaluate(endpoint->filter, term_holds, &matching);
 }
 
 int match_order(const Object *a, const Object *b)

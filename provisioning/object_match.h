@@ -4,8 +4,8 @@
 #include "framework/filter_terms.h"
 #include "model_internal.h"
 
-/* Resource processors match nothing: they cannot be linked. */
-bool endpoint_matches(const Endpoint *endpoint, const Object *object);
+/* Resource processors match nothing: they cannot be linked. Adds how much was compared to *comparisons. */
+bool endpoint_matches(const Endpoint *endpoint, const Object *object, size_t *comparisons);
 /* Bundles before others, their highest version first; then by definition. 0 only for the same definition. */
 int match_order(const Object *a, const Object *b);
 /* Whether values of this key compare as versions. */

@@ -5,10 +5,11 @@
 #include "base/map.h"
 #include "evaluator.h"
 
-#define PLAN_PATHS_MAX 200000u  /* ways by which artifacts reach one target */
-#define PLAN_REASONS_MAX 32768u /* bytes */
-#define PLANS_KEPT 64u          /* of one state of the software */
-#define PLAN_STATES_KEPT 2u     /* the released one, and that of a rollout */
+#define PLAN_PATHS_MAX 200000u    /* ways by which artifacts reach one target */
+#define PLAN_CHECKS_MAX 20000000u /* requirements times capabilities of one target's bundles */
+#define PLAN_REASONS_MAX 32768u   /* bytes */
+#define PLANS_KEPT 64u            /* of one state of the software */
+#define PLAN_STATES_KEPT 2u       /* the released one, and that of a rollout */
 
 /* What decides a plan. Strings may be NULL: not known. */
 typedef struct PlanKey {

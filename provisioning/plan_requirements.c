@@ -106,7 +106,7 @@ typedef struct Resolution {
     Candidate *candidates;
     const Wanted **wanted;
     size_t n;
-    size_t n_requirements;
+    size_t n_requirements, n_capabilities;
 } Resolution;
 
 static int add_candidate(Resolution *resolution, const Wanted *wanted, Buffer *reasons, InaError *error)
@@ -128,6 +128,7 @@ static int add_candidate(Resolution *resolution, const Wanted *wanted, Buffer *r
     if (view(resolution->plan, wanted->artifact, resolution->platform, full, own) < 0)
         return out_of_memory(error);
     resolution->n_requirements += own->n_requirements;
+    resolution->n_capabilities += own->n_capabilities;
     resolution->candidates[resolution->n].description = own;
     resolution->wanted[resolution->n++] = wanted;
     return 0;
@@ -137,6 +138,12 @@ static int resolve(Resolution *resolution, Buffer *reasons, InaError *error)
 {
     if (resolution->n_requirements == 0)
         return 0;
+    if (resolution->n_capabilities > 0 && resolution->n_requirements > PLAN_CHECKS_MAX / resolution->n_capabilities) {
+        print_reason(reasons, NULL);
+        buffer_print(reasons, "its bundles have %zu requirements and %zu capabilities, more than can be checked",
+                     resolution->n_requirements, resolution->n_capabilities);
+        return 0;
+    }
     int r = resolver_resolve(resolution->platform, resolution->candidates, resolution->n, error);
     for (size_t i = 0; r == 0 && i < resolution->n; i++) {
         if (resolution->candidates[i].resolved)

@@ -239,6 +239,32 @@ static void test_more_links_than_anybody_needs_are_refused(void **state)
     model_free(model);
 }
 
+static void test_endpoints_that_would_take_minutes_are_refused(void **state)
+{
+    Model *model = model_new();
+    const ModelLink *list;
+    size_t n;
+    char filter[4096] = "(|", name[16];
+    for (unsigned i = 0; i < 500; i++)
+        sprintf(filter + strlen(filter), "(k%u=1)", i);
+    strcat(filter, ")");
+    for (unsigned i = 0; i < 2000; i++) {
+        snprintf(name, sizeof name, "n%u", i);
+        add_named(model, OBJECT_FEATURE, name);
+        if (i < 110) {
+            char right[32];
+            snprintf(right, sizeof right, "(name=n%u)", i);
+            add_filters(model, OBJECT_FEATURE2DISTRIBUTION, filter, "1", right, "1");
+        }
+    }
+    assert_int_equal(model_links(model, OBJECT_FEATURE2DISTRIBUTION, &list, &n, &error), -E2BIG);
+    assert_says("more than 100000000 comparisons; right would be");
+    while (model_count(model, OBJECT_FEATURE2DISTRIBUTION) > 1)
+        drop(model, model_at(model, OBJECT_FEATURE2DISTRIBUTION, 0));
+    assert_int_equal(links(model, OBJECT_FEATURE2DISTRIBUTION, &list), 0);
+    model_free(model);
+}
+
 static void test_a_small_change_is_a_little_work(void **state)
 {
     Model *model = model_new();
@@ -515,6 +541,7 @@ int main(void)
         cmocka_unit_test(test_copies_that_differ_have_their_own_links),
         cmocka_unit_test(test_an_object_that_was_replaced_is_linked_as_it_is_now),
         cmocka_unit_test(test_more_links_than_anybody_needs_are_refused),
+        cmocka_unit_test(test_endpoints_that_would_take_minutes_are_refused),
         cmocka_unit_test(test_a_small_change_is_a_little_work),
         cmocka_unit_test(test_links_are_as_nested_loops_find_them),
     };

@@ -114,7 +114,7 @@ static void test_what_is_wrong_with_an_object_is_said(void **state)
         {OBJECT_ARTIFACT, "{'attributes': {'Bundle-SymbolicName': 'a'}}", "Bundle-Version is missing"},
         {OBJECT_ARTIFACT, "{'attributes': {'Bundle-SymbolicName': 'a', 'Bundle-Version': 'one'}}", "'one' is not a"},
         {OBJECT_ARTIFACT, "{'attributes': {'filename': 'f'}, 'provides': 'x'}", "a list of"},
-        {OBJECT_ARTIFACT, "{'attributes': {'filename': 'f'}, 'provides': [1]}", "\"provides\"[0]"},
+        {OBJECT_ARTIFACT, "{'attributes': {'filename': 'f'}, 'provides': [1]}", "\"provides\"[0]: it is a number"},
         {OBJECT_ARTIFACT, "{'attributes': {'filename': 'f'}, 'contracts': {'a': 1}}", "contracts"},
         {OBJECT_TARGET, "{'attributes': {'id': 'a/../b'}}", "'a/../b' is not the id of a target"},
         {OBJECT_TARGET, "{'attributes': {'name': 'a'}}", "the attribute id is missing"},

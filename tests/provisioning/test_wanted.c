@@ -305,6 +305,29 @@ static void test_clauses_that_cannot_be_read_are_a_reason(void **state)
     model_free(model);
 }
 
+static void test_more_requirements_than_can_be_checked_are_a_reason(void **state)
+{
+    Model *model = with_target(PLATFORM_C);
+    json_t *clauses = json_array();
+    for (unsigned i = 0; i < 500; i++)
+        json_array_append_new(clauses, json_sprintf("inaetics.x%u", i));
+    for (unsigned i = 0; i < 10; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "b%u", i);
+        json_t *value = json_pack("{s:{s:s, s:s}, s:O, s:O}", "attributes", "Bundle-SymbolicName", name,
+                                  "Bundle-Version", "1.0.0", "provides", clauses, "requires", clauses);
+        Object *object = NULL;
+        assert_int_equal(object_new(OBJECT_ARTIFACT, value, NULL, &object, &error), 0);
+        assert_int_equal(model_add(model, object, &error), 0);
+        add_link(model, OBJECT_ARTIFACT2FEATURE, object, model_get(model, OBJECT_FEATURE, "feature-name-f"));
+        object_unref(object);
+        json_decref(value);
+    }
+    json_decref(clauses);
+    assert_refused(model, "its bundles have 5000 requirements and 5000 capabilities, more than can be checked");
+    model_free(model);
+}
+
 static void test_reasons_without_end_are_cut(void **state)
 {
     Model *model = with_target(PLATFORM_C);
@@ -384,6 +407,7 @@ int main(void)
         cmocka_unit_test(test_a_c_target_that_told_no_platform_is_taken_for_one_of_this_version),
         cmocka_unit_test(test_only_namespaces_that_are_known_are_checked),
         cmocka_unit_test(test_clauses_that_cannot_be_read_are_a_reason),
+        cmocka_unit_test(test_more_requirements_than_can_be_checked_are_a_reason),
         cmocka_unit_test(test_reasons_without_end_are_cut),
         cmocka_unit_test(test_targets_that_differ_get_what_is_theirs),
         cmocka_unit_test(test_plans_of_a_model_that_is_gone_do_no_harm),
