@@ -305,7 +305,16 @@ static Reply exchange(Agents *agents, const char *text)
 {
     int fd = bare_connect(agents->http.address);
 
-    bare_send(fd, text);
+    /* More than the kernel buffers needs the server to run meanwhile; it may refuse it and close. */
+    for (size_t left = strlen(text); left > 0;) {
+        ssize_t n = send(fd, text, left, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno != EAGAIN)
+            break;
+        if (n < 0)
+            sd_event_run(agents->http.event, 5000);
+        text += n > 0 ? n : 0;
+        left -= n > 0 ? (size_t)n : 0;
+    }
     Reply reply = read_reply(agents, fd);
     close(fd);
     return reply;
