@@ -3,6 +3,7 @@ import hashlib
 import http.server
 import json
 import os
+import pty
 import stat
 import subprocess
 import threading
@@ -201,6 +202,23 @@ def test_without_a_terminal_it_says_how_to_give_name_and_password(client, tmp_pa
     assert "INAETICS_PROVISIONING_PASSWORD" in client.run("status", status=1, password=None).stderr
     (tmp_path / "password").write_text("f\n", encoding="utf-8")
     client.run("login", "--user", "d", "--password-file", tmp_path / "password", password=None, user=None)
+
+
+def test_in_a_terminal_name_and_password_are_asked_for_and_the_password_is_not_shown(client):
+    controller, terminal = pty.openpty()
+    try:
+        with subprocess.Popen(client.command("status"), env=client.environment(password=None, user=None), stdin=terminal,
+                              stdout=subprocess.PIPE, stderr=terminal, text=True) as process:
+            seen = ""
+            for question, answer in (("Name: ", "d\n"), ("Password: ", "f\n")):
+                while question not in seen:
+                    seen += os.read(controller, 100).decode()
+                os.write(controller, answer.encode())
+            assert "d (admin)" in process.communicate(timeout=PATIENCE)[0]
+        assert "f" not in seen.split("Password: ")[1]
+    finally:
+        os.close(controller)
+        os.close(terminal)
 
 
 @pytest.mark.parametrize("url, words", [
