@@ -91,9 +91,9 @@ static int put(Plan *plan, ObjectKind kind, json_t *value, const char *where)
 {
     AUTO_JSON json_t *own = value;
     Object *object = NULL;
-    if (!value)
+    if (!own)
         return no_memory(plan->error);
-    int r = object_new(kind, value, plan->model, &object, plan->error);
+    int r = object_new(kind, own, plan->model, &object, plan->error);
     if (r < 0)
         return ina_error_wrap(plan->error, "%s", where);
     const Object *there = model_get(plan->model, kind, object_definition(object));

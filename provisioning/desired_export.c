@@ -12,7 +12,7 @@ static bool makes(const Model *model, const Object *link, json_t *value)
 {
     AUTO_JSON json_t *own = value;
     Object *made = NULL;
-    if (!value || object_new(object_kind(link), value, model, &made, NULL) < 0)
+    if (!own || object_new(object_kind(link), own, model, &made, NULL) < 0)
         return false;
     bool same = desired_same(made, link);
     object_unref(made);
