@@ -53,7 +53,6 @@ static int plan_status(const json_t *node, NodeVerdict verdict, time_t now, Node
     if (changed) {
         plan->status = copy;
         plan->lost = silent && !was_unknown;
-        plan->back = !silent;
         return 0;
     }
     json_decref(copy);

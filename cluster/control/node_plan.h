@@ -13,7 +13,6 @@ typedef struct NodePlan {
     json_t *status; /* to be stored; NULL: as it stands */
     json_t *spec;   /* the same */
     bool lost;      /* the status says for the first time that the node is silent */
-    bool back;      /* ... that it is there again */
 } NodePlan;
 
 /* cidr: for a node that has none ("127.1.3.0/24"); NULL: none to give. */

@@ -23,6 +23,18 @@
 
 /* --- changes -------------------------------------------------------------------------------- */
 
+/* Whoever says first that it is ready again: itself, which is a sign of life too, or we since its lease is renewed. */
+static void note_return(Control *control, const StoreEvent *event)
+{
+    const char *name = kube_name(event->object);
+    const char *before = kube_string(kube_condition(event->old, "Ready"), "status");
+    if (event->change != STORE_MODIFIED || strcmp(before, "Unknown") != 0 ||
+        !kube_condition_true(event->object, "Ready"))
+        return;
+    node_life_renewed(control->life, name, control_now(control));
+    api_event(control->api, event->object, "Normal", "NodeReady", COMPONENT, "Node %s status is now: NodeReady", name);
+}
+
 static void nodes_event(Control *control, const StoreEvent *event)
 {
     const char *name = kube_name(event->object);
@@ -34,6 +46,7 @@ static void nodes_event(Control *control, const StoreEvent *event)
         } else {
             node_life_add(control->life, name, node_is_unreachable(event->object), control_now(control));
             map_remove(control->nodes_gone, name);
+            note_return(control, event);
         }
         control_look(control, &nodes_controller, "", TICK);
         control_look(control, &nodes_controller, "", name);
@@ -185,8 +198,6 @@ static void nodes_look(Control *control, Work *work, const char *namespace, cons
     }
     if (plan.lost)
         api_event(control->api, node, "Normal", "NodeNotReady", COMPONENT, "Node %s status is now: NodeNotReady", name);
-    if (plan.back)
-        api_event(control->api, node, "Normal", "NodeReady", COMPONENT, "Node %s status is now: NodeReady", name);
     if (plan.lost && node_life_verdict(control->life, name) == NODE_HELD)
         api_event(control->api, node, "Warning", "PartialDisruption", COMPONENT,
                   "More than half of the nodes fell silent together: pods of node %s stay where they are", name);

@@ -272,10 +272,21 @@ static void handle_control_hangs(void *userdata)
     service_kill(up->control);
 }
 
+static pid_t control_pid(void *userdata)
+{
+    const Up *up = userdata;
+    return service_pid(up->control);
+}
+
 static void begin_watch(Up *up)
 {
     InaError error = {0};
-    if (!up->watch && up_watch_new(up->event, up->instance, handle_control_hangs, up, &up->watch, &error) < 0)
+    UpWatchOptions options = {.event = up->event,
+                              .instance = up->instance,
+                              .pid = control_pid,
+                              .hangs = handle_control_hangs,
+                              .userdata = up};
+    if (!up->watch && up_watch_new(&options, &up->watch, &error) < 0)
         fprintf(stderr, "inaetics: the control plane is not watched: %s\n", error.message);
 }
 

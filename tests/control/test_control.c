@@ -70,9 +70,28 @@ static void test_pods_of_a_silent_node_are_replaced_and_the_node_returns(void **
     node = world_get(world, RESOURCE_NODES, "", "node-2");
     assert_true(kube_condition_true(node, "Ready"));
     assert_null(kube_get(node, "spec.taints"));
+    assert_int_equal(fake_api_events(world->api, "NodeReady"), 1);
     world_put_rc(world, "rc", 6);
     world_pass(world, 2000);
     assert_int_equal(world_on_node(world, "node-2"), 1);
+    world_end(world);
+}
+
+/* A node that was frozen looks at its own object first, and corrects it, before its lease is renewed. */
+static void test_the_return_of_a_node_is_told_also_when_it_says_so_itself(void **state)
+{
+    World *world = *state;
+    world_pass(world, 3000);
+    world->silent[2] = true;
+    world_pass(world, 5000);
+    assert_int_equal(fake_api_events(world->api, "NodeNotReady"), 1);
+    assert_int_equal(fake_api_events(world->api, "NodeReady"), 0);
+    json_t *node = json_deep_copy(world_get(world, RESOURCE_NODES, "", "node-2"));
+    kube_set_condition(node, "Ready", "True", "KubeletReady", "kubelet is posting ready status", 0);
+    world->silent[2] = false;
+    fake_api_put(world->api, RESOURCE_NODES, node);
+    world_pass(world, 5000);
+    assert_int_equal(fake_api_events(world->api, "NodeReady"), 1);
     world_end(world);
 }
 
@@ -320,6 +339,7 @@ int main(void)
         TEST(replicas_are_made_placed_counted_and_scaled),
         TEST(every_node_gets_a_range_of_its_own),
         TEST(pods_of_a_silent_node_are_replaced_and_the_node_returns),
+        TEST(the_return_of_a_node_is_told_also_when_it_says_so_itself),
         TEST(nothing_is_replaced_when_etcd_stalls_or_most_nodes_fall_silent),
         TEST(a_restart_of_the_controllers_replaces_nothing),
         TEST(pods_of_a_removed_node_go_at_once),

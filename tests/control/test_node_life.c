@@ -272,7 +272,6 @@ static void test_conditions_come_before_taints_and_go_before_them(void **state)
     assert_null(plan.spec);
     assert_int_equal(node_plan(tainted, NODE_ALIVE, NULL, 102, &plan), 0);
     back = plan.status;
-    assert_true(plan.back);
     assert_true(kube_condition_true(back, "Ready"));
     assert_int_equal(node_plan(back, NODE_ALIVE, NULL, 103, &plan), 0);
     assert_null(kube_get(plan.spec, "spec.taints"));

@@ -82,6 +82,7 @@ def test_a_frozen_node_loses_its_pods_and_ends_them_when_it_is_thawed(demonstrat
     flows(demonstrator, "by another store on the same volume")
     demonstrator.cli("node", "thaw", node)
     wait_for(lambda: nodes(demonstrator)[node], f"{node} is ready again")
+    wait_for(lambda: events(demonstrator, "NodeReady"), "which is told")
     wait_for(lambda: not [one for one in processes(demonstrator, node) if one["pod"] == store], "the old store has ended")
     flows(demonstrator, "after the thaw")
 
