@@ -3,6 +3,7 @@
 
 #include "base/etcd.h"
 #include "base/http_server.h"
+#include "deployer.h"
 #include "framework/framework.h"
 #include "framework/shell.h"
 #include "options.h"
@@ -22,7 +23,8 @@ typedef struct Agent {
     Etcd *etcd;            /* NULL: no others are known */
     ConnectClient *client;
     Discovery *discovery;
+    Deployer *deployer; /* NULL: its bundles were given to it */
     sd_event_source *end_timer;
     uint64_t started;
-    bool ending, bundles_failed;
+    bool ending, bundles_failed, platform_failed;
 } Agent;

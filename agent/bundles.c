@@ -39,34 +39,74 @@ static int list(const char *folder, char ***ret, size_t *ret_count, InaError *er
     return 0;
 }
 
-static int set_folder(Agent *agent, InaError *error)
+static int set_folder(Agent *agent, const char *folder, bool platform, InaError *error)
 {
     char **paths = NULL;
     size_t count = 0;
-    int r = list(agent->options.bundles, &paths, &count, error);
+    int r = list(folder, &paths, &count, error);
     if (r < 0)
         return r;
+    const FrameworkSet set = {.zips = (const char *const *)paths, .n_zips = count, .platform = platform};
     if (count == 0 || count > AGENT_BUNDLES_MAX)
-        r = ina_error_set(error, EINVAL, "bundles: %s has %zu files *.zip, 1 to %d are needed", agent->options.bundles,
-                          count, AGENT_BUNDLES_MAX);
+        r = ina_error_set(error, EINVAL, "bundles: %s has %zu files *.zip, 1 to %d are needed", folder, count,
+                          AGENT_BUNDLES_MAX);
     else
-        r = framework_set(agent->framework, (const char *const *)paths, count, error);
+        r = framework_apply(agent->framework, &set, error);
     for (size_t i = 0; i < count; i++)
         free(paths[i]);
     free(paths);
     return r;
 }
 
+static bool has_platform(Agent *agent)
+{
+    Bundle *bundles[AGENT_BUNDLES_MAX];
+    size_t count = framework_bundles(agent->framework, bundles, AGENT_BUNDLES_MAX);
+    for (size_t i = 0; i < count && i < AGENT_BUNDLES_MAX; i++)
+        if (bundle_is_platform(bundles[i]))
+            return true;
+    return false;
+}
+
+static int set_platform(Agent *agent, InaError *error)
+{
+    const FrameworkSet none = {.platform = true};
+    if (agent->options.platform)
+        return set_folder(agent, agent->options.platform, true, error);
+    return has_platform(agent) ? framework_apply(agent->framework, &none, error) : 0;
+}
+
+/* What is in the cache goes on, if there is anything. */
+static int go_on_without(Agent *agent, const InaError *problem, InaError *error)
+{
+    if (framework_bundles(agent->framework, NULL, 0) == 0)
+        return ina_error_set(error, problem->code, "%s", problem->message);
+    log_record(INA_LOG_ERROR, problem->message, NULL);
+    return 0;
+}
+
+/* One that does not start is reported, and tried again: the agent runs with the others. */
+static int start_cached(Agent *agent, InaError *error)
+{
+    InaError problem = {0};
+    if (!agent->deployer)
+        return framework_start(agent->framework, error);
+    (void)framework_start(agent->framework, &problem);
+    return 0;
+}
+
 int agent_set_bundles(Agent *agent, InaError *error)
 {
     InaError problem = {0};
+    agent->platform_failed = set_platform(agent, &problem) < 0;
+    if (agent->platform_failed && go_on_without(agent, &problem, error) < 0)
+        return -error->code;
     if (!agent->options.bundles)
-        return framework_start(agent->framework, error);
-    agent->bundles_failed = set_folder(agent, &problem) < 0;
+        return start_cached(agent, error);
+    agent->bundles_failed = set_folder(agent, agent->options.bundles, false, &problem) < 0;
     if (!agent->bundles_failed)
         return 0;
-    if (framework_bundles(agent->framework, NULL, 0) == 0)
-        return ina_error_set(error, problem.code, "%s", problem.message);
-    log_record(INA_LOG_ERROR, problem.message, NULL);
+    if (go_on_without(agent, &problem, error) < 0)
+        return -error->code;
     return framework_start(agent->framework, error);
 }

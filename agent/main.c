@@ -26,6 +26,7 @@ static int open_services(Agent *agent, InaError *error);
 static int open_shell(Agent *agent, InaError *error);
 static uint64_t traffic(void *userdata);
 static int open_discovery(Agent *agent, InaError *error);
+static int open_deployer(Agent *agent, InaError *error);
 static void close_all(Agent *agent);
 
 int main(int argc, char *argv[])
@@ -55,6 +56,8 @@ int main(int argc, char *argv[])
         r = open_discovery(&agent, &error);
     if (r >= 0)
         r = memory_watch(agent.event, traffic, &agent, &error);
+    if (r >= 0)
+        r = open_deployer(&agent, &error);
     if (r >= 0)
         r = agent_set_bundles(&agent, &error);
     if (r >= 0) {
@@ -228,6 +231,23 @@ static int open_discovery(Agent *agent, InaError *error)
     return r;
 }
 
+/* For whoever brings software here: a bundle of the platform, which finds in
+ * the environment what the agent may have been told by options. */
+static int open_deployer(Agent *agent, InaError *error)
+{
+    if (agent->options.bundles || !agent->options.platform)
+        return 0;
+    const struct {
+        const char *name, *value;
+    } told[] = {{"INAETICS_ETCD", agent->options.etcd},
+                {"INAETICS_PKI", agent->options.pki},
+                {"INAETICS_TOKEN_FILE", agent->options.token_file}};
+    for (size_t i = 0; i < sizeof(told) / sizeof(*told); i++)
+        if (told[i].value && setenv(told[i].name, told[i].value, 1) < 0)
+            return ina_error_errno(error, errno, "environment");
+    return deployer_new(agent->event, agent->framework, &agent->deployer, error);
+}
+
 static uint64_t traffic(void *userdata)
 {
     FrameworkStatistics statistics;
@@ -246,6 +266,7 @@ static void close_all(Agent *agent)
     connect_client_free(agent->client);
     shell_free(agent->shell);
     web_free(agent->web);
+    deployer_free(agent->deployer);
     framework_free(agent->framework);
     etcd_free(agent->etcd);
     sd_event_unref(agent->event);

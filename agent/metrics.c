@@ -227,6 +227,11 @@ bool ready(Agent *agent, Buffer *buffer)
     size_t count = framework_bundles(agent->framework, bundles, AGENT_BUNDLES_MAX);
     if (agent->ending)
         buffer_print(buffer, "the agent ends\n");
+    const char *waits = agent->deployer ? deployer_waits(agent->deployer) : NULL;
+    if (waits)
+        buffer_print(buffer, "waits for its first deployment%s%s\n", *waits ? ": " : "", waits);
+    if (agent->platform_failed)
+        buffer_print(buffer, "the platform's bundles could not be set; see the log\n");
     if (agent->bundles_failed)
         buffer_print(buffer, "the bundles could not be set; see the log\n");
     for (size_t i = 0; i < count && i < AGENT_BUNDLES_MAX; i++)

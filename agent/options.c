@@ -21,6 +21,8 @@ static const char help[] =
     "  --pki DIR            ca.pem, client.pem, client-key.pem   INAETICS_PKI\n"
     "  --token-file FILE    bearer token of the cluster          INAETICS_TOKEN_FILE\n"
     "  --cache DIR          bundle cache (a temporary one)       INAETICS_CACHE\n"
+    "  --platform DIR       run the bundles (*.zip) in DIR first  INAETICS_PLATFORM\n"
+    "                       and whatever they bring; those stay\n"
     "  --bundles DIR        run the bundles (*.zip) in DIR       INAETICS_BUNDLES\n"
     "  --config DIR         configuration, COMPONENT.json        INAETICS_CONFIG\n"
     "  --zone NAME          wiring zone (zone1)                  INAETICS_ZONE\n"
@@ -40,6 +42,7 @@ enum {
     PKI,
     TOKEN_FILE,
     CACHE,
+    PLATFORM,
     BUNDLES,
     CONFIG,
     ZONE,
@@ -57,6 +60,7 @@ static const struct option names[] = {
     {"pki", required_argument, NULL, PKI},
     {"token-file", required_argument, NULL, TOKEN_FILE},
     {"cache", required_argument, NULL, CACHE},
+    {"platform", required_argument, NULL, PLATFORM},
     {"bundles", required_argument, NULL, BUNDLES},
     {"config", required_argument, NULL, CONFIG},
     {"zone", required_argument, NULL, ZONE},
@@ -66,19 +70,13 @@ static const struct option names[] = {
 };
 
 static const char *const variables[] = {
-    [ID] = "INAETICS_AGENT_ID",
-    [ADDRESS] = "INAETICS_ADDRESS",
-    [PORT] = "INAETICS_PORT",
-    [SHELL_PORT] = "INAETICS_SHELL_PORT",
-    [LISTEN] = "INAETICS_LISTEN",
-    [ETCD] = "INAETICS_ETCD",
-    [PKI] = "INAETICS_PKI",
-    [TOKEN_FILE] = "INAETICS_TOKEN_FILE",
-    [CACHE] = "INAETICS_CACHE",
-    [BUNDLES] = "INAETICS_BUNDLES",
-    [CONFIG] = "INAETICS_CONFIG",
-    [ZONE] = "INAETICS_ZONE",
-    [LOG_LEVEL] = "INAETICS_LOG_LEVEL",
+    [ID] = "INAETICS_AGENT_ID",     [ADDRESS] = "INAETICS_ADDRESS",
+    [PORT] = "INAETICS_PORT",       [SHELL_PORT] = "INAETICS_SHELL_PORT",
+    [LISTEN] = "INAETICS_LISTEN",   [ETCD] = "INAETICS_ETCD",
+    [PKI] = "INAETICS_PKI",         [TOKEN_FILE] = "INAETICS_TOKEN_FILE",
+    [CACHE] = "INAETICS_CACHE",     [PLATFORM] = "INAETICS_PLATFORM",
+    [BUNDLES] = "INAETICS_BUNDLES", [CONFIG] = "INAETICS_CONFIG",
+    [ZONE] = "INAETICS_ZONE",       [LOG_LEVEL] = "INAETICS_LOG_LEVEL",
 };
 
 static int set_text(char **target, const char *value, InaError *error)
@@ -160,6 +158,8 @@ static int set(AgentOptions *options, int option, const char *value, InaError *e
         return set_text(&options->token_file, value, error);
     case CACHE:
         return set_text(&options->cache, value, error);
+    case PLATFORM:
+        return set_text(&options->platform, value, error);
     case BUNDLES:
         return set_text(&options->bundles, value, error);
     case CONFIG:
@@ -240,6 +240,7 @@ void options_clear(AgentOptions *options)
     free(options->pki);
     free(options->token_file);
     free(options->cache);
+    free(options->platform);
     free(options->bundles);
     free(options->configuration);
     free(options->zone);

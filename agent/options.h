@@ -18,7 +18,7 @@ typedef struct AgentOptions {
     char *pages[AGENT_PAGES_MAX + 1]; /* "127.0.0.1:8080"; NULL ends */
     char *etcd;
     char *pki, *token_file;
-    char *cache, *bundles, *configuration;
+    char *cache, *platform, *bundles, *configuration;
     char *zone;
     InaLogLevel log_level;
 } AgentOptions;

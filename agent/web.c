@@ -66,7 +66,8 @@ static void on_mount_added(void *userdata, ServiceEntry *entry)
 static void reattach(Web *web, const char *prefix)
 {
     Mount *mount;
-    TAILQ_FOREACH(mount, &web->mounts, link) {
+    TAILQ_FOREACH(mount, &web->mounts, link)
+    {
         if (strcmp(mount->prefix, prefix) != 0)
             continue;
         if (!mount->on_server)
@@ -81,7 +82,8 @@ static void on_mount_removed(void *userdata, ServiceEntry *entry)
 {
     Web *web = userdata;
     Mount *mount;
-    TAILQ_FOREACH(mount, &web->mounts, link) {
+    TAILQ_FOREACH(mount, &web->mounts, link)
+    {
         if (mount->entry == entry)
             break;
     }

@@ -11,7 +11,7 @@
 
 typedef struct Wanted {
     const char *zip;
-    Revision *revision; /* until a bundle has it */
+    Revision *revision; /* until a bundle has it; NULL: the bundle's own */
     Bundle *bundle;     /* the one of this name */
     bool added;         /* by us */
     bool started;       /* by us, and was there before */
@@ -53,17 +53,36 @@ static bool must_sync(const Change *change)
     return false;
 }
 
+static const Description *description(const Wanted *wanted)
+{
+    return wanted->revision ? wanted->revision->description : wanted->bundle->revision->description;
+}
+
+static int find_revision(const Change *change, Wanted *wanted, const char *digest, bool sync, InaError *error)
+{
+    const Bundles *bundles = all(change);
+
+    if (!digest)
+        return revision_install(bundles->cache, wanted->zip, sync, &wanted->revision, error);
+    for (size_t i = 0; i < bundles->n_bundles; i++)
+        if (strcmp(bundles->list[i]->revision->digest, digest) == 0) {
+            wanted->bundle = bundles->list[i];
+            return 0;
+        }
+    return revision_from_cache(bundles->cache, digest, &wanted->revision, error);
+}
+
 static int read_wanted(Change *change, size_t index, bool sync, InaError *error)
 {
     Wanted *wanted = &change->wanted[index];
 
     wanted->zip = change->set->zips[index];
-    int r = revision_install(all(change)->cache, wanted->zip, sync, &wanted->revision, error);
+    int r = find_revision(change, wanted, change->set->digests ? change->set->digests[index] : NULL, sync, error);
     if (r < 0)
         return r;
-    const char *name = wanted->revision->description->name;
+    const char *name = description(wanted)->name;
     for (size_t i = 0; i < index; i++)
-        if (strcmp(change->wanted[i].revision->description->name, name) == 0)
+        if (strcmp(description(&change->wanted[i])->name, name) == 0)
             return ina_error_set(error, EEXIST, "%s and %s are both bundle %s", change->wanted[i].zip, wanted->zip,
                                  name);
     wanted->bundle = framework_bundle_named(change->framework, name);
@@ -120,7 +139,7 @@ static int resolve_wanted(Change *change, InaError *error)
 
     if (r == 0) {
         for (size_t i = 0; i < change->n_wanted; i++)
-            candidates[i].description = change->wanted[i].revision->description;
+            candidates[i].description = description(&change->wanted[i]);
         for (size_t i = 0; i < n_bundles; i++) {
             Bundle *bundle = all(change)->list[i];
             if (bundle->platform == change->set->platform || is_wanted(change, bundle))

@@ -46,6 +46,9 @@ int framework_install(Framework *framework, const char *zip, Bundle **ret, InaEr
 typedef struct FrameworkSet {
     const char *const *zips;
     size_t n_zips;
+    /* Of their contents (archive_digest), when all have been put into the cache already (cache_prepare): the zips are
+     * not read then. NULL: they have not. */
+    const char *const *digests;
     /* These are the platform's: others are not touched. Else: the platform's are not touched. */
     bool platform;
     /* A component that is new, or of a new version, and fails to start fails the set; else one of a newly installed
@@ -59,9 +62,7 @@ int framework_apply(Framework *framework, const FrameworkSet *set, InaError *err
 /* The same, neither strict nor with anything else. */
 int framework_set(Framework *framework, const char *const *zips, size_t n_zips, InaError *error);
 const json_t *framework_note(const Framework *framework); /* of the set that is there; NULL: none; borrowed */
-/* Unpacks what is to be set soon, in any thread: `cache` is framework_cache(). */
-int framework_prepare(const char *cache, const char *zip, bool sync, InaError *error);
-const char *framework_cache(const Framework *framework); /* the folder */
+const char *framework_cache(const Framework *framework);  /* the folder */
 Bundle *framework_bundle(Framework *framework, int64_t id);
 Bundle *framework_bundle_named(Framework *framework, const char *symbolic_name);
 size_t framework_bundles(Framework *framework, Bundle **ret, size_t maximum); /* how many there are */

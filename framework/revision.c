@@ -67,18 +67,6 @@ int revision_install(Cache *cache, const char *zip, bool sync, Revision **ret, I
     return r;
 }
 
-int framework_prepare(const char *cache, const char *zip, bool sync, InaError *error)
-{
-    Archive *archive;
-
-    int r = archive_open(zip, &archive, error);
-    if (r < 0)
-        return r;
-    r = cache_prepare(cache, archive, sync, error);
-    archive_free(archive);
-    return r < 0 ? ina_error_wrap(error, "%s", zip) : 0;
-}
-
 static int read_description(const char *folder, Description **ret, InaError *error)
 {
     char *path = path_join(folder, ARCHIVE_MANIFEST), *text;

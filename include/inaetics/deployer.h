@@ -2,7 +2,8 @@
  *
  * Used by the bundle `deployment`, which brings bundles from a provisioning
  * server; another may bring them from elsewhere. Platform bundles (the
- * deployment client itself) are not touched by it. All in the loop's thread. */
+ * deployment client itself) are not touched by it. All in the loop's thread.
+ * An agent that is given its bundles (INAETICS_BUNDLES) does not provide it. */
 #pragma once
 
 #include <inaetics/error.h>
@@ -16,16 +17,19 @@ extern "C" {
 
 #define INA_DEPLOYER "inaetics.Deployer"
 
+#define INA_DEPLOYMENT_BUNDLES_MAX 1000u
+
 typedef struct InaDeploymentBundle {
     const char *name, *version; /* as its manifest must say */
-    const char *path;           /* the zip; may be removed after `apply` */
+    const char *path;           /* the zip; is to be there until `done` */
 } InaDeploymentBundle;
 
 typedef struct InaDeployment {
     const char *version; /* kept, and told by `version` after a restart */
     const InaDeploymentBundle *bundles;
     size_t n_bundles;
-    /* JSON objects {"component": {"key": value}}: below what was changed at run time and the environment. */
+    /* JSON objects {"component": {"key": value}}, of a key in several the last; below what was changed at run time
+     * and the environment. */
     const char *const *configurations;
     size_t n_configurations;
 } InaDeployment;
@@ -40,8 +44,13 @@ typedef struct InaHealth {
 typedef struct InaDeployer {
     /* One transaction: checked and resolved as a whole before anything stops, updated in the order of dependencies with
      * state handed over, everything as before on any failure. Killed at any moment, the agent has after its restart
-     * the old set or the new one. A new component that fails to start fails the deployment. Waits for the disk. */
-    int (*apply)(void *self, const InaDeployment *deployment, InaError *error);
+     * the old set or the new one. A new component that fails to start fails the deployment.
+     * `deployment` is copied. What waits for the disk is done in a worker, the change itself in the loop. `done` is
+     * called once, later: `error` NULL when it runs. -EBUSY: one is under way; `done` is not called then. */
+    int (*apply)(void *self, const InaDeployment *deployment, void (*done)(void *userdata, const InaError *error),
+                 void *userdata, InaError *error);
+    /* `done` will not be called; what is under way goes on. */
+    void (*forget)(void *self);
     /* What runs: "" before the first; borrowed until the next apply. */
     const char *(*version)(void *self);
     void (*health)(void *self, InaHealth *ret);
@@ -51,6 +60,8 @@ typedef struct InaDeployer {
     void (*each)(void *self,
                  void (*bundle)(void *userdata, int64_t id, const char *name, const char *version, const char *state),
                  void *userdata);
+    /* What a first deployment is still waited for, for whoever asks whether the agent is ready. Copied. */
+    void (*waits)(void *self, const char *why);
 } InaDeployer;
 
 #ifdef __cplusplus

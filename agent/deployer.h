@@ -1,0 +1,13 @@
+/* deployer.h - what the agent offers to whoever provides its software: the
+ * plain service INA_DEPLOYER (inaetics/deployer.h). */
+#pragma once
+
+#include "framework/framework.h"
+#include <inaetics/deployer.h>
+
+typedef struct Deployer Deployer;
+
+int deployer_new(sd_event *event, Framework *framework, Deployer **ret, InaError *error);
+/* Why there is no first deployment yet; NULL: there is one. */
+const char *deployer_waits(const Deployer *deployer);
+Deployer *deployer_free(Deployer *deployer); /* before the framework */

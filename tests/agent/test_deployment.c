@@ -1,0 +1,646 @@
+/* The bundle `deployment` against a server that may do anything: what is right
+ * runs, what is wrong is refused, and what runs goes on. */
+#include "agent/deployer.h"
+#include "base/files.h"
+#include "tests/agent/fake_server.h"
+#include "tests/framework/bundle_fixture.h"
+#include "tests/framework/zips.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COUNTER "test.counter"
+
+typedef struct World {
+    BundleFixture *fixture;
+    Deployer *deployer;
+    Fake fake, other; /* `other` is open only where a test needs it */
+    bool has_other;
+} World;
+
+/* --- the agent ------------------------------------------------------------------------- */
+
+static void agent_start(World *world)
+{
+    const char *platform = DEPLOYMENT_ZIP;
+    const FrameworkSet set = {.zips = &platform, .n_zips = 1, .platform = true};
+    InaError error = {0};
+
+    if (deployer_new(world->fixture->event, world->fixture->framework, &world->deployer, &error) < 0 ||
+        framework_apply(world->fixture->framework, &set, &error) < 0 ||
+        framework_start(world->fixture->framework, &error) < 0)
+        fail_msg("%s", error.message);
+}
+
+static void agent_stop(World *world)
+{
+    world->deployer = deployer_free(world->deployer);
+    world->fixture->framework = framework_free(world->fixture->framework);
+}
+
+/* On the same cache, in the same loop. */
+static void agent_restart(World *world)
+{
+    const FrameworkOptions options = {.agent_id = "test",
+                                      .cache = world->fixture->cache,
+                                      .configuration = world->fixture->folder,
+                                      .environment = true};
+    InaError error = {0};
+
+    agent_stop(world);
+    if (framework_new(world->fixture->event, &options, &world->fixture->framework, &error) < 0)
+        fail_msg("%s", error.message);
+    agent_start(world);
+}
+
+static int set_up(void **state)
+{
+    World *world = calloc(1, sizeof *world);
+    char *token;
+
+    fixture_set_up((void **)&world->fixture);
+    fake_open(&world->fake, world->fixture->event, world->fixture->folder);
+    token = path_join(world->fixture->folder, "token");
+    write_file(token, FAKE_CLUSTER_TOKEN "\n", strlen(FAKE_CLUSTER_TOKEN "\n"));
+    setenv("INAETICS_TARGET", FAKE_TARGET, 1);
+    setenv("INAETICS_TARGET_PROPERTIES", "component=processor,site=lab", 1);
+    setenv("INAETICS_TOKEN_FILE", token, 1);
+    setenv("INAETICS_TRUST", world->fake.trust, 1);
+    setenv("INAETICS_PROVISIONING", world->fake.url, 1);
+    unsetenv("INAETICS_ETCD");
+    free(token);
+    *state = world;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    World *world = *state;
+
+    world->deployer = deployer_free(world->deployer);
+    fixture_close(world->fixture);
+    if (world->has_other)
+        fake_close(&world->other);
+    fake_close(&world->fake);
+    folder_remove(world->fixture->folder, NULL);
+    free(world->fixture->folder);
+    free(world->fixture->cache);
+    free(world->fixture);
+    free(world);
+    return 0;
+}
+
+#define until(world, condition)                                                                                        \
+    do {                                                                                                               \
+        uint64_t limit_ = ina_now() + 60 * INA_SECOND;                                                                 \
+        while (!(condition)) {                                                                                         \
+            if (ina_now() > limit_)                                                                                    \
+                fail_msg("never came true: %s; last report: %s %s", #condition, fake_state(&(world)->fake),            \
+                         fake_reason(&(world)->fake));                                                                 \
+            assert_true(sd_event_run((world)->fixture->event, 10000) >= 0);                                            \
+        }                                                                                                              \
+    } while (0)
+
+static void run_for(World *world, uint64_t ns)
+{
+    for (uint64_t end = ina_now() + ns; ina_now() < end;)
+        assert_true(sd_event_run(world->fixture->event, 10000) >= 0);
+}
+
+static bool reports(const World *world, const char *state, const char *version)
+{
+    const char *reported = json_string_value(json_object_get(world->fake.report, "version"));
+    return strcmp(fake_state(&world->fake), state) == 0 && reported && strcmp(reported, version) == 0;
+}
+
+static json_t *packed(World *world, const char *library, const char *name, const char *version)
+{
+    char *zip = fixture_pack(world->fixture, library, name, version, NULL);
+    json_t *artifact = fake_bundle(&world->fake, zip, name, version);
+    free(zip);
+    return artifact;
+}
+
+/* Version N.0.0 has counter N.0.0 and the user. */
+static json_t *statement(World *world, int number)
+{
+    char version[16];
+
+    (void)snprintf(version, sizeof version, "%d.0.0", number);
+    json_t *counter = packed(world, "counter_sound", COUNTER, version);
+    json_t *user = packed(world, "user", "test.user", "1.0.0");
+    return fake_statement(version, number, json_pack("[o, o]", counter, user));
+}
+
+static json_t *first_artifact(json_t *statement)
+{
+    return json_array_get(json_object_get(statement, "artifacts"), 0);
+}
+
+static void run_first(World *world)
+{
+    agent_start(world);
+    fake_offer(&world->fake, statement(world, 1), NULL);
+    until(world, reports(world, "running", "1.0.0"));
+    assert_int_equal(fixture_count(world->fixture, 5), 5);
+}
+
+static void assert_first_runs(World *world)
+{
+    assert_counter(world->fixture, 5, "1.0.0");
+    assert_int_equal(framework_bundles(world->fixture->framework, NULL, 0), 3);
+    assert_string_equal(json_string_value(json_object_get(framework_note(world->fixture->framework), "version")),
+                        "1.0.0");
+}
+
+/* --- what is right ---------------------------------------------------------------------- */
+
+static void a_first_deployment_is_fetched_and_run_and_reported(void **state)
+{
+    World *world = *state;
+    Fake *fake = &world->fake;
+
+    agent_start(world);
+    assert_non_null(deployer_waits(world->deployer));
+    until(world, fake->nexts > 0);
+    assert_int_equal(fake->enrolments, 1);
+    assert_string_equal(json_string_value(json_object_get(fake->properties, "component")), "processor");
+    assert_string_equal(json_string_value(json_object_get(fake->properties, "site")), "lab");
+    assert_string_equal(json_string_value(json_object_get(fake->properties, "runtime")), "c");
+    assert_string_equal(json_string_value(json_object_get(fake->properties, "ephemeral")), "false");
+    assert_contains(json_string_value(json_object_get(fake->properties, "platform")), "inaetics.framework;version");
+    assert_string_equal(fake->after, "");
+    fake_offer(fake, statement(world, 1), NULL);
+    until(world, reports(world, "running", "1.0.0"));
+    assert_string_equal(fake->reported, "installing 1.0.0,running 1.0.0,");
+    assert_null(deployer_waits(world->deployer));
+    assert_int_equal(fake->blobs, 2);
+    assert_int_equal(fake->unauthorized, 0);
+    assert_int_equal(fixture_count(world->fixture, 5), 5);
+    json_t *health = json_object_get(fake->report, "health");
+    assert_true(json_is_true(json_object_get(health, "ready")));
+    assert_int_equal(json_integer_value(json_object_get(health, "errors")), 0);
+
+    until(world, fake->audit && strstr(fake->audit, ",2003,"));
+    const char *const events[] = {",1,",
+                                  ",1005\n",
+                                  ",2,",
+                                  ",4001,runtime,c",
+                                  ",2001,name,t1\n",
+                                  ",1,id,",
+                                  ",3,id,",
+                                  ",2003,name,t1,success,true,version,1.0.0\n"};
+    const char *at = fake->audit;
+    for (size_t i = 0; i < INA_COUNT(events); i++) {
+        at = strstr(at, events[i]);
+        if (!at)
+            fail_msg("no %s in its place in\n%s", events[i], fake->audit);
+    }
+}
+
+static void only_files_that_changed_are_fetched(void **state)
+{
+    World *world = *state;
+
+    run_first(world);
+    fake_offer(&world->fake, statement(world, 2), NULL);
+    until(world, reports(world, "running", "2.0.0"));
+    assert_int_equal(world->fake.blobs, 3);
+    assert_counter(world->fixture, 5, "2.0.0"); /* with its state */
+    fake_offer(&world->fake, statement(world, 3), NULL);
+    until(world, reports(world, "running", "3.0.0"));
+    /* Those of the version before are kept, older ones are not. */
+    char *files = path_join(world->fixture->cache, "deployment/files");
+    char *command;
+    assert_true(asprintf(&command, "test $(ls %s | wc -l) -le 4", files) > 0);
+    assert_int_equal(run_line(command), 0);
+    free(command);
+    free(files);
+}
+
+static void what_was_brought_runs_at_once_after_a_restart_without_a_server(void **state)
+{
+    World *world = *state;
+
+    run_first(world);
+    unsigned blobs = world->fake.blobs, enrolments = world->fake.enrolments;
+    setenv("INAETICS_PROVISIONING", "http://127.0.0.1:9", 1);
+    agent_restart(world);
+    assert_counter(world->fixture, 0, "1.0.0");
+    assert_null(deployer_waits(world->deployer));
+    run_for(world, 300 * INA_MILLISECOND);
+    assert_counter(world->fixture, 0, "1.0.0");
+
+    setenv("INAETICS_PROVISIONING", world->fake.url, 1);
+    json_decref(world->fake.report);
+    world->fake.report = NULL;
+    agent_restart(world);
+    until(world, reports(world, "running", "1.0.0"));
+    assert_int_equal(world->fake.blobs, blobs);
+    assert_int_equal(world->fake.enrolments, enrolments); /* the token was kept */
+}
+
+static void a_configuration_comes_with_its_deployment(void **state)
+{
+    World *world = *state;
+    static const char text[] = "{\"counter\":{\"step\":4}}";
+    char *path = path_join(world->fixture->folder, "c.json"), digest[65];
+
+    write_file(path, text, strlen(text));
+    fake_add(&world->fake, path, digest);
+    agent_start(world);
+    json_t *offer = statement(world, 1);
+    json_array_append_new(json_object_get(offer, "artifacts"),
+                          json_pack("{s:s, s:s, s:i, s:s}", "name", "c.json", "sha256", digest, "size",
+                                    (int)strlen(text), "processor", "org.inaetics.rp.configuration"));
+    fake_offer(&world->fake, offer, NULL);
+    until(world, reports(world, "running", "1.0.0"));
+    assert_int_equal(fixture_count(world->fixture, 1), 4);
+    agent_restart(world);
+    assert_int_equal(fixture_count(world->fixture, 1), 4);
+    free(path);
+}
+
+/* --- what is wrong with a statement ------------------------------------------------------- */
+
+/* The offer, wrong in some way, is refused before anything is fetched. */
+static void refused(World *world, const char *why)
+{
+    unsigned blobs = world->fake.blobs;
+
+    until(world, strcmp(fake_state(&world->fake), "failed") == 0 && strstr(fake_reason(&world->fake), why));
+    assert_int_equal(world->fake.blobs, blobs);
+    assert_first_runs(world);
+}
+
+/* With a fresh agent, for refusals are asked about less and less often. */
+static void refuses(World *world, json_t *offer, const SigningKey *key, const char *why)
+{
+    fake_offer(&world->fake, offer, key);
+    refused(world, why);
+    agent_restart(world);
+    assert_int_equal(fixture_count(world->fixture, 5), 5);
+}
+
+static void a_statement_by_somebody_else_is_refused(void **state)
+{
+    World *world = *state;
+    SigningKey *key;
+    char *path = path_join(world->fixture->folder, "other.key");
+
+    run_first(world);
+    assert_int_equal(signing_key_open(path, &key, NULL), 0);
+    refuses(world, statement(world, 2), key, "key");
+    signing_key_free(key);
+    free(path);
+    fake_offer(&world->fake, statement(world, 2), NULL);
+    agent_restart(world);
+    until(world, reports(world, "running", "2.0.0"));
+}
+
+static void a_statement_that_was_changed_is_refused(void **state)
+{
+    World *world = *state;
+
+    run_first(world);
+    free(world->fake.offer);
+    strcpy(world->fake.offered, "2.0.0");
+    world->fake.offer = strdup("{\"version\":\"2.0.0\",\"serial\":2,\"envelope\":{\"payload\":\"e30=\",\"signature\":"
+                               "\"AAAA\",\"key\":\"0123456789abcdef\"}}");
+    agent_restart(world);
+    assert_int_equal(fixture_count(world->fixture, 5), 5);
+    refused(world, "refused");
+}
+
+static void an_old_or_foreign_statement_is_refused(void **state)
+{
+    World *world = *state;
+
+    run_first(world);
+    json_t *offer = statement(world, 2);
+    json_object_set_new(offer, "target", json_string("t2"));
+    refuses(world, offer, NULL, "t2");
+    offer = statement(world, 2);
+    json_object_set_new(offer, "signed", json_integer(1000));
+    json_object_set_new(offer, "expires", json_integer(2000));
+    refuses(world, offer, NULL, "expired");
+
+    /* A newer one was accepted: an older one is not, nor after a restart. */
+    offer = statement(world, 2);
+    json_object_set_new(offer, "serial", json_integer(20));
+    fake_offer(&world->fake, offer, NULL);
+    until(world, reports(world, "running", "2.0.0"));
+    offer = statement(world, 3);
+    json_object_set_new(offer, "serial", json_integer(19));
+    fake_offer(&world->fake, offer, NULL);
+    until(world, reports(world, "failed", "3.0.0") && strstr(fake_reason(&world->fake), "19"));
+    agent_restart(world);
+    json_decref(world->fake.report);
+    world->fake.report = NULL;
+    until(world, reports(world, "failed", "3.0.0") && strstr(fake_reason(&world->fake), "19"));
+    assert_counter(world->fixture, 0, "2.0.0");
+}
+
+/* Rightly signed, and of a wrong form. */
+static void refuses_form(World *world, json_t *offer, const char *why)
+{
+    fake_offer_anything(&world->fake, offer);
+    refused(world, why);
+    agent_restart(world);
+    assert_int_equal(fixture_count(world->fixture, 5), 5);
+}
+
+static void a_statement_that_makes_no_sense_is_refused(void **state)
+{
+    static const struct {
+        const char *artifact; /* what is changed in its first artifact; NULL: in the statement */
+        const char *key, *value, *why;
+    } wrong[] = {
+        {"", "sha256", "\"../../../../etc/passwd\"", "sha256"},
+        {"", "sha256", "1", "sha256"},
+        {"", "size", "1099511627776", "1099511627776"},
+        {"", "size", "0", "0 bytes"},
+        {"", "size", "-1", "size"},
+        {"", "version", "1", "version"},
+        {"", "name", "\"../x.zip\"", "name"},
+        {NULL, "version", "\"2.0.0/../x\"", "version"},
+        {NULL, "artifacts", "{}", "artifacts"},
+        {NULL, "type", "\"other\"", "type"},
+        {NULL, "serial", "-1", "serial"},
+    };
+    World *world = *state;
+
+    run_first(world);
+    for (size_t i = 0; i < INA_COUNT(wrong); i++) {
+        json_t *offer = statement(world, 2);
+        json_object_set_new(wrong[i].artifact ? first_artifact(offer) : offer, wrong[i].key,
+                            json_loads(wrong[i].value, JSON_DECODE_ANY, NULL));
+        refuses_form(world, offer, wrong[i].why);
+    }
+    json_t *offer = statement(world, 2);
+    json_object_del(first_artifact(offer), "symbolicName");
+    json_object_del(first_artifact(offer), "version");
+    json_object_set_new(first_artifact(offer), "processor", json_string("org.acme.rp"));
+    refuses_form(world, offer, "resource processor org.acme.rp");
+}
+
+static void without_a_trusted_key_nothing_is_installed(void **state)
+{
+    World *world = *state;
+
+    unsetenv("INAETICS_TRUST");
+    agent_start(world);
+    fake_offer(&world->fake, statement(world, 1), NULL);
+    until(world, strcmp(fake_state(&world->fake), "failed") == 0);
+    assert_contains(fake_reason(&world->fake), "no key is trusted");
+    assert_contains(deployer_waits(world->deployer), "no key is trusted");
+    assert_int_equal(world->fake.blobs, 0);
+    assert_int_equal(framework_bundles(world->fixture->framework, NULL, 0), 1);
+}
+
+/* --- what is wrong with files ---------------------------------------------------------------- */
+
+/* The version is given up, and not tried again until there is another one. */
+static void fails(World *world, json_t *offer, const char *why)
+{
+    char version[64];
+    int64_t serial = json_integer_value(json_object_get(offer, "serial"));
+
+    (void)snprintf(version, sizeof version, "%s", json_string_value(json_object_get(offer, "version")));
+    fake_offer(&world->fake, offer, NULL);
+    until(world, reports(world, "failed", version));
+    assert_contains(fake_reason(&world->fake), why);
+    assert_int_equal(json_integer_value(json_object_get(world->fake.report, "serial")), serial);
+    assert_first_runs(world);
+    unsigned blobs = world->fake.blobs, nexts = world->fake.nexts;
+    run_for(world, 200 * INA_MILLISECOND);
+    assert_int_equal(world->fake.blobs, blobs);
+    assert_true(world->fake.nexts <= nexts + 1);
+}
+
+static void a_file_that_is_not_what_was_announced_fails_the_version(void **state)
+{
+    World *world = *state;
+    char wrong[100000];
+
+    run_first(world);
+    json_t *offer = statement(world, 2);
+    const char *digest = json_string_value(json_object_get(first_artifact(offer), "sha256"));
+    size_t size = (size_t)json_integer_value(json_object_get(first_artifact(offer), "size"));
+    assert_true(size < sizeof wrong - 1);
+    memset(wrong, 'x', sizeof wrong);
+    fake_add_bytes(&world->fake, digest, wrong, size);
+    fails(world, offer, "is not what was announced");
+
+    offer = statement(world, 3);
+    digest = json_string_value(json_object_get(first_artifact(offer), "sha256"));
+    fake_add_bytes(&world->fake, digest, wrong,
+                   (size_t)json_integer_value(json_object_get(first_artifact(offer), "size")) + 1);
+    fails(world, offer, "larger than the");
+
+    offer = statement(world, 4);
+    digest = json_string_value(json_object_get(first_artifact(offer), "sha256"));
+    fake_add_bytes(&world->fake, digest, wrong, 10);
+    fails(world, offer, "smaller than the");
+
+    fake_offer(&world->fake, statement(world, 5), NULL);
+    until(world, reports(world, "running", "5.0.0"));
+}
+
+static json_t *announced_as(World *world, int number, const char *path, const char *name, const char *version)
+{
+    json_t *offer = statement(world, number);
+    json_t *artifacts = json_object_get(offer, "artifacts");
+
+    json_array_set_new(artifacts, 0, fake_bundle(&world->fake, path, name, version));
+    return offer;
+}
+
+static void hostile_zips_and_lying_manifests_fail_the_version(void **state)
+{
+    World *world = *state;
+    char *path = path_join(world->fixture->folder, "bad.zip"), *zip;
+
+    run_first(world);
+    write_file(path, "PK\3\4 and nothing else", 20);
+    fails(world, announced_as(world, 2, path, COUNTER, "2.0.0"), "bundle test.counter 2.0.0");
+    const ZipEntry entries[] = {{.name = "META-INF/MANIFEST.MF", .data = SOUND_MANIFEST},
+                                {.name = "../../outside", .data = "x"}};
+    zip_write(path, entries, 2);
+    fails(world, announced_as(world, 3, path, COUNTER, "2.0.0"), "../../outside");
+    zip = fixture_pack(world->fixture, "counter_sound", "test.else", "2.0.0", NULL);
+    fails(world, announced_as(world, 4, zip, COUNTER, "2.0.0"), "its manifest says test.else 2.0.0");
+    free(zip);
+    zip = fixture_pack(world->fixture, "counter_sound", COUNTER, "3.0.0", NULL);
+    fails(world, announced_as(world, 5, zip, COUNTER, "2.0.0"), "its manifest says test.counter 3.0.0");
+    free(zip);
+    zip = fixture_pack(world->fixture, "user", "deployment", "9.0.0", NULL);
+    fails(world, announced_as(world, 6, zip, "deployment", "9.0.0"), "part of the platform");
+    free(zip);
+    free(path);
+}
+
+static void a_version_whose_component_fails_is_taken_back_and_a_newer_one_runs(void **state)
+{
+    World *world = *state;
+
+    run_first(world);
+    char *zip = fixture_pack(world->fixture, "counter_fails_start", COUNTER, "2.0.0", NULL);
+    fails(world, announced_as(world, 2, zip, COUNTER, "2.0.0"), "there is no room to count");
+    free(zip);
+    until(world, world->fake.audit && strstr(world->fake.audit, ",2003,name,t1,success,false,version,1.0.0\n"));
+    /* The attempt's own errors are not held against the version that runs. */
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(world->fake.report, "health"), "errors")), 0);
+    fake_offer(&world->fake, statement(world, 3), NULL);
+    until(world, reports(world, "running", "3.0.0"));
+    assert_counter(world->fixture, 5, "3.0.0");
+}
+
+static void a_failed_version_is_tried_again_after_a_restart(void **state)
+{
+    World *world = *state;
+    char *zip = fixture_pack(world->fixture, "counter_fails_start", COUNTER, "2.0.0", NULL);
+
+    run_first(world);
+    fails(world, announced_as(world, 2, zip, COUNTER, "2.0.0"), "there is no room to count");
+    agent_restart(world);
+    json_decref(world->fake.report);
+    world->fake.report = NULL;
+    until(world, reports(world, "failed", "2.0.0"));
+    assert_counter(world->fixture, 0, "1.0.0");
+    free(zip);
+}
+
+/* --- servers in trouble ------------------------------------------------------------------------ */
+
+static void a_transfer_that_breaks_off_goes_on_where_it_was(void **state)
+{
+    World *world = *state;
+
+    world->fake.cut_after = 4000;
+    run_first(world);
+    assert_int_equal(world->fake.ranges, 1);
+    assert_int_equal(world->fake.blobs, 3);
+}
+
+static void a_busy_server_is_asked_again(void **state)
+{
+    World *world = *state;
+
+    world->fake.busy = 3;
+    run_first(world);
+    assert_int_equal(world->fake.blobs, 5);
+    world->fake.next_status = 503;
+    fake_offer(&world->fake, statement(world, 2), NULL);
+    world->fake.next_status = 0;
+    until(world, reports(world, "running", "2.0.0"));
+}
+
+static void who_is_not_known_any_more_enrols_again(void **state)
+{
+    World *world = *state;
+
+    run_first(world);
+    unsigned enrolments = world->fake.enrolments;
+    world->fake.refuse_tokens = 1;
+    until(world, world->fake.enrolments > enrolments);
+    assert_string_equal(world->fake.old_token, "token-1");
+    fake_offer(&world->fake, statement(world, 2), NULL);
+    until(world, reports(world, "running", "2.0.0"));
+}
+
+static void a_name_that_another_agent_has_is_said(void **state)
+{
+    World *world = *state;
+
+    world->fake.enrol_status = 409;
+    agent_start(world);
+    until(world, world->fake.enrolments > 0 && strstr(deployer_waits(world->deployer), "another agent has it"));
+    world->fake.enrol_status = 0;
+    fake_offer(&world->fake, statement(world, 1), NULL);
+    until(world, reports(world, "running", "1.0.0"));
+}
+
+static void a_server_that_hangs_or_goes_is_left_for_another(void **state)
+{
+    World *world = *state;
+    char urls[300];
+
+    fake_open(&world->other, world->fixture->event, world->fixture->folder); /* the same key */
+    world->has_other = true;
+    (void)snprintf(urls, sizeof urls, "%s,%s", world->other.url, world->fake.url);
+    setenv("INAETICS_PROVISIONING", urls, 1);
+    world->other.silent = true;
+    run_first(world);
+    assert_true(world->other.n_held > 0);
+}
+
+static void servers_that_are_not_at_loopback_get_no_token(void **state)
+{
+    World *world = *state;
+    char urls[300];
+
+    (void)snprintf(urls, sizeof urls, "http://192.0.2.1:80,https://example.org,ftp://127.0.0.1,%s", world->fake.url);
+    setenv("INAETICS_PROVISIONING", urls, 1);
+    run_first(world);
+}
+
+static void without_any_server_the_agent_says_so(void **state)
+{
+    World *world = *state;
+
+    setenv("INAETICS_PROVISIONING", "", 1);
+    agent_start(world);
+    assert_contains(deployer_waits(world->deployer), "no provisioning server is known");
+}
+
+static void the_audit_log_goes_on_after_a_restart_and_nothing_is_sent_that_is_there(void **state)
+{
+    World *world = *state;
+
+    run_first(world);
+    until(world, world->fake.audit && strstr(world->fake.audit, ",2003,"));
+    free(world->fake.audit);
+    world->fake.audit = NULL;
+    world->fake.has = strdup("1-3$k5");
+    agent_restart(world);
+    until(world, world->fake.audit && strstr(world->fake.audit, ",1005\n"));
+    for (const char *line = world->fake.audit; *line; line = strchr(line, '\n') + 1) {
+        long long sequence = strtoll(strchr(strchr(line, ',') + 1, ',') + 1, NULL, 10);
+        assert_true(sequence == 4 || sequence > 5);
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_first_deployment_is_fetched_and_run_and_reported),
+        TEST(only_files_that_changed_are_fetched),
+        TEST(what_was_brought_runs_at_once_after_a_restart_without_a_server),
+        TEST(a_configuration_comes_with_its_deployment),
+        TEST(a_statement_by_somebody_else_is_refused),
+        TEST(a_statement_that_was_changed_is_refused),
+        TEST(an_old_or_foreign_statement_is_refused),
+        TEST(a_statement_that_makes_no_sense_is_refused),
+        TEST(without_a_trusted_key_nothing_is_installed),
+        TEST(a_file_that_is_not_what_was_announced_fails_the_version),
+        TEST(hostile_zips_and_lying_manifests_fail_the_version),
+        TEST(a_version_whose_component_fails_is_taken_back_and_a_newer_one_runs),
+        TEST(a_failed_version_is_tried_again_after_a_restart),
+        TEST(a_transfer_that_breaks_off_goes_on_where_it_was),
+        TEST(a_busy_server_is_asked_again),
+        TEST(who_is_not_known_any_more_enrols_again),
+        TEST(a_name_that_another_agent_has_is_said),
+        TEST(a_server_that_hangs_or_goes_is_left_for_another),
+        TEST(servers_that_are_not_at_loopback_get_no_token),
+        TEST(without_any_server_the_agent_says_so),
+        TEST(the_audit_log_goes_on_after_a_restart_and_nothing_is_sent_that_is_there),
+    };
+
+    const char *only = getenv("ONLY");
+    if (only)
+        cmocka_set_test_filter(only);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
