@@ -96,7 +96,7 @@ export function upload(file, workspace, progress) {
 
 const EVENTS = ["revision", "target", "target-gone", "version", "rollout", "audit", "workspace", "reset"];
 const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 15000;
+const LONGEST_WAIT_MS = 8000;
 
 // The live stream: goes on where it broke off. The browser's own reconnecting has no back-off, so we do it.
 export class Stream {

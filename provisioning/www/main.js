@@ -34,19 +34,16 @@ const stream = new api.Stream((type, data) => {
   }
 }, showConnection);
 
-let wasLost = false;
-
 function showConnection(what, seconds) {
   const status = byId("status");
   status.textContent = what === "live" ? "live" : what === "connecting" ? "connecting" :
     `connection lost, trying again in ${seconds} s`;
   status.classList.toggle("lost", what === "lost");
   document.body.classList.toggle("stale", what === "lost");
-  if (what === "lost" && !wasLost) {
-    // The stream cannot tell why it ended: an expired session must lead to the login.
+  if (what === "lost") {
+    // The stream cannot tell why it ended: an expired session must lead to the login, also after the server was away.
     api.get("/v1/session").catch((error) => error.status === 401 && showLogin("Your session ended. Please log in again."));
   }
-  wasLost = what === "lost";
 }
 
 // Reads everything; the stream goes on from before that, so that nothing is missed.
