@@ -38,7 +38,7 @@ static int digest_artifacts(const char *folder, json_t *state, InaError *error)
         char digest[2 * crypto_hash_sha256_BYTES + 1];
         const char *name = json_string_value(json_array_get(artifacts, i));
         AUTO_FREE char *path = path_join(folder, name), *content = NULL;
-        size_t size;
+        size_t size = 0;
         int r = path ? file_read(path, PROVISIONING_FILE_MAX, &content, &size, error)
                      : ina_error_set(error, ENOMEM, "out of memory");
         if (r < 0)
@@ -55,7 +55,7 @@ static json_t *read_folder(const char *folder)
     InaError error = {0};
     AUTO_FREE char *path = path_join(folder, DESIRED_FILE), *text = NULL;
     AUTO_JSON json_t *state = NULL;
-    size_t size;
+    size_t size = 0;
     int r =
         path ? file_read(path, DESIRED_SIZE_MAX, &text, &size, &error) : ina_error_set(&error, ENOMEM, "out of memory");
     if (r < 0) {

@@ -2,10 +2,18 @@
 #include "desired.h"
 #include "desired_internal.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
 /* --- names of endpoints ----------------------------------------------------- */
+
+static int hex_digit(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *found = c ? strchr(digits, tolower((unsigned char)c)) : NULL;
+    return found ? (int)(found - digits) : -1;
+}
 
 /* The value of "(KEY=VALUE)" at the beginning of `text`, without its escapes; ret_end: behind it. malloc'ed; NULL: it
  * is no such comparison. */
@@ -17,10 +25,9 @@ static char *exact_value(const char *text, const char *key, const char **ret_end
     const char *from = text + length + 2, *end = strchr(from, ')');
     char *value = end && !memchr(from, '*', (size_t)(end - from)) ? malloc((size_t)(end - from) + 1) : NULL,
          *to = value;
-    unsigned byte;
     for (; value && from < end; from++)
-        if (*from == '\\' && end - from > 2 && sscanf(from + 1, "%2x", &byte) == 1) {
-            *to++ = (char)byte;
+        if (*from == '\\' && end - from > 2 && hex_digit(from[1]) >= 0 && hex_digit(from[2]) >= 0) {
+            *to++ = (char)(hex_digit(from[1]) << 4 | hex_digit(from[2]));
             from += 2;
         } else {
             *to++ = *from;
