@@ -32,6 +32,8 @@ typedef struct Plans Plans;
 int plans_get(Plans **plans, const PlanKey *key, const Plan **ret, InaError *error);
 Plans *plans_free(Plans *plans);
 
+/* Fills what a plan with this key says; after a failure it is to be cleared as well. */
+int plan_make(Plan *plan, InaError *error);
 /* Adds lines to `reasons`: bundles whose requirements are met neither by the others nor by the platform. */
 int plan_check_requirements(const Plan *plan, Buffer *reasons, InaError *error);
 /* "bundle foo 1.0.0 (feature f, distribution d)" */
