@@ -2,12 +2,12 @@
 
 import * as api from "./api.js";
 import {askRemove, askUnlink, linkTogether} from "./changes.js";
-import {attempt, byId, h, icon, oncePerFrame, plural, tell} from "./dom.js";
+import {atMostEach, attempt, byId, h, icon, oncePerFrame, plural, tell} from "./dom.js";
 import {openCreate, openRow} from "./edit.js";
 import {openLinkTo} from "./link.js";
 import {VirtualList} from "./list.js";
 import {openProcessors} from "./processors.js";
-import {allow} from "./rights.js";
+import {allow, describe} from "./rights.js";
 import {fillRow, linksWithSelection, rowsOf, signatureOf} from "./rows.js";
 import {selection, versionsOf} from "./select.js";
 import {COLUMNS, WORDS, state} from "./state.js";
@@ -15,6 +15,7 @@ import {chooseFiles, uploadFiles} from "./upload.js";
 
 const TITLES = {artifact: "Artifacts", feature: "Features", distribution: "Distributions", target: "Targets"};
 const HEIGHT = {artifact: 34, feature: 34, distribution: 34, target: 54};
+const TARGETS_MS = 200; // a thousand agents may each report every second
 const columns = new Map();
 let dragged = null; // {kind, rows} of this page; what other pages drag is none of ours
 
@@ -39,7 +40,7 @@ class Column {
       select: (rows, how) => this.select(rows, how),
       key: (event, row) => this.key(event, row),
     });
-    this.refresh = oncePerFrame(() => this.show());
+    this.refresh = kind === "target" ? atMostEach(TARGETS_MS, () => this.show()) : oncePerFrame(() => this.show());
     this.search.addEventListener("input", () => this.show());
     this.search.addEventListener("keydown", (event) => this.searchKey(event));
     this.list.addEventListener("click", (event) => this.fold(event));
@@ -55,7 +56,7 @@ class Column {
       total.toLocaleString();
     const denied = allow("view" + this.kind);
     this.empty.hidden = rows.length > 0;
-    this.empty.textContent = denied ? `Not shown: ${denied}.` : this.search.value ? "Nothing matches." :
+    this.empty.textContent = !state.loaded ? "Loading…" : denied ? `Not shown: ${denied}.` : this.search.value ? "Nothing matches." :
       {artifact: "No artifacts yet. Drop files here, or press ↑.", feature: "No features yet. Press +.",
         distribution: "No distributions yet. Press +.",
         target: "No targets yet. Agents appear here when they report, or press +."}[this.kind];
@@ -167,6 +168,7 @@ class Column {
         }
         dragged = {kind: this.kind, rows: selectedRows()};
         event.dataTransfer.effectAllowed = "link";
+        showDragged(event, dragged.rows);
         event.dataTransfer.setData("text/plain", dragged.rows.map((one) => one.key).join("\n"));
         document.body.dataset.dragging = this.kind;
       }
@@ -207,6 +209,14 @@ class Column {
       this.rows.shown.get(row.key)?.classList.add("drop");
     }
   }
+}
+
+// What the pointer carries: its name, or how many.
+function showDragged(event, rows) {
+  const image = h("div.drag-image", {}, rows.length === 1 ? describe(rows[0]) : `${rows.length} rows`);
+  document.body.append(image);
+  event.dataTransfer.setDragImage(image, -12, -8);
+  setTimeout(() => image.remove());
 }
 
 export function selectedRows() {

@@ -135,6 +135,20 @@ export function oncePerFrame(f) {
   };
 }
 
+// Calls f at once, and then at most each `ms` however often it is asked to; the last time is never left out.
+export function atMostEach(ms, f) {
+  let next = 0;
+  let timer = 0;
+  const run = () => {
+    timer = 0;
+    next = Date.now() + ms;
+    f();
+  };
+  return () => {
+    timer = timer || setTimeout(run, Math.max(0, next - Date.now()));
+  };
+}
+
 // Calls f when nobody has asked for `ms`.
 export function settle(ms, f) {
   let timer = 0;

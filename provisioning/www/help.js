@@ -20,7 +20,7 @@ export function openHelp() {
       "Select a row to see what it is associated with, in all columns."),
     h("p", {}, "Your changes are yours alone until you ", h("b", {}, "Store"), " them. ", h("b", {}, "Retrieve"),
       " reads what is newest and drops your changes, ", h("b", {}, "Revert"), " drops them. Registering and approving ",
-      "count at once. What is stored goes to targets that approve by themselves, in groups: see Rollouts."),
+      "count at once; a distribution can also go to whatever targets match a filter: Link to…. What is stored goes to targets that approve by themselves, in groups: see Rollouts."),
     ...KEYS.map(([title, keys]) => h("section", {}, h("h3", {}, title), h("dl.keys", {}, keys.map(([key, what]) =>
       [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)]))))]});
 }

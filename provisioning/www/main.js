@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import {openStore, retrieve, revert} from "./changes.js";
 import {focusColumn, focusSearch, showColumns} from "./columns.js";
+import {showDangling} from "./dangling.js";
 import {confirmed} from "./dialog.js";
 import {allow, attempt, byId, h, oncePerFrame, plural, tell} from "./dom.js";
 import {openHelp} from "./help.js";
@@ -215,6 +216,7 @@ api.onExpired(() => showLogin("Your session ended. Please log in again."));
 showColumns();
 showRollouts();
 showHistory();
+showDangling();
 showSettings();
 if (localStorage.getItem(KNOWN)) {
   api.get("/v1/session").then(enter).catch((error) => showLogin(error.status === 401 ? "" : error.message));

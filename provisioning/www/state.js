@@ -59,6 +59,7 @@ class State extends EventTarget {
     this.diff = [];
     this.changed = new Map();
     this.readings = {};
+    this.loaded = false;
   }
 
   tell(type, detail) {
@@ -100,6 +101,9 @@ class State extends EventTarget {
     const cursor = this.server.cursor;
     await this.resumeWorkspace();
     await Promise.all([this.loadObjects(), this.loadTargets(), this.loadLinks(), this.loadRollouts()]);
+    this.loaded = true;
+    this.tell("objects");
+    this.tell("targets");
     return cursor;
   }
 
