@@ -3,6 +3,7 @@
 #include "base/map.h"
 #include "bundle_tool.h"
 #include "clauses.h"
+#include "contract_set.h"
 #include "elf_check.h"
 #include "revision.h"
 #include <dirent.h>
@@ -240,17 +241,51 @@ static int add_required(Packing *packing, const InaRequired *required, InaError 
     return add_clause(&packing->requires, &clause, error);
 }
 
+/* What the bundle was built with, for whoever has to know whether the next version stays compatible. A file that was
+ * given with that name counts more. */
+static int add_contract(Packing *packing, const InaContract *contract, InaError *error)
+{
+    Buffer set = {0};
+    char *name;
+
+    if (!contract)
+        return 0;
+    if (asprintf(&name, CONTRACT_FOLDER "%s.binpb", contract->name) < 0)
+        return no_memory(error);
+    for (size_t i = 0; i < packing->n_items; i++)
+        if (strcmp(packing->items[i].name, name) == 0) {
+            free(name);
+            return 0;
+        }
+    int r = packing->n_items < BUNDLE_PACK_FILES_MAX
+                ? contract_set_write(contract, &set, error)
+                : ina_error_set(error, E2BIG, "more than %u files", BUNDLE_PACK_FILES_MAX);
+    if (r < 0) {
+        free(name);
+        return r;
+    }
+    packing->items[packing->n_items++] = (ArchiveItem){.name = name, .data = set.data, .size = set.size};
+    return 0;
+}
+
 static int add_table(Packing *packing, const InaBundleTable *table, InaError *error)
 {
     int r = 0;
 
     for (size_t i = 0; i < table->n_components; i++) {
         const InaComponentClass *component = &table->components[i];
-        for (size_t j = 0; r == 0 && j < component->n_provides; j++)
+        for (size_t j = 0; r == 0 && j < component->n_provides; j++) {
             r = add_provided(packing, component, &component->provides[j], error);
-        for (size_t j = 0; r == 0 && j < component->n_requires; j++)
+            if (r == 0)
+                r = add_contract(packing, component->provides[j].contract, error);
+        }
+        for (size_t j = 0; r == 0 && j < component->n_requires; j++) {
             r = add_required(packing, &component->requires[j], error);
+            if (r == 0)
+                r = add_contract(packing, component->requires[j].contract, error);
+        }
     }
+    qsort(packing->items, packing->n_items, sizeof *packing->items, compare_items);
     return r;
 }
 

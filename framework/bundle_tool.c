@@ -16,7 +16,8 @@ const char bundle_tool_usage[] =
     "  --provide CLAUSE      adds to Provide-Capability, as in 'acme.sensor;range:Long=\"5\"'\n"
     "  --require CLAUSE      adds to Require-Capability, as in 'acme.sensor;filter:=\"(range>=3)\"'\n"
     "  --header 'NAME: VALUE'  adds a header to the manifest\n"
-    "  --unloaded            does not load the library (for another machine): no capabilities from it\n";
+    "  --unloaded            does not load the library (for another machine): no capabilities from it, and no\n"
+    "                        contracts (--file META-INF/contracts/NAME.binpb=FILE adds one that protoc wrote)\n";
 
 /* --- inspect -------------------------------------------------------------- */
 

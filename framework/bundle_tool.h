@@ -30,7 +30,9 @@ typedef struct BundlePack {
 /* Packs; equal input gives equal bytes. The library is loaded to read its
  * table: each provided service becomes a capability, each required one a
  * requirement that does not block resolving (services come and go at run
- * time). The framework's version becomes one that does. */
+ * time). The framework's version becomes one that does. Each contract that it
+ * provides or uses goes along as META-INF/contracts/NAME.binpb (contract_set.h),
+ * unless `files` has that name. */
 int bundle_pack(const BundlePack *pack, InaError *error);
 /* Prints headers, capabilities and entries. */
 int bundle_inspect(const char *zip, FILE *output, InaError *error);
