@@ -13,7 +13,13 @@
  * gets, when it approves itself, the released content at once.
  *
  * A target that says of itself that it is ephemeral (property "ephemeral"
- * true, as agents in pods do) is forgotten when it was silent for a while. */
+ * true, as agents in pods do) is forgotten when it was silent for a while.
+ *
+ * What agents cause (new targets, registration, verdicts, approving by itself)
+ * is done together, TARGETS_TOGETHER_MS after the first (targets_run), in one
+ * transaction; being heard touches no disk. What a person does is on disk when the
+ * function returns. What a target is to have is evaluated when somebody asks, once for
+ * all targets that are alike. */
 #pragma once
 
 #include "audit.h"
@@ -21,18 +27,24 @@
 #include "package.h"
 #include "repository.h"
 #include "signing.h"
+#include <systemd/sd-event.h>
 
 #define TARGETS_MAX 100000u
 #define TARGET_ID_MAX 255u /* [A-Za-z0-9._-]; others are refused */
 #define TARGETS_FORGET_MS (INT64_C(10) * 60 * 1000)
 #define TARGETS_VERSIONS_KEPT 20u /* default of the deployment version limit */
+#define TARGETS_PROPERTIES_MAX 64u
+#define TARGETS_TOGETHER_MS 20
+#define TARGETS_PRESENT_MS (INT64_C(30) * 1000)         /* heard within: it is there (one of our agents) */
+#define TARGETS_PRESENT_LEGACY_MS (INT64_C(180) * 1000) /* others poll each minute */
+#define TARGETS_UNKNOWN_MS (INT64_C(24) * 3600 * 1000)  /* unregistered ones are forgotten after that silence */
 
 typedef struct Targets Targets;
 
 typedef struct TargetSettings {
     /* The auto operator: LDAP filters over a target's attributes and tags; NULL: never. */
     char *register_filter, *approve_filter, *autoapprove_filter;
-    unsigned versions_kept; /* 0: all */
+    unsigned versions_kept; /* 0: all; one that is installed is kept, too */
     int64_t forget_ms;
 } TargetSettings;
 
@@ -64,10 +76,12 @@ typedef struct TargetView {
     ProvisioningState provisioning;
     bool auto_approve, legacy; /* no /v1 contact so far */
     char current[32];          /* newest minted version; "" */
-    char installed[32];        /* last reported; "" */
-    bool installed_ok;
-    const char *problem; /* why it cannot be approved (lines), or what failed last; or NULL */
-    int64_t seen;        /* ms; 0: never */
+    char installed[32];        /* of its last verdict; "" */
+    bool installed_ok;         /* what that was: else an older version runs */
+    bool present;              /* was heard lately */
+    bool software;             /* approves itself: takes part in rollouts */
+    const char *problem;       /* why it cannot be approved (lines), or what failed last; or NULL */
+    int64_t seen;              /* ms; 0: never */
     TargetHealth health;
 } TargetView;
 
@@ -83,6 +97,15 @@ typedef struct DeploymentVersion {
 
 int targets_open(Database *database, Repository *repository, Blobs *blobs, Audit *audit, const TargetSettings *settings,
                  Targets **ret, InaError *error);
+/* From here on the loop does what is due: each targets_flush, and each second what depends on time. Without it the
+ * caller calls both. */
+int targets_run(Targets *targets, sd_event *event, InaError *error);
+int targets_flush(Targets *targets, InaError *error);
+/* Forgets those that were silent for too long. */
+void targets_tick(Targets *targets);
+/* For tests: ms since 1970 (default: the machine's, which does not go back while the server runs). */
+void targets_set_clock(Targets *targets, int64_t (*now)(void *userdata), void *userdata);
+int64_t targets_now(const Targets *targets);
 /* What counts now (borrowed); what is set is kept in the database, comes before what targets_open was given, and is
  * applied to the targets that are known at once. -EINVAL: a filter is wrong, which one is named. */
 const TargetSettings *targets_settings(const Targets *targets);
@@ -97,6 +120,8 @@ void targets_watch_versions(Targets *targets, void (*minted)(void *userdata, con
 int targets_seen(Targets *targets, const char *id, InaError *error);
 /* Properties the agent told (event 4001, or /v1): become tags "target.KEY" of a registered target. */
 int targets_properties(Targets *targets, const char *id, const json_t *properties, InaError *error);
+/* It speaks /v1: it is not `legacy`. */
+void targets_modern(Targets *targets, const char *id);
 /* The version was offered to (fetched by) the agent: InProgress. */
 void targets_offered(Targets *targets, const char *id, const char *version);
 /* The agent's verdict: OK or Failed. `version` is what it tried (2.4 of the protocol: correlate). */
@@ -129,6 +154,20 @@ bool targets_use(Targets *targets, const char *digest);
 
 /* --- for rollouts ------------------------------------------------------- */
 
+/* What rollouts act upon, told at once, within whatever is going on: note it, and act later. */
+typedef enum TargetEventType {
+    TARGET_VERDICT,  /* targets_installed: version, ok, reason */
+    TARGET_HEALTH,   /* targets_health */
+    TARGET_APPEARED, /* is registered and was heard: after a silence, or for the first time */
+    TARGET_GONE,
+} TargetEventType;
+typedef struct TargetEvent {
+    TargetEventType type;
+    const char *id, *version, *reason;
+    bool ok;
+    const TargetHealth *health;
+} TargetEvent;
+void targets_watch_events(Targets *targets, void (*happened)(void *userdata, const TargetEvent *event), void *userdata);
 int64_t targets_released(const Targets *targets); /* the revision that counts; 0: none yet */
 int targets_release(Targets *targets, int64_t revision, InaError *error);
 /* Mints what `id` is to have at `revision`, whatever is released, and keeps it there until targets_follow.
@@ -137,6 +176,8 @@ int targets_mint(Targets *targets, const char *id, int64_t revision, int64_t rol
                  char ret_version[32], InaError *error);
 /* Back to the released revision (nothing is minted). */
 void targets_follow(Targets *targets, const char *id);
+/* Whether minting at `revision` would make a new version: 1, 0, or -EINVAL with the reasons. */
+int targets_differs(Targets *targets, const char *id, int64_t revision, InaError *error);
 /* The content digest that `id` would get at `revision`; -EINVAL with the reasons. */
 int targets_content(Targets *targets, const char *id, int64_t revision, char ret[BLOB_DIGEST_SIZE], InaError *error);
 Targets *targets_close(Targets *targets);
