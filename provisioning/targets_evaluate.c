@@ -502,7 +502,7 @@ static int own_plan(Targets *targets, const Object *object, const Shared *shared
 static int find_shared(Targets *targets, const Target *target, int64_t revision, const Object **ret_object,
                        Shared **ret, InaError *error)
 {
-    Software *software;
+    Software *software = NULL;
     int r;
 
     if (!target->object)
@@ -544,7 +544,8 @@ void evaluation_clear(Evaluation *evaluation)
     *evaluation = (Evaluation){.shared = 0};
 }
 
-static int evaluate_own(Targets *targets, Target *target, const Shared *shared, Evaluation *evaluation, InaError *error)
+static int evaluate_own(Targets *targets, const Object *object, const Shared *shared, Evaluation *evaluation,
+                        InaError *error)
 {
     InaError own = {0};
     Plan plan = {.items = NULL};
