@@ -356,9 +356,9 @@ static void templates_are_filled_in_per_target(void **state)
     list[2] = world_config(world, "own.json", "{\"a\": {\"site\": \"${context.site}\"}}");
     world_assign(world, "all", list, 3, "(id=*)");
     model = world_edit(world);
-    add(model, OBJECT_TARGET, "{'attributes':{'id':'t1','autoapprove':'true'},'tags':{'site':'lab'}}");
-    add(model, OBJECT_TARGET, "{'attributes':{'id':'t2','autoapprove':'true'},'tags':{'site':'field'}}");
-    add(model, OBJECT_TARGET, "{'attributes':{'id':'t3','autoapprove':'true'},'tags':{}}");
+    add(model, OBJECT_TARGET, "{'attributes':{'id':'t1','autoapprove':'true'},'tags':{'runtime':'c','site':'lab'}}");
+    add(model, OBJECT_TARGET, "{'attributes':{'id':'t2','autoapprove':'true'},'tags':{'runtime':'c','site':'field'}}");
+    add(model, OBJECT_TARGET, "{'attributes':{'id':'t3','autoapprove':'true'},'tags':{'runtime':'c'}}");
     must(targets_release(world->targets, world_store(world), &world_error));
     must(targets_flush(world->targets, &world_error));
     assert_string_equal(world_items(world, "t1"), "a-1.0.0.zip own_t1_1.0.0.json plain.json");
@@ -371,7 +371,7 @@ static void templates_are_filled_in_per_target(void **state)
     /* A tag changes: that target alone; an unchanged file keeps its name in a new version. */
     model = world_edit(world);
     drop(model, model_get(model, OBJECT_TARGET, "target-id-t2"));
-    add(model, OBJECT_TARGET, "{'attributes':{'id':'t2','autoapprove':'true'},'tags':{'site':'sea'}}");
+    add(model, OBJECT_TARGET, "{'attributes':{'id':'t2','autoapprove':'true'},'tags':{'runtime':'c','site':'sea'}}");
     world_store(world);
     must(targets_flush(world->targets, &world_error));
     assert_string_equal(world_items(world, "t2"), "a-1.0.0.zip own_t2_2.0.0.json plain.json");
@@ -388,7 +388,7 @@ static void templates_are_filled_in_per_target(void **state)
     memset(name, 'n', sizeof name);
     name[200] = '\0';
     model = world_edit(world);
-    add(model, OBJECT_TARGET, "{'attributes':{'id':'%s','autoapprove':'true'},'tags':{'site':'x'}}", name);
+    add(model, OBJECT_TARGET, "{'attributes':{'id':'%s','autoapprove':'true'},'tags':{'runtime':'c','site':'x'}}", name);
     world_store(world);
     must(targets_flush(world->targets, &world_error));
     version = targets_version(world->targets, name, "1.0.0");
@@ -403,6 +403,7 @@ static void a_broken_template_is_a_problem(void **state)
 
     world_assign(world, "all", &config, 1, "(id=*)");
     must(targets_release(world->targets, world_store(world), &world_error));
+    world_properties(world, "t1", "{\"runtime\":\"c\"}");
     must(targets_register(world->targets, "t1", true, "d", &world_error));
     assert_contains(world_view(world, "t1").problem, "c.json: line 1: a block without its #end");
 }
@@ -452,6 +453,7 @@ static void statements_can_be_signed(void **state)
     list[1] = world_config(world, "c.json", "{}");
     world_assign(world, "all", list, 2, "(id=*)");
     must(targets_release(world->targets, world_store(world), &world_error));
+    world_properties(world, "t1", "{\"runtime\":\"c\"}");
     must(targets_register(world->targets, "t1", true, "d", &world_error));
     statement = targets_statement(targets_version(world->targets, "t1", "1.0.0"));
     json_object_set_new(statement, "signed", json_integer(world->now));
