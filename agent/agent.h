@@ -24,7 +24,7 @@ typedef struct Agent {
     ConnectClient *client;
     Discovery *discovery;
     Deployer *deployer; /* NULL: its bundles were given to it */
-    sd_event_source *end_timer;
+    sd_event_source *end_timer, *start_timer;
     uint64_t started;
     bool ending, bundles_failed, platform_failed;
 } Agent;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REST_SECONDS 2
+
 static int is_zip(const struct dirent *entry)
 {
     size_t length = strlen(entry->d_name);
@@ -85,13 +87,27 @@ static int go_on_without(Agent *agent, const InaError *problem, InaError *error)
     return 0;
 }
 
-/* One that does not start is reported, and tried again: the agent runs with the others. */
+static int on_start_time(sd_event_source *source, uint64_t when, void *userdata)
+{
+    (void)framework_start(((Agent *)userdata)->framework, NULL);
+    return 0;
+}
+
+/* One that does not start is reported, and tried again: the agent runs with the others. What ends the
+ * process again and again gets a rest, in which the provisioning server can put something else in its place. */
 static int start_cached(Agent *agent, InaError *error)
 {
-    InaError problem = {0};
+    bool first = !agent->start_timer;
     if (!agent->deployer)
         return framework_start(agent->framework, error);
-    (void)framework_start(agent->framework, &problem);
+    if (first && deployer_is_troubled(agent->deployer)) {
+        log_record(INA_LOG_WARNING, "the last starts ended soon; the deployment is started after the server was asked",
+                   NULL);
+        int r = sd_event_add_time_relative(agent->event, &agent->start_timer, CLOCK_MONOTONIC, REST_SECONDS * 1000000,
+                                           0, on_start_time, agent);
+        return r < 0 ? ina_error_errno(error, r, "event loop") : 0;
+    }
+    (void)framework_start(agent->framework, NULL);
     return 0;
 }
 

@@ -8,11 +8,16 @@
 #include "framework/registry.h"
 #include "framework/revision.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define WAITS_MAX 512u
+#define STARTS_MAX 3        /* that ended soon, in a row */
+#define SETTLED_SECONDS 10u /* after that a start has not ended soon */
 
 typedef struct Piece {
     char *name, *version, *path;
@@ -38,6 +43,8 @@ struct Deployer {
     ServiceEntry *entry;
     WorkerPool *workers;
     char *folder;
+    sd_event *event;
+    sd_event_source *settled;
     Work *work; /* NULL: none is under way */
     char waits[WAITS_MAX];
 };
@@ -339,6 +346,35 @@ static const InaDeployer table = {
     .waits = waits,
 };
 
+/* --- starts that end soon ----------------------------------------------------------------- */
+
+/* FOLDER/starts: a byte for each. */
+static char *starts_path(const Deployer *deployer)
+{
+    return path_join(deployer->folder, "starts");
+}
+
+static int on_settled(sd_event_source *source, uint64_t when, void *userdata)
+{
+    AUTO_FREE char *path = starts_path(userdata);
+    if (path)
+        (void)unlink(path);
+    return 0;
+}
+
+bool deployer_is_troubled(Deployer *deployer)
+{
+    AUTO_FREE char *path = starts_path(deployer);
+    AUTO_CLOSE int fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+    struct stat status;
+
+    if (fd < 0 || fstat(fd, &status) < 0 || write(fd, "|", 1) != 1)
+        return false;
+    (void)sd_event_add_time_relative(deployer->event, &deployer->settled, CLOCK_MONOTONIC, SETTLED_SECONDS * 1000000u,
+                                     0, on_settled, deployer);
+    return status.st_size >= STARTS_MAX && *note_version(deployer);
+}
+
 /* --- life ---------------------------------------------------------------------------- */
 
 int deployer_new(sd_event *event, Framework *framework, Deployer **ret, InaError *error)
@@ -347,6 +383,7 @@ int deployer_new(sd_event *event, Framework *framework, Deployer **ret, InaError
     if (!deployer)
         return no_memory(error);
     deployer->framework = framework;
+    deployer->event = sd_event_ref(event);
     deployer->folder = path_join(framework_cache(framework), "deployment");
     int r = deployer->folder ? folder_make(deployer->folder, 0700, error) : no_memory(error);
     if (r == 0)
@@ -376,6 +413,11 @@ Deployer *deployer_free(Deployer *deployer)
     if (deployer->work)
         deployer->work->done = NULL;
     worker_pool_free(deployer->workers);
+    /* An end in order is no trouble. */
+    if (deployer->settled)
+        on_settled(deployer->settled, 0, deployer);
+    sd_event_source_disable_unref(deployer->settled);
+    sd_event_unref(deployer->event);
     free(deployer->folder);
     free(deployer);
     return NULL;

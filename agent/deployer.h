@@ -10,4 +10,7 @@ typedef struct Deployer Deployer;
 int deployer_new(sd_event *event, Framework *framework, Deployer **ret, InaError *error);
 /* Why there is no first deployment yet; NULL: there is one. */
 const char *deployer_waits(const Deployer *deployer);
+/* To be called once, at the start. Whether the last starts all ended soon: then whoever brings software is to have a
+ * word with its server before what is here is started. */
+bool deployer_is_troubled(Deployer *deployer);
 Deployer *deployer_free(Deployer *deployer); /* before the framework */

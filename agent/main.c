@@ -261,6 +261,7 @@ static uint64_t traffic(void *userdata)
 static void close_all(Agent *agent)
 {
     sd_event_source_disable_unref(agent->end_timer);
+    sd_event_source_disable_unref(agent->start_timer);
     discovery_free(agent->discovery);
     connect_server_free(agent->server);
     connect_client_free(agent->client);

@@ -191,6 +191,7 @@ static int start(void *self, InaComponent *component, InaError *error)
     store_load(deployment);
     events_open(deployment);
     tell_properties(deployment);
+    plan_recall(deployment);
     if (!*deployment->trust)
         ina_log(component, INA_LOG_WARNING, "no key is trusted (INAETICS_TRUST): nothing will be installed");
     r = servers_open(deployment, error);
@@ -208,7 +209,7 @@ static void stop(void *self)
     /* At the agent's end it goes first. */
     if (deployment->deployer.table)
         deployment->agent->forget(deployment->deployer.self);
-    deployment->plan = plan_free(deployment->plan);
+    plan_stop(deployment);
     servers_close(deployment);
     talk_close(deployment);
     events_close(deployment);

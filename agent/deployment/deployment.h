@@ -58,7 +58,12 @@ typedef struct Remembered {
     char *token;     /* the server's for this target; NULL: not enrolled */
     int64_t serial;  /* the highest that was accepted */
     json_t *digests; /* of the files of the version that runs */
+    /* {"version", "serial", "times", "digests"}: what is being installed, and how often the process died of it. */
+    json_t *trying;
 } Remembered;
+
+/* So many deaths while the agent changes to a version are that version's failure. */
+#define ATTEMPTS_MAX 3
 
 /* What is not there or not readable is empty. */
 void store_load(Deployment *deployment);
@@ -156,6 +161,10 @@ void plan_go_on(Plan *plan);
 void plan_fail(Plan *plan, const InaError *error);
 /* It cannot be had as it is offered: the server is asked again after a while. */
 void plan_forget(Plan *plan, const char *why);
+/* What came of a version that was being installed when the process ended. */
+void plan_recall(Deployment *deployment);
+/* At the component's end. */
+void plan_stop(Deployment *deployment);
 /* Drops it without a word. Takes NULL, returns NULL. */
 Plan *plan_free(Plan *plan);
 

@@ -8,6 +8,7 @@
 #include "provisioning/signing.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sodium.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -282,6 +283,86 @@ static json_t *digests_of(const Plan *plan)
     return list;
 }
 
+static bool is_trying(const Deployment *deployment, const char *version)
+{
+    const char *trying = json_string_value(json_object_get(deployment->remembered.trying, "version"));
+    return trying && strcmp(trying, version) == 0;
+}
+
+static void note_trying(const Plan *plan)
+{
+    Remembered *remembered = &plan->deployment->remembered;
+    json_int_t times = is_trying(plan->deployment, plan->version)
+                           ? json_integer_value(json_object_get(remembered->trying, "times"))
+                           : 0;
+
+    json_decref(remembered->trying);
+    remembered->trying = json_pack("{s:s, s:I, s:I, s:o}", "version", plan->version, "serial", (json_int_t)plan->serial,
+                                   "times", times, "digests", digests_of(plan));
+}
+
+/* FOLDER/applying is there while the agent changes over. Not synced: it is to survive the process only. */
+static void mark_applying(const Deployment *deployment, const char *version)
+{
+    AUTO_FREE char *path = path_join(deployment->folder, "applying");
+    AUTO_CLOSE int fd = path && version ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
+
+    if (path && !version)
+        (void)unlink(path);
+    else if (fd >= 0 && write(fd, version, strlen(version)) < 0)
+        ina_log(deployment->component, INA_LOG_WARNING, "%s cannot be written", path);
+}
+
+static bool died_applying(const Deployment *deployment, const char *version)
+{
+    AUTO_FREE char *path = path_join(deployment->folder, "applying"), *text = NULL;
+    return path && file_read(path, 1000, &text, NULL, NULL) == 0 && strcmp(text, version) == 0;
+}
+
+static void give_up_trying(Deployment *deployment, const char *version, int64_t serial)
+{
+    char why[100];
+
+    (void)snprintf(why, sizeof why, "the agent ended %d times while it changed to it", ATTEMPTS_MAX);
+    ina_log(deployment->component, INA_LOG_WARNING, "version %s is not tried again: %s", version, why);
+    (void)set_text(&deployment->failed, version);
+    (void)set_text(&deployment->failure, why);
+    (void)set_text(&deployment->talk.after, version);
+    deployment->failed_serial = serial;
+}
+
+void plan_recall(Deployment *deployment)
+{
+    Remembered *remembered = &deployment->remembered;
+    json_t *trying = remembered->trying;
+    const char *version = json_string_value(json_object_get(trying, "version"));
+    json_int_t times = json_integer_value(json_object_get(trying, "times"));
+
+    if (version && strcmp(version, deployment_version(deployment)) == 0) {
+        /* It came so far that it runs now. */
+        json_decref(remembered->digests);
+        remembered->digests = json_incref(json_object_get(trying, "digests"));
+        if (!remembered->digests)
+            remembered->digests = json_array();
+        json_decref(TAKE_PTR(remembered->trying));
+    } else if (version && died_applying(deployment, version)) {
+        (void)json_object_set_new(trying, "times", json_integer(times + 1));
+        if (times + 1 >= ATTEMPTS_MAX) {
+            give_up_trying(deployment, version, json_integer_value(json_object_get(trying, "serial")));
+            json_decref(TAKE_PTR(remembered->trying)); /* the next start may try it */
+        }
+        store_save(deployment, NULL);
+    }
+    mark_applying(deployment, NULL);
+}
+
+void plan_stop(Deployment *deployment)
+{
+    if (deployment->plan)
+        mark_applying(deployment, NULL); /* an end in order is nobody's failure */
+    deployment->plan = plan_free(deployment->plan);
+}
+
 static void on_saved(Deployment *deployment, const InaError *error)
 {
     Plan *plan = deployment->plan;
@@ -312,10 +393,10 @@ static void begin(Plan *plan)
     events_add(deployment, EVENT_DEPLOYMENT_BEGUN, "name", deployment->target, NULL);
     talk_report(deployment);
 
-    AUTO_JSON json_t *digests = digests_of(plan);
-    store_sweep(deployment, digests);
     /* From now on nothing older is accepted, whatever becomes of this one. */
     deployment->remembered.serial = plan->serial;
+    note_trying(plan);
+    store_sweep(deployment, json_object_get(deployment->remembered.trying, "digests"));
     look_for_files(plan);
     downloads_go_on(plan);
     if (deployment->plan == plan)
@@ -377,6 +458,7 @@ static void apply(Plan *plan)
     InaError error = {0};
 
     plan->applying = true;
+    mark_applying(deployment, plan->version);
     json_decref(deployment->before);
     deployment->before = events_bundles(deployment);
     if (give_to_agent(plan, &error) < 0)
@@ -410,6 +492,7 @@ static void conclude(Deployment *deployment)
     if (deployment->before)
         events_compare(deployment, deployment->before);
     json_decref(TAKE_PTR(deployment->before));
+    mark_applying(deployment, NULL);
     deployment->talk.refusals = 0;
     talk_report(deployment);
 }
@@ -433,6 +516,7 @@ static void on_applied(void *userdata, const InaError *error)
     deployment->remembered.digests = digests_of(plan);
     deployment->running_since = ina_now();
     deployment->plan = NULL;
+    json_decref(TAKE_PTR(deployment->remembered.trying));
     conclude(deployment);
     events_add(deployment, EVENT_DEPLOYMENT_DONE, "name", deployment->target, "success", "true", "version",
                plan->version, NULL);
@@ -456,6 +540,8 @@ void plan_fail(Plan *plan, const InaError *error)
     (void)set_text(&deployment->talk.after, plan->version);
     deployment->plan = NULL;
     plan_free(plan);
+    json_decref(TAKE_PTR(deployment->remembered.trying));
+    store_save(deployment, NULL);
     conclude(deployment);
     events_add(deployment, EVENT_FRAMEWORK_ERROR, "id", "0", "msg", why.message, "type", "deployment", NULL);
     /* As other agents have it: the version that is still there. */

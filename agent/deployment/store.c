@@ -17,7 +17,7 @@ static int read_state(Deployment *deployment, const char *path, InaError *error)
 {
     AUTO_FREE char *text = NULL;
     AUTO_JSON json_t *json = NULL;
-    json_t *digests;
+    json_t *digests, *trying = NULL;
     const char *target, *token = NULL;
     json_int_t version, serial;
     size_t size;
@@ -27,13 +27,14 @@ static int read_state(Deployment *deployment, const char *path, InaError *error)
         r = json_parse(text, size, STATE_MAX, &json, error);
     if (r < 0)
         return r;
-    if (json_unpack(json, "{s:I, s:s, s:I, s:o, s?s}", "version", &version, "target", &target, "serial", &serial,
-                    "digests", &digests, "token", &token) < 0 ||
+    if (json_unpack(json, "{s:I, s:s, s:I, s:o, s?s, s?o}", "version", &version, "target", &target, "serial", &serial,
+                    "digests", &digests, "token", &token, "trying", &trying) < 0 ||
         version != STATE_VERSION || serial < 0 || !json_is_array(digests))
         return ina_error_set(error, EBADMSG, "%s makes no sense", path);
     deployment->remembered.serial = serial;
     json_decref(deployment->remembered.digests);
     deployment->remembered.digests = json_incref(digests);
+    deployment->remembered.trying = json_incref(trying);
     if (token && strcmp(target, deployment->target) == 0)
         deployment->remembered.token = strdup(token);
     return 0;
@@ -50,13 +51,13 @@ void store_load(Deployment *deployment)
         ina_log(deployment->component, INA_LOG_ERROR, "what was remembered is lost: %s", error.message);
     if (files && folder_make(files, 0700, &error) < 0)
         ina_log(deployment->component, INA_LOG_ERROR, "%s", error.message);
-    store_sweep(deployment, NULL);
 }
 
 void store_clear(Deployment *deployment)
 {
     free(TAKE_PTR(deployment->remembered.token));
     json_decref(TAKE_PTR(deployment->remembered.digests));
+    json_decref(TAKE_PTR(deployment->remembered.trying));
 }
 
 typedef struct Save {
@@ -101,9 +102,9 @@ static void done(void *userdata, bool cancelled)
 static Save *prepare(Deployment *deployment)
 {
     const Remembered *remembered = &deployment->remembered;
-    AUTO_JSON json_t *json =
-        json_pack("{s:i, s:s, s:I, s:O, s:s*}", "version", STATE_VERSION, "target", deployment->target, "serial",
-                  (json_int_t)remembered->serial, "digests", remembered->digests, "token", remembered->token);
+    AUTO_JSON json_t *json = json_pack("{s:i, s:s, s:I, s:O, s:s*, s:O*}", "version", STATE_VERSION, "target",
+                                       deployment->target, "serial", (json_int_t)remembered->serial, "digests",
+                                       remembered->digests, "token", remembered->token, "trying", remembered->trying);
     Save *save = calloc(1, sizeof *save);
 
     if (save) {

@@ -70,7 +70,7 @@ void talk_refused(Deployment *deployment, const char *why)
     uint64_t pause = INA_SECOND << (talk->refusals < 6 ? talk->refusals : 6);
 
     if (talk->refusals++ == 0)
-        ina_log(deployment->component, INA_LOG_ERROR, "%s", why);
+        ina_log(deployment->component, INA_LOG_WARNING, "%s", why);
     deployment_waits(deployment, "%s", why);
     talk->wait_until = ina_now() + (pause < REFUSED_PAUSE_MAX ? pause : REFUSED_PAUSE_MAX);
     deployment_wake(deployment, talk->wait_until);

@@ -40,7 +40,7 @@ static void agent_stop(World *world)
 }
 
 /* On the same cache, in the same loop. */
-static void agent_restart(World *world)
+static void fixture_reopen(World *world)
 {
     const FrameworkOptions options = {.agent_id = "test",
                                       .cache = world->fixture->cache,
@@ -48,9 +48,14 @@ static void agent_restart(World *world)
                                       .environment = true};
     InaError error = {0};
 
-    agent_stop(world);
     if (framework_new(world->fixture->event, &options, &world->fixture->framework, &error) < 0)
         fail_msg("%s", error.message);
+}
+
+static void agent_restart(World *world)
+{
+    agent_stop(world);
+    fixture_reopen(world);
     agent_start(world);
 }
 
@@ -512,6 +517,73 @@ static void a_failed_version_is_tried_again_after_a_restart(void **state)
     free(zip);
 }
 
+static void set_state(const World *world, const char *name, const char *text)
+{
+    char *folder = path_join(world->fixture->cache, "deployment"), *path = path_join(folder, name);
+
+    write_file(path, text, strlen(text));
+    free(path);
+    free(folder);
+}
+
+static void a_version_that_ends_the_agent_again_and_again_is_given_up(void **state)
+{
+    World *world = *state;
+
+    run_first(world);
+    /* As it is on disk when the process dies for the third time. */
+    agent_stop(world);
+    set_state(world, "state.json",
+              "{\"version\":1,\"target\":\"t1\",\"serial\":2,\"digests\":[],\"token\":\"token-1\",\"trying\":"
+              "{\"version\":\"2.0.0\",\"serial\":2,\"times\":2,\"digests\":[]}}");
+    set_state(world, "applying", "2.0.0");
+    fake_offer(&world->fake, statement(world, 2), NULL);
+    fixture_reopen(world);
+    agent_start(world);
+    until(world, reports(world, "failed", "2.0.0"));
+    assert_contains(fake_reason(&world->fake), "the agent ended 3 times");
+    assert_counter(world->fixture, 0, "1.0.0");
+    fake_offer(&world->fake, statement(world, 3), NULL);
+    until(world, reports(world, "running", "3.0.0"));
+}
+
+static void what_is_remembered_may_be_lost_or_damaged(void **state)
+{
+    static const char *const damaged[] = {"", "{", "[]", "{\"version\":1}", "{\"version\":1,\"target\":1}"};
+    World *world = *state;
+
+    run_first(world);
+    for (size_t i = 0; i < INA_COUNT(damaged); i++) {
+        agent_stop(world);
+        set_state(world, "state.json", damaged[i]);
+        set_state(world, "audit.log", i % 2 ? "t1,5,1,2,1005\nt1,5,2,2,10" : "nonsense\n,,,\n");
+        set_state(world, "applying", "9");
+        fixture_reopen(world);
+        agent_start(world);
+        int number = (int)i + 2;
+        char version[16];
+        (void)snprintf(version, sizeof version, "%d.0.0", number);
+        fake_offer(&world->fake, statement(world, number), NULL);
+        until(world, reports(world, "running", version));
+    }
+}
+
+static void a_troubled_agent_asks_its_server_first(void **state)
+{
+    World *world = *state;
+
+    run_first(world);
+    agent_stop(world);
+    set_state(world, "starts", "|||");
+    fixture_reopen(world);
+    agent_start(world);
+    assert_true(deployer_is_troubled(world->deployer));
+    agent_stop(world); /* in order */
+    fixture_reopen(world);
+    agent_start(world);
+    assert_false(deployer_is_troubled(world->deployer));
+}
+
 /* --- servers in trouble ------------------------------------------------------------------------ */
 
 static void a_transfer_that_breaks_off_goes_on_where_it_was(void **state)
@@ -629,6 +701,9 @@ int main(void)
         TEST(hostile_zips_and_lying_manifests_fail_the_version),
         TEST(a_version_whose_component_fails_is_taken_back_and_a_newer_one_runs),
         TEST(a_failed_version_is_tried_again_after_a_restart),
+        TEST(a_version_that_ends_the_agent_again_and_again_is_given_up),
+        TEST(what_is_remembered_may_be_lost_or_damaged),
+        TEST(a_troubled_agent_asks_its_server_first),
         TEST(a_transfer_that_breaks_off_goes_on_where_it_was),
         TEST(a_busy_server_is_asked_again),
         TEST(who_is_not_known_any_more_enrols_again),
