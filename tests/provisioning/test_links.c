@@ -397,6 +397,79 @@ static size_t naive_links(const Model *model, ObjectKind association, ObjectKind
     return n;
 }
 
+typedef struct NaiveWay {
+    const Object *artifact;
+    char path[64]; /* "feature;distribution" */
+} NaiveWay;
+
+static int naive_way_order(const void *a, const void *b)
+{
+    const NaiveWay *x = a, *y = b;
+    int order = strcmp(object_definition(x->artifact), object_definition(y->artifact));
+    return order != 0 ? order : strcmp(x->path, y->path);
+}
+
+/* Of artifacts, features, distributions: [0], [1], [2]. */
+static size_t naive_ways(NaiveLink *const all[3], const size_t n[3], const Object *target, NaiveWay *ret)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n[2]; i++)
+        for (size_t j = 0; j < n[1] && all[2][i].right == target; j++)
+            for (size_t k = 0; k < n[0] && all[1][j].right == all[2][i].left; k++) {
+                if (all[0][k].right != all[1][j].left)
+                    continue;
+                ret[count].artifact = all[0][k].left;
+                snprintf(ret[count++].path, sizeof ret->path, "%s;%s", object_attribute(all[0][k].right, "name"),
+                         object_attribute(all[1][j].right, "name"));
+                assert_true(count < 100000);
+            }
+    qsort(ret, count, sizeof *ret, naive_way_order);
+    return count;
+}
+
+/* What is made below is refused for two reasons only: configurations without processor, two versions. */
+static bool naive_refused(const NaiveWay *ways, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const char *name = object_attribute(ways[i].artifact, "Bundle-SymbolicName");
+        if (!name)
+            return true;
+        for (size_t j = 0; j < i; j++)
+            if (ways[j].artifact != ways[i].artifact &&
+                strcmp(object_attribute(ways[j].artifact, "Bundle-SymbolicName"), name) == 0)
+                return true;
+    }
+    return false;
+}
+
+static void assert_wanted(const Model *model, const Object *target, const NaiveWay *ways, size_t n)
+{
+    Wanted *wanted = NULL;
+    size_t n_wanted = 0, w = 0;
+    int r = model_wanted(model, target, &wanted, &n_wanted, NULL, &error);
+    assert_int_equal(r, naive_refused(ways, n) ? -EINVAL : 0);
+    for (size_t i = 0; i < n && r == 0; w++) {
+        char paths[4096] = "";
+        const Object *artifact = ways[i].artifact;
+        for (size_t first = i; i < n && ways[i].artifact == artifact; i++)
+            if (i == first || strcmp(ways[i].path, ways[i - 1].path) != 0)
+                sprintf(paths + strlen(paths), "%s%s", i == first ? "" : ";", ways[i].path);
+        assert_true(w < n_wanted && wanted[w].artifact == artifact);
+        assert_string_equal(wanted[w].paths, paths);
+    }
+    assert_int_equal(w, n_wanted);
+    wanted_free(wanted, n_wanted);
+}
+
+static void assert_all_wanted(const Model *model, NaiveLink *const all[3], const size_t n[3])
+{
+    static NaiveWay ways[100000];
+    for (size_t i = 0; i < model_count(model, OBJECT_TARGET); i++) {
+        const Object *target = model_at(model, OBJECT_TARGET, i);
+        assert_wanted(model, target, ways, naive_ways(all, n, target, ways));
+    }
+}
+
 static void assert_as_nested_loops(const Model *model)
 {
     static const ObjectKind kinds[][3] = {
@@ -404,18 +477,22 @@ static void assert_as_nested_loops(const Model *model)
         {OBJECT_FEATURE2DISTRIBUTION, OBJECT_FEATURE, OBJECT_DISTRIBUTION},
         {OBJECT_DISTRIBUTION2TARGET, OBJECT_DISTRIBUTION, OBJECT_TARGET},
     };
-    static NaiveLink expected[200000];
+    static NaiveLink links_found[3][200000];
+    NaiveLink *const all[3] = {links_found[0], links_found[1], links_found[2]};
+    size_t n[3];
     for (size_t i = 0; i < 3; i++) {
         const ModelLink *list;
-        size_t n = naive_links(model, kinds[i][0], kinds[i][1], kinds[i][2], expected);
-        assert_int_equal(links(model, kinds[i][0], &list), n);
-        for (size_t j = 0; j < n; j++)
+        const NaiveLink *expected = all[i];
+        n[i] = naive_links(model, kinds[i][0], kinds[i][1], kinds[i][2], all[i]);
+        assert_int_equal(links(model, kinds[i][0], &list), n[i]);
+        for (size_t j = 0; j < n[i]; j++)
             if (list[j].association != expected[j].association || list[j].left != expected[j].left ||
                 list[j].right != expected[j].right)
                 fail_msg("link %zu: %s > %s, not %s > %s", j, object_definition(list[j].left),
                          object_definition(list[j].right), object_definition(expected[j].left),
                          object_definition(expected[j].right));
     }
+    assert_all_wanted(model, all, n);
 }
 
 /* A comparison that matches some of what is made below. */
