@@ -167,6 +167,9 @@ export async function openStore() {
     return;
   }
   await attempt(() => state.loadDiff());
+  if (document.querySelector("dialog[open]")) {
+    return; // asked twice
+  }
   const message = h("input.form-control", {id: "store-message", maxlength: 1000, autofocus: true,
     placeholder: "What this is for (optional)"});
   const policy = state.policy ? `It goes out in groups of ${state.policy.groups.join(", ")} % of the targets, and comes ` +

@@ -14,6 +14,9 @@ import {COLUMNS, WORDS, state} from "./state.js";
 import {chooseFiles, uploadFiles} from "./upload.js";
 
 const TITLES = {artifact: "Artifacts", feature: "Features", distribution: "Distributions", target: "Targets"};
+const EMPTY = {artifact: "No artifacts yet. Drop files here, or press ↑.", feature: "No features yet. Press +.",
+  distribution: "No distributions yet. Press +.",
+  target: "No targets yet. Agents appear here when they report, or press +."};
 const HEIGHT = {artifact: 34, feature: 34, distribution: 34, target: 54};
 const TARGETS_MS = 200; // a thousand agents may each report every second
 const columns = new Map();
@@ -56,10 +59,8 @@ class Column {
       total.toLocaleString();
     const denied = allow("view" + this.kind);
     this.empty.hidden = rows.length > 0;
-    this.empty.textContent = !state.loaded ? "Loading…" : denied ? `Not shown: ${denied}.` : this.search.value ? "Nothing matches." :
-      {artifact: "No artifacts yet. Drop files here, or press ↑.", feature: "No features yet. Press +.",
-        distribution: "No distributions yet. Press +.",
-        target: "No targets yet. Agents appear here when they report, or press +."}[this.kind];
+    this.empty.textContent = denied ? `Not shown: ${denied}.` : !state.loaded ? "Loading…" :
+      this.search.value ? "Nothing matches." : EMPTY[this.kind];
   }
 
   showTools() {

@@ -71,6 +71,11 @@ const healing = () => h("p.muted", {}, h("code", {}, "inaetics provisioning appl
 
 async function loadDesired() {
   const place = byId("desired");
+  const hidden = state.denied("viewTarget");
+  if (hidden) {
+    place.replaceChildren(h("p.muted", {}, `Not shown: ${hidden}.`));
+    return;
+  }
   try {
     const {digest, applied, drift} = await api.get("/v1/desired");
     place.replaceChildren(h("p", {}, `Applied ${formatTime(applied)}, `, h("code", {title: digest}, digest.slice(0, 12)),

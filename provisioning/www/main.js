@@ -17,6 +17,7 @@ const SEGMENTS = ["#e8731a", "#ec8a16", "#efa013", "#f2b711", "#e5c41b", "#bfbf2
 // Says that this browser logged in before: only then it is worth asking whether the session still lives.
 const KNOWN = "inaetics-provisioning-known";
 const WARNED = "inaetics-provisioning-warned";
+const LOOK_MS = 5000;
 const VIEWS = ["software", "rollouts", "history", "settings"];
 
 for (const colour of SEGMENTS) {
@@ -50,8 +51,32 @@ function showConnection(what, seconds) {
 // Reads everything; the stream goes on from before that, so that nothing is missed.
 async function begin() {
   const cursor = await state.load();
-  stream.open(cursor);
+  if (state.denied("viewTarget")) {
+    lookNowAndThen();
+  } else {
+    stream.open(cursor);
+  }
   state.tell("again");
+}
+
+// Events tell of targets too: who may not see those gets none, and looks for new revisions.
+function lookNowAndThen() {
+  const {session} = state;
+  byId("status").textContent = `read every ${LOOK_MS / 1000} s`;
+  byId("status").classList.remove("lost");
+  const timer = setInterval(() => {
+    if (state.session !== session) {
+      clearInterval(timer);
+      return;
+    }
+    const before = state.server.revision;
+    state.quietly(async () => {
+      await state.loadServer();
+      if (state.server.revision !== before) {
+        state.revised({software: true});
+      }
+    });
+  }, LOOK_MS);
 }
 
 // --- logging in --------------------------------------------------------------------
@@ -142,11 +167,13 @@ function showView() {
 
 // --- the toolbar ------------------------------------------------------------------------
 
-const CHANGING = ["createFeature", "editFeature", "editTarget", "createArtifact", "associateDistributionTarget"];
+// Permissions for what a workspace holds.
+const CHANGING = /^(create|edit(?!Users)|remove|associate|dissociate)/;
 
 const showToolbar = oncePerFrame(() => {
   const n = state.diff.length;
-  const reason = CHANGING.every((one) => state.denied(one)) ? state.denied("editFeature") : "";
+  const may = state.session?.permissions.some((one) => CHANGING.test(one));
+  const reason = may ? "" : `your role ${state.session?.role} may not change anything here`;
   allow(byId("store"), reason || (n ? "" : "there is nothing to store"), "Store (Ctrl+S)");
   allow(byId("revert"), reason || (n ? "" : "there is nothing to revert"), "Revert (Alt+Shift+Z)");
   allow(byId("retrieve"), "", "Retrieve what is newest (Alt+Shift+R)");

@@ -133,6 +133,11 @@ async function readTargets(rollout) {
 
 function showActive(rollout) {
   const place = byId("rollout-active");
+  const hidden = state.denied("viewTarget");
+  if (hidden) {
+    place.replaceChildren(h("p.muted", {}, `Not shown: ${hidden}.`));
+    return;
+  }
   if (!rollout) {
     shownTargets = null;
     place.replaceChildren(h("p.muted", {}, "None is under way. Storing a change of software starts one."));
@@ -215,6 +220,7 @@ export function openPolicy() {
 
 function showPolicy() {
   const p = state.policy;
+  allow(byId("edit-policy"), state.denied("viewTarget") || denied());
   byId("policy").textContent = p ? `Groups of ${p.groups.join(", ")} %; ${p.success} % of a group must be healthy for ` +
     `${p.gateSeconds} s, ${p.error} % may fail; ${p.automaticRollback ? "comes back by itself" : "pauses"} otherwise.` :
     "None: what is stored goes out to all targets at once.";

@@ -17,6 +17,11 @@ const ROLES = ["admin", "release-manager", "distribution-manager", "target-manag
   "external-distribution-manager", "viewer"];
 
 async function loadSettings() {
+  const hidden = state.denied("viewTarget");
+  if (hidden) {
+    byId("settings").replaceChildren(h("p.muted", {}, `Not shown: ${hidden}.`));
+    return;
+  }
   const settings = await api.get("/v1/settings");
   const denied = state.denied("editUsers");
   const inputs = {};

@@ -177,6 +177,9 @@ class State extends EventTarget {
   }
 
   async loadRollouts() {
+    if (this.denied("viewTarget")) {
+      return;
+    }
     const [rollouts, policy] = await Promise.all([api.get("/v1/rollouts"), api.get("/v1/policy")]);
     this.rollouts = new Map(rollouts.items.map((one) => [one.id, one]));
     this.policy = policy;
