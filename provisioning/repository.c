@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#define TRIM_EACH 256 /* revisions */
+
 static const char SCHEMA[] = "CREATE TABLE IF NOT EXISTS repository_revision ("
                              " number INTEGER PRIMARY KEY, time INTEGER NOT NULL, author TEXT NOT NULL,"
                              " message TEXT NOT NULL, changes INTEGER NOT NULL, software INTEGER NOT NULL);"
@@ -142,6 +144,8 @@ static int write_revision(Storing *storing, const Model *after, const char *auth
     if (r < 0)
         return r;
     r = store_revision(storing, after, author, message);
+    if (r == 0 && storing->changes > 0 && storing->revision % TRIM_EACH == 0)
+        r = repository_trim(storing->repository, REPOSITORY_TARGET_HISTORY, storing->error);
     if (r < 0) {
         database_rollback(database);
         return r;

@@ -17,6 +17,7 @@
 #define REPOSITORY_WORKSPACES_MAX 256u
 #define REPOSITORY_WORKSPACE_IDLE_MS (INT64_C(300) * 1000)
 #define REPOSITORY_WATCHERS_MAX 16u
+#define REPOSITORY_TARGET_HISTORY 10000 /* revisions: further back only the software is known as it was */
 #define REPOSITORY_AUTHOR_MAX 64u
 #define REPOSITORY_MESSAGE_MAX 1024u
 
@@ -36,7 +37,8 @@ int repository_open(Database *database, Repository **ret, InaError *error);
 int64_t repository_head(const Repository *repository); /* 0: empty */
 /* Borrowed until the next commit. */
 const Model *repository_model(const Repository *repository);
-/* The model as it was (at 0: empty); shared and kept while held. -ENOENT: there was no such revision. */
+/* The model as it was (at 0: empty; before the last REPOSITORY_TARGET_HISTORY revisions without those targets that have
+ * changed since); shared and kept while held. -ENOENT: there was no such revision. */
 int repository_model_at(Repository *repository, int64_t revision, const Model **ret, InaError *error);
 void repository_release(Repository *repository, const Model *model);
 /* Newest first, at most `maximum`, before revision `before` (0: from the newest). */

@@ -32,6 +32,9 @@ struct Repository {
 /* Stores the differences of `after` to the head as a revision, and makes it the head. */
 int repository_store(Repository *repository, const Model *after, const char *author, const char *message,
                      int64_t *ret_revision, InaError *error);
+/* Forgets how targets were before the last `keep` revisions, and the revisions that changed nothing else: agents that
+ * come and go would fill the disk. */
+int repository_trim(Repository *repository, int64_t keep, InaError *error);
 /* Rows to objects. */
 int repository_load(Repository *repository, Model *model, InaError *error);
 /* Models of later revisions are not given out any more. */

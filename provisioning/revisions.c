@@ -53,6 +53,18 @@ int repository_load(Repository *repository, Model *model, InaError *error)
     return r < 0 ? r : add_rows(repository, statement, model, error);
 }
 
+int repository_trim(Repository *repository, int64_t keep, InaError *error)
+{
+    int64_t before = repository->number - keep;
+    if (before <= 0)
+        return 0;
+    int r = database_run(repository->database, error, "DELETE FROM repository_object WHERE until <= ? AND kind = ?",
+                         "ii", before, (int64_t)OBJECT_TARGET);
+    return r < 0 ? r
+                 : database_run(repository->database, error,
+                                "DELETE FROM repository_revision WHERE number <= ? AND NOT software", "i", before);
+}
+
 /* --- back in time ----------------------------------------------------------------- */
 
 /* What came after the revision goes. */

@@ -1,6 +1,6 @@
 #include "base/files.h"
 #include "model_test.h"
-#include "provisioning/repository.h"
+#include "provisioning/repository_internal.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -459,6 +459,37 @@ static void test_more_links_than_can_be_evaluated_are_not_stored(void **state)
     assert_int_equal(repository_head(repository), 1);
 }
 
+static void test_how_targets_were_is_forgotten_after_a_while_and_software_is_not(void **state)
+{
+    char out[512] = "";
+    store_named(OBJECT_TARGET, "stays");
+    store_named(OBJECT_FEATURE, "f");
+    Workspace *own = workspace();
+    add_named(workspace_model(own), OBJECT_TARGET, "goes");
+    add_named(workspace_model(own), OBJECT_FEATURE, "goes");
+    assert_int_equal(store(own), 3);
+    drop(workspace_model(own), model_get(workspace_model(own), OBJECT_TARGET, "target-id-goes"));
+    assert_int_equal(store(own), 4);
+    drop(workspace_model(own), model_get(workspace_model(own), OBJECT_FEATURE, "feature-name-goes"));
+    assert_int_equal(store(own), 5);
+    must(repository_trim(repository, 1, &error));
+    must(repository_trim(repository, 100, &error));
+
+    close_all();
+    open_all();
+    assert_int_equal(repository_head(repository), 5);
+    assert_true(has(repository_model(repository), OBJECT_TARGET, "stays"));
+    const Model *model;
+    must(repository_model_at(repository, 3, &model, &error));
+    assert_true(has(model, OBJECT_TARGET, "stays"));
+    assert_true(has(model, OBJECT_FEATURE, "goes"));
+    assert_false(has(model, OBJECT_TARGET, "goes"));
+    repository_release(repository, model);
+    must(repository_history(repository, 0, 10, note_revision, out, &error));
+    assert_string_equal(out, "5 d 'a message' 1 software;3 d 'a message' 2 software;2 d 'a message' 1 software;");
+    assert_int_equal(store_named(OBJECT_TARGET, "goes"), 6);
+}
+
 static void test_damage_in_the_file_is_told(void **state)
 {
     store_named(OBJECT_TARGET, "t");
@@ -549,6 +580,7 @@ int main(void)
         with_files(test_a_transaction_rolled_back_by_the_caller_takes_its_revisions_along),
         with_files(test_a_failing_disk_changes_nothing_in_memory),
         with_files(test_more_links_than_can_be_evaluated_are_not_stored),
+        with_files(test_how_targets_were_is_forgotten_after_a_while_and_software_is_not),
         with_files(test_damage_in_the_file_is_told),
         with_files(test_any_history_can_be_read_back),
     };
