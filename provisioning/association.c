@@ -131,7 +131,7 @@ static void print_exact(Buffer *out, const Object *object)
 
 static int print_endpoint(Buffer *out, const Object *object, const char *statement, InaError *error)
 {
-    VersionRange range;
+    VersionRange range = {0};
 
     if (object_is_processor(object))
         return ina_error_set(error, EINVAL,

@@ -85,7 +85,7 @@ static int read_number(Database *database, const char *sql, int64_t *ret, InaErr
 /* Another's file is refused, a new one is marked as ours. */
 static int identify(Database *database, InaError *error)
 {
-    int64_t application, version, tables;
+    int64_t application = 0, version = 0, tables = 0;
 
     int r = read_number(database, "PRAGMA application_id", &application, error);
     if (r == 0)

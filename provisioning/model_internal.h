@@ -4,6 +4,7 @@
 #include "framework/description.h"
 #include "model.h"
 #include "object_tree.h"
+#include <errno.h>
 
 #define CARDINALITY_MANY 2147483647u /* as ACE writes "N" */
 
@@ -42,4 +43,8 @@ int association_complete(ObjectKind kind, const json_t *value, const Model *mode
 /* Reads endpoints and cardinalities. */
 int association_read(Object *object, InaError *error);
 
-int out_of_memory(InaError *error);
+static inline int out_of_memory(InaError *error)
+{
+    (void)ina_error_set(error, ENOMEM, "out of memory");
+    return -ENOMEM;
+}

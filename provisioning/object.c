@@ -21,11 +21,6 @@ static const struct {
     [OBJECT_TARGET] = {"target", {"id"}},
 };
 
-int out_of_memory(InaError *error)
-{
-    return ina_error_set(error, ENOMEM, "out of memory");
-}
-
 const char *object_kind_name(ObjectKind kind)
 {
     return kinds[kind].name;

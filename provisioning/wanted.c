@@ -115,7 +115,7 @@ static int copy_wanted(const Plan *plan, Wanted **ret, size_t *ret_n, InaError *
 
 int model_wanted(const Model *model, const Object *target, Wanted **ret, size_t *ret_n, char **reasons, InaError *error)
 {
-    const Plan *plan;
+    const Plan *plan = NULL;
 
     if (reasons)
         *reasons = NULL;
@@ -123,7 +123,7 @@ int model_wanted(const Model *model, const Object *target, Wanted **ret, size_t 
     if (!own)
         return ina_error_set(error, ENOENT, "the model has no target %s", object_attribute(target, "id"));
     int r = find_plan(model, own, &plan, error);
-    if (r < 0) {
+    if (r < 0 || !plan) {
         ina_error_wrap(error, "target %s", object_attribute(target, "id"));
         return r;
     }

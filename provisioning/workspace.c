@@ -278,7 +278,7 @@ static int apply(void *userdata, Model *model, InaError *error)
 int workspace_commit(Workspace *workspace, const char *author, const char *message, int64_t *ret_revision,
                      InaError *error)
 {
-    int64_t revision;
+    int64_t revision = 0;
 
     int r = check_stale(workspace, error);
     if (r == 0)
