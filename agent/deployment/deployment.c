@@ -151,17 +151,6 @@ static int find_token(Deployment *deployment, InaError *error)
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-static void tell_properties(Deployment *deployment)
-{
-    const char *platform = json_string_value(json_object_get(deployment->properties, "platform"));
-    const char *component = json_string_value(json_object_get(deployment->properties, "component"));
-
-    events_add(deployment, EVENT_FRAMEWORK_STARTED, NULL);
-    events_add(deployment, EVENT_TARGET_PROPERTIES, "runtime", "c", "processor",
-               json_string_value(json_object_get(deployment->properties, "processor")), "platform", platform,
-               component ? "component" : NULL, component, NULL);
-}
-
 static int start(void *self, InaComponent *component, InaError *error)
 {
     Deployment *deployment = self;
@@ -190,7 +179,8 @@ static int start(void *self, InaComponent *component, InaError *error)
         return ina_error_set(error, ENOMEM, "out of memory");
     store_load(deployment);
     events_open(deployment);
-    tell_properties(deployment);
+    events_add(deployment, EVENT_FRAMEWORK_STARTED, NULL);
+    events_add_all(deployment, EVENT_TARGET_PROPERTIES, deployment->properties);
     plan_recall(deployment);
     if (!*deployment->trust)
         ina_log(component, INA_LOG_WARNING, "no key is trusted (INAETICS_TRUST): nothing will be installed");

@@ -205,6 +205,7 @@ void events_open(Deployment *deployment);
 void events_close(Deployment *deployment);
 /* Pairs of key and value, ended by NULL. */
 void events_add(Deployment *deployment, EventType type, ...) __attribute__((sentinel));
+void events_add_all(Deployment *deployment, EventType type, const json_t *values); /* texts by key */
 void events_send(Deployment *deployment);
 /* Another server may have others. */
 void events_ask_again(Deployment *deployment);

@@ -136,38 +136,64 @@ static void append(Deployment *deployment, const char *line, size_t size)
         close(fd);
 }
 
-void events_add(Deployment *deployment, EventType type, ...)
+static void begin_line(const Deployment *deployment, EventType type, Buffer *line)
+{
+    escape(line, deployment->target);
+    buffer_print(line, ",%lld,%lld,%lld,%d", (long long)deployment->events.log, (long long)deployment->events.last + 1,
+                 (long long)(ina_wall_clock_us() / 1000), (int)type);
+}
+
+static void add_pair(Buffer *line, const char *key, const char *value)
+{
+    buffer_print(line, ",%s,", key);
+    escape(line, value);
+}
+
+/* Takes the line. */
+static void end_line(Deployment *deployment, Buffer *line)
 {
     Events *events = &deployment->events;
-    Buffer line = {0};
-    va_list pairs;
-    const char *key, *value;
+    bool too_long = line->size >= EVENT_LINE_MAX;
 
-    escape(&line, deployment->target);
-    buffer_print(&line, ",%lld,%lld,%lld,%d", (long long)events->log, (long long)events->last + 1,
-                 (long long)(ina_wall_clock_us() / 1000), (int)type);
-    va_start(pairs, type);
-    while ((key = va_arg(pairs, const char *))) {
-        value = va_arg(pairs, const char *);
-        buffer_print(&line, ",%s,", key);
-        escape(&line, value);
-    }
-    va_end(pairs);
-    if (line.failed || line.size >= EVENT_LINE_MAX) {
-        buffer_free(&line);
+    buffer_print(line, "\n");
+    if (line->failed || too_long) {
+        buffer_free(line);
         return;
     }
     if (events->n >= EVENTS_KEPT)
         drop_oldest(deployment);
-    buffer_print(&line, "\n");
-    if (line.failed) {
-        buffer_free(&line);
-        return;
-    }
-    append(deployment, line.data, line.size);
-    line.data[line.size - 1] = '\0';
-    if (keep(events, events->last + 1, line.data) == 0)
+    append(deployment, line->data, line->size);
+    line->data[line->size - 1] = '\0';
+    if (keep(events, events->last + 1, line->data) == 0)
         events_send(deployment);
+}
+
+void events_add(Deployment *deployment, EventType type, ...)
+{
+    Buffer line = {0};
+    va_list pairs;
+    const char *key;
+
+    begin_line(deployment, type, &line);
+    va_start(pairs, type);
+    while ((key = va_arg(pairs, const char *)))
+        add_pair(&line, key, va_arg(pairs, const char *));
+    va_end(pairs);
+    end_line(deployment, &line);
+}
+
+void events_add_all(Deployment *deployment, EventType type, const json_t *values)
+{
+    Buffer line = {0};
+    const char *key;
+    json_t *value;
+
+    begin_line(deployment, type, &line);
+    json_object_foreach((json_t *)values, key, value)
+    {
+        add_pair(&line, key, json_string_value(value));
+    }
+    end_line(deployment, &line);
 }
 
 /* --- sending -------------------------------------------------------------------------------- */

@@ -168,8 +168,6 @@ static void got_next(void *userdata, const InaHttpResponse *response)
         break;
     case 204:
         servers_answered(deployment);
-        if (!*deployment_version(deployment))
-            deployment_waits(deployment, "nothing is approved for target %s", deployment->target);
         break;
     case 401:
     case 403:
@@ -192,6 +190,8 @@ static void next(Deployment *deployment, const char *base)
                    deployment->talk.after, wait);
     deployment->talk.fetch =
         ask(deployment, url, deployment->remembered.token, NULL, POLL_TIMEOUT, NEXT_REPLY_MAX, got_next);
+    if (deployment->talk.fetch && !deployment->failed)
+        deployment_waits(deployment, "nothing is approved for target %s at %s", deployment->target, base);
 }
 
 /* --- reports --------------------------------------------------------------------------- */
