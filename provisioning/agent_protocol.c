@@ -10,7 +10,7 @@
 bool agent_target_valid(const char *id)
 {
     size_t length = strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
-    return length > 0 && length <= TARGET_ID_MAX && id[length] == '\0' && strcmp(id, ".") != 0 && strcmp(id, "..") != 0;
+    return length > 0 && length <= TARGET_ID_MAX && id[length] == '\0' && id[0] != '.';
 }
 
 /* --- paths --------------------------------------------------------------------- */

@@ -59,7 +59,7 @@ typedef struct AgentProtocol {
     int64_t updates_revision; /* of the repository that they were read from; -1: none */
 } AgentProtocol;
 
-/* Names in paths: 1 to TARGET_ID_MAX of [A-Za-z0-9._-], neither "." nor "..". */
+/* Names in paths: 1 to TARGET_ID_MAX of [A-Za-z0-9._-], not beginning with a dot. */
 bool agent_target_valid(const char *id);
 
 /* --- agent_protocol_send.c ---------------------------------------------- */
