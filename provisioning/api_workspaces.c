@@ -149,7 +149,7 @@ int server_change(Server *server, const Account *account, const json_t *value, M
                              account->role, permission_name(permission));
     if (change.operation != 'd')
         return put_object(server, &change, model, ret, error);
-    r = model_remove(model, change.kind, change.definition, error);
+    r = model_remove_with_links(model, change.kind, change.definition, error);
     if (r >= 0)
         *ret = json_null();
     return r;

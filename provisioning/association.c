@@ -129,6 +129,15 @@ static void print_exact(Buffer *out, const Object *object)
     print_equal(out, key, object_attribute(object, key));
 }
 
+char *exact_endpoint(const Object *object)
+{
+    Buffer out = {0};
+    print_exact(&out, object);
+    if (out.failed)
+        buffer_free(&out);
+    return out.data;
+}
+
 static int print_endpoint(Buffer *out, const Object *object, const char *statement, InaError *error)
 {
     VersionRange range = {0};

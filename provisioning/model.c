@@ -121,6 +121,47 @@ int model_remove(Model *model, ObjectKind kind, const char *definition, InaError
     return 0;
 }
 
+typedef struct Removing {
+    Model *model;
+    const char *endpoint;
+    Side side;
+    int r;
+    InaError *error;
+} Removing;
+
+/* The tree that is walked stays while the model gets others. */
+static void remove_if_alone(void *userdata, const Object *association)
+{
+    Removing *removing = userdata;
+    if (removing->r == 0 &&
+        strcmp(ina_filter_text(association->endpoints[removing->side].filter), removing->endpoint) == 0)
+        removing->r = model_remove(removing->model, association->kind, association->definition, removing->error);
+}
+
+static int remove_links(Model *model, ObjectKind association, Side side, const char *endpoint, InaError *error)
+{
+    Removing removing = {.model = model, .endpoint = endpoint, .side = side, .error = error};
+    Tree *tree = tree_ref(model->trees[association]);
+
+    tree_each(tree, remove_if_alone, &removing);
+    tree_unref(tree);
+    return removing.r;
+}
+
+int model_remove_with_links(Model *model, ObjectKind kind, const char *definition, InaError *error)
+{
+    const Object *object = model_get(model, kind, definition);
+    if (!object || object_kind_is_association(kind))
+        return model_remove(model, kind, definition, error);
+    char *AUTO_FREE endpoint = exact_endpoint(object);
+    int r = endpoint ? 0 : out_of_memory(error);
+    for (ObjectKind association = 0; association < OBJECT_KINDS && r == 0; association++)
+        for (Side side = 0; side < SIDES && r == 0 && object_kind_is_association(association); side++)
+            if (association_end(association, side) == kind)
+                r = remove_links(model, association, side, endpoint, error);
+    return r < 0 ? r : model_remove(model, kind, definition, error);
+}
+
 typedef struct Comparing {
     void (*each)(void *userdata, const Object *before, const Object *after);
     void *userdata;

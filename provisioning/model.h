@@ -78,6 +78,9 @@ int model_add(Model *model, Object *object, InaError *error);
 /* Replaces; the definition must be there: -ENOENT. */
 int model_replace(Model *model, Object *object, InaError *error);
 int model_remove(Model *model, ObjectKind kind, const char *definition, InaError *error); /* -ENOENT */
+/* With the associations that name it alone: those with the endpoint that "left" or "right" with its definition makes.
+ */
+int model_remove_with_links(Model *model, ObjectKind kind, const char *definition, InaError *error);
 /* Everything but the targets becomes as it is in `like`. */
 void model_restore(Model *model, const Model *like);
 /* Each difference once, kind by kind in the order of definitions: before NULL: added; after NULL: removed. */

@@ -40,6 +40,8 @@ struct Object {
 ObjectKind association_end(ObjectKind association, Side side); /* the kind of what it links */
 /* The same attributes with endpoints in place of definitions; a new reference. */
 int association_complete(ObjectKind kind, const json_t *value, const Model *model, json_t **ret, InaError *error);
+/* "(name=f1)": the filter that names this object alone; malloc'ed. */
+char *exact_endpoint(const Object *object);
 /* Reads endpoints and cardinalities. */
 int association_read(Object *object, InaError *error);
 

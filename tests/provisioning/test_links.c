@@ -176,6 +176,34 @@ static void test_resource_processors_are_matched_by_no_filter(void **state)
     model_free(model);
 }
 
+static void test_an_object_takes_the_links_along_that_name_it_alone(void **state)
+{
+    Model *model = with_feature();
+    const Object *feature = model_at(model, OBJECT_FEATURE, 0), *bundle = add_bundle(model, "a(1)", "1.0.0");
+    const Object *distribution = add_named(model, OBJECT_DISTRIBUTION, "f");
+    add_link(model, OBJECT_ARTIFACT2FEATURE, bundle, feature);
+    add(model, OBJECT_ARTIFACT2FEATURE,
+        "{'attributes': {'associationVersionStatement': '0.0.0'}, 'left': '%s', 'right': 'feature-name-f'}",
+        object_definition(bundle));
+    add_filters(model, OBJECT_ARTIFACT2FEATURE, "(Bundle-SymbolicName=*)", "1", "(name=f*)", "1");
+    add_link(model, OBJECT_FEATURE2DISTRIBUTION, feature, distribution);
+    add_link(model, OBJECT_DISTRIBUTION2TARGET, distribution, add_named(model, OBJECT_TARGET, "t"));
+
+    assert_int_equal(model_remove_with_links(model, OBJECT_ARTIFACT, object_definition(bundle), &error), 0);
+    assert_int_equal(model_count(model, OBJECT_ARTIFACT), 0);
+    assert_int_equal(model_count(model, OBJECT_ARTIFACT2FEATURE), 2);
+    assert_int_equal(model_remove_with_links(model, OBJECT_FEATURE, "feature-name-f", &error), 0);
+    assert_int_equal(model_count(model, OBJECT_ARTIFACT2FEATURE), 1);
+    assert_int_equal(model_count(model, OBJECT_FEATURE2DISTRIBUTION), 0);
+    assert_int_equal(model_count(model, OBJECT_DISTRIBUTION2TARGET), 1);
+    assert_int_equal(model_remove_with_links(model, OBJECT_FEATURE, "feature-name-f", &error), -ENOENT);
+    assert_int_equal(model_remove_with_links(model, OBJECT_DISTRIBUTION2TARGET,
+                                             object_definition(model_at(model, OBJECT_DISTRIBUTION2TARGET, 0)), &error),
+                     0);
+    assert_int_equal(model_count(model, OBJECT_DISTRIBUTION2TARGET), 0);
+    model_free(model);
+}
+
 static void test_copies_that_differ_have_their_own_links(void **state)
 {
     Model *model = with_feature();
@@ -620,6 +648,7 @@ int main(void)
         cmocka_unit_test(test_tags_match_as_attributes_do_but_an_attribute_hides_a_tag),
         cmocka_unit_test(test_what_links_nothing_is_dangling_until_it_does),
         cmocka_unit_test(test_resource_processors_are_matched_by_no_filter),
+        cmocka_unit_test(test_an_object_takes_the_links_along_that_name_it_alone),
         cmocka_unit_test(test_copies_that_differ_have_their_own_links),
         cmocka_unit_test(test_an_object_that_was_replaced_is_linked_as_it_is_now),
         cmocka_unit_test(test_more_links_than_anybody_needs_are_refused),
