@@ -464,6 +464,11 @@ bool rollout_ended(const Rollout *rollout)
     return rollout->phase >= ROLLOUT_DONE;
 }
 
+uint64_t rollout_changes(const Rollout *rollout)
+{
+    return rollout->changes;
+}
+
 const char *rollout_reason(const Rollout *rollout)
 {
     return rollout->reason;

@@ -116,6 +116,8 @@ int64_t rollout_next(const Rollout *rollout);
 void rollout_shift(Rollout *rollout, int64_t ms);
 RolloutPhase rollout_phase(const Rollout *rollout);
 bool rollout_ended(const Rollout *rollout);
+/* Rises with each change that is worth keeping (a state, a phase). */
+uint64_t rollout_changes(const Rollout *rollout);
 const char *rollout_reason(const Rollout *rollout); /* why it was paused or rolled back; or NULL */
 const RolloutPolicy *rollout_policy(const Rollout *rollout);
 size_t rollout_targets(const Rollout *rollout);

@@ -43,6 +43,7 @@ struct Rollout {
     size_t returning; /* members that are, and are not gone */
     RolloutAction *actions;
     size_t n_actions, actions_capacity;
+    uint64_t changes;
     bool failed; /* out of memory in this step */
 };
 

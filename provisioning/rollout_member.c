@@ -20,6 +20,7 @@ RolloutAction *rollout_act(Rollout *rollout, RolloutActionType type, const char 
         rollout->actions = grown;
         rollout->actions_capacity = capacity;
     }
+    rollout->changes++;
     action = &rollout->actions[rollout->n_actions++];
     action->type = type;
     action->target = target;
@@ -60,6 +61,7 @@ void member_count(Rollout *rollout, const Member *member, int by)
 {
     Group *group = &rollout->groups[member->group];
 
+    rollout->changes++;
     if (member->gone)
         return;
     group->n[member->state] += (unsigned)by;
@@ -170,8 +172,10 @@ static void ready(Rollout *rollout, Member *member, int64_t now)
     member->unready_since = NEVER;
     free(member->reason);
     member->reason = NULL;
-    if (member->ready_since == NEVER)
+    if (member->ready_since == NEVER) {
         member->ready_since = now;
+        rollout->changes++;
+    }
     /* Also by its own account, which knows of restarts that fell between two reports. */
     if (member->state == ROLLOUT_INSTALLED && now - member->ready_since >= rollout->policy.gate_ms &&
         (member->running < 0 || member->running >= rollout->policy.gate_ms))

@@ -1,31 +1,45 @@
 /* rollouts.h - carries rollouts out: one at a time, kept in the database.
  *
- * A commit that changes what approved-by-themselves targets are to have starts
- * a rollout from the released revision to the new one (policy "none": the
- * new one is released at once). A commit while one runs waits; several waiting
- * become one. When it is done the new revision is released. Rolled back: the
- * old one stays released, and content that failed is not offered again by
- * itself, until a commit changes it or a person starts it (`force`).
- * After a restart of the server it goes on where it was. */
+ * A commit that changes the software starts a rollout from the released
+ * revision to the new one, over the targets that approve themselves, are
+ * present, and are to have something else (targets with the tag "canary" first,
+ * the others shuffled); without any, and without a policy, the new revision is
+ * released at once. A commit while one runs waits; several waiting become
+ * one. When it is done the new revision is released. Rolled back: the
+ * old one stays released, and content that failed (by its digest) is not
+ * offered again by itself, until a commit changes it or a person starts it
+ * (`force`). After a restart of the server it goes on where it was, and no
+ * target is blamed for the time between. docs/rollouts.md tells more. */
 #pragma once
 
 #include "rollout.h"
 #include "targets.h"
 #include <systemd/sd-event.h>
 
+#define ROLLOUTS_KEPT 100u /* those that ended; older ones go */
+
 typedef struct Rollouts Rollouts;
 
+/* Runs the targets, too (targets_run). `event` NULL: the caller calls rollouts_work (tests). `policy`: NULL: none; one
+ * that was set before (rollouts_set_policy) comes before it. */
 int rollouts_open(sd_event *event, Database *database, Repository *repository, Targets *targets,
-                  const RolloutPolicy *policy /* NULL: none */, Rollouts **ret, InaError *error);
+                  const RolloutPolicy *policy, Rollouts **ret, InaError *error);
+/* Does what is due now, wholly. */
+void rollouts_work(Rollouts *rollouts);
 void rollouts_watch(Rollouts *rollouts, void (*changed)(void *userdata, int64_t rollout), void *userdata);
-/* -EBUSY: one runs. -EEXIST: this content failed before, and not forced. */
+/* policy NULL: the usual one, or, without one, the default. -EBUSY: one runs. -EEXIST: this content failed before, and
+ * not forced. -ENOENT: no such revision. */
 int rollouts_start(Rollouts *rollouts, int64_t revision, const RolloutPolicy *policy, bool force, const char *author,
                    int64_t *ret, InaError *error);
+/* ROLLOUT_PAUSE, _RESUME, _ABORT, _ROLL_BACK. On disk when it returns. */
 int rollouts_command(Rollouts *rollouts, int64_t rollout, RolloutEventType command, const char *author,
                      InaError *error);
-/* {"id", "from", "to", "author", "started", "ended", ... rollout_json}; newest first; a new reference. */
+/* {"id", "from", "to", "author", "message", "started", "ended", "phase", ... rollout_json} without "targets"; newest
+ * first; a new reference. What a commit just began is among them. */
 json_t *rollouts_list(Rollouts *rollouts, size_t maximum);
-json_t *rollouts_get(Rollouts *rollouts, int64_t rollout);                                 /* NULL: none */
+json_t *rollouts_get(Rollouts *rollouts, int64_t rollout); /* with "targets"; NULL: none */
 int rollouts_set_policy(Rollouts *rollouts, const RolloutPolicy *policy, InaError *error); /* for the next ones; kept */
-json_t *rollouts_policy(Rollouts *rollouts);
+json_t *rollouts_policy(Rollouts *rollouts);                                               /* null: none */
+/* Why what is stored is neither released nor rolled out ("this content failed in rollout 3 ..."); NULL: it is. */
+const char *rollouts_held(const Rollouts *rollouts);
 Rollouts *rollouts_close(Rollouts *rollouts);

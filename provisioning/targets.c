@@ -295,6 +295,16 @@ void targets_watch_events(Targets *targets, void (*happened)(void *userdata, con
         targets->happened[targets->n_happened++] = (Watcher){.userdata = userdata, .happened = happened};
 }
 
+void targets_unwatch(Targets *targets, const void *userdata)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < targets->n_happened; i++)
+        if (targets->happened[i].userdata != userdata)
+            targets->happened[n++] = targets->happened[i];
+    targets->n_happened = n;
+}
+
 /* --- doing together what agents caused ----------------------------------------------------- */
 
 static int store_rows(Targets *targets, InaError *error)

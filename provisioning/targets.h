@@ -168,7 +168,9 @@ typedef struct TargetEvent {
     const TargetHealth *health;
 } TargetEvent;
 void targets_watch_events(Targets *targets, void (*happened)(void *userdata, const TargetEvent *event), void *userdata);
-int64_t targets_released(const Targets *targets); /* the revision that counts; 0: none yet */
+void targets_unwatch(Targets *targets, const void *userdata); /* of events */
+int64_t targets_released(const Targets *targets);             /* the revision that counts; 0: none yet */
+/* From now on this counts for all targets, also for those of targets_mint. */
 int targets_release(Targets *targets, int64_t revision, InaError *error);
 /* Mints what `id` is to have at `revision`, whatever is released, and keeps it there until targets_follow.
  * ret_version "": nothing differs. */

@@ -503,13 +503,23 @@ int64_t targets_released(const Targets *targets)
 
 int targets_release(Targets *targets, int64_t revision, InaError *error)
 {
-    int r = store_number(targets, "released", revision, error);
+    int r = database_begin(targets->database, error);
 
     if (r < 0)
         return r;
+    r = store_number(targets, "released", revision, error);
+    for (size_t i = 0; r == 0 && i < targets->n_list; i++)
+        if (targets->list[i]->pinned != NOT_PINNED) {
+            targets->list[i]->pinned = NOT_PINNED;
+            r = store_target(targets, targets->list[i], error);
+        }
+    if (r < 0) {
+        database_rollback(targets->database);
+        return r;
+    }
     targets->released = revision;
     queue_all(targets);
-    return 0;
+    return database_commit(targets->database, error);
 }
 
 int targets_mint(Targets *targets, const char *id, int64_t revision, int64_t rollout, const char *author,

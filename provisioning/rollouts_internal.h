@@ -1,0 +1,85 @@
+/* rollouts_internal.h - what the files of rollouts.h share. */
+#pragma once
+
+#include "rollouts.h"
+
+#define WATCHERS_MAX 4u
+#define EVENTS_MAX 1000000u /* waiting for the loop's next turn; more health is let go */
+#define SLICE_MS 20         /* of minting within one turn */
+#define TOLD_EACH_MS 200    /* changes of a rollout are told at most so often */
+#define LATE_MS 3000        /* longer between two looks: the server, not the targets, stood still */
+#define SAVED_EACH_MS 5000  /* also without a change: how far gates are */
+#define RETRY_MS 1000       /* after a failure of the disk */
+
+typedef struct Running {
+    int64_t id, from, to, started;
+    char *author, *message;
+    Rollout *core;
+    uint64_t saved_changes, told_changes;
+    bool save_now; /* before anything is minted */
+} Running;
+
+typedef struct HeldEvent {
+    TargetEventType type;
+    char *id, *reason;
+    char version[32];
+    bool ok, ready;
+    int64_t errors, running_ms;
+} HeldEvent;
+
+typedef struct Work {
+    char *id;
+    bool back; /* gives the old content back */
+} Work;
+
+struct Rollouts {
+    sd_event *event;
+    sd_event_source *soon_source, *timer_source;
+    Database *database;
+    Repository *repository;
+    Targets *targets;
+    bool has_policy;
+    RolloutPolicy policy;
+    Running *running;
+    int64_t waiting; /* the newest revision of the software, while nothing is decided about it; 0: none */
+    int64_t seen;    /* the newest that was decided about: kept */
+    int64_t scanned; /* while loading */
+    char *held;
+    HeldEvent *events;
+    size_t n_events, events_capacity;
+    Work *work;
+    size_t n_work, work_start, work_capacity;
+    int64_t last_tick, last_work, last_save, told;
+    bool busy; /* within rollouts_work */
+    struct {
+        void (*changed)(void *userdata, int64_t rollout);
+        void *userdata;
+    } watchers[WATCHERS_MAX];
+    unsigned n_watchers;
+};
+
+Running *running_free(Running *running);
+
+/* --- rollouts_store.c --- */
+int rollouts_store_open(Rollouts *rollouts, InaError *error);
+int rollouts_load(Rollouts *rollouts, InaError *error); /* policy, what waits, the one that runs */
+int rollouts_save(Rollouts *rollouts, bool ended, InaError *error);
+int rollouts_save_seen(Rollouts *rollouts, int64_t revision, InaError *error);
+int rollouts_save_policy(Rollouts *rollouts, InaError *error);
+int rollouts_next_id(Rollouts *rollouts, int64_t *ret, InaError *error);
+int rollouts_save_failed(Rollouts *rollouts, const char *content, int64_t rollout, InaError *error);
+/* The rollout in which it failed; 0: none. */
+int64_t rollouts_failed_in(Rollouts *rollouts, const char *content);
+/* {"id", ...} with what `inner` has. */
+json_t *rollouts_frame(const Running *running, int64_t ended, json_t *inner);
+
+/* --- rollouts_start.c --- */
+/* 1: it runs now; 0: there was nothing to do but to release it; -EEXIST: content that failed. */
+int rollouts_begin(Rollouts *rollouts, int64_t revision, const RolloutPolicy *policy, bool force, bool always,
+                   const char *author, const char *message, InaError *error);
+int rollouts_begin_waiting(Rollouts *rollouts, InaError *error);
+void rollouts_resume_work(Rollouts *rollouts);
+/* Whether the target takes part in what runs: it is there, approves itself, and is to have something else. */
+bool rollouts_concerns(Rollouts *rollouts, const char *id, int64_t from, int64_t to);
+int rollouts_push_work(Rollouts *rollouts, const char *id, bool back);
+void rollouts_soon(Rollouts *rollouts);
