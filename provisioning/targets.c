@@ -610,7 +610,6 @@ void targets_health(Targets *targets, const char *id, const TargetHealth *health
         free(reason);
         return;
     }
-    targets_modern(targets, id);
     heard(targets, target);
     changed = health->ready != target->health.ready || health->errors != target->health.errors ||
               strcmp(health->version, target->health.version) != 0 || target->health.time == 0 ||

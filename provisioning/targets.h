@@ -126,7 +126,8 @@ void targets_modern(Targets *targets, const char *id);
 void targets_offered(Targets *targets, const char *id, const char *version);
 /* The agent's verdict: OK or Failed. `version` is what it tried (2.4 of the protocol: correlate). */
 void targets_installed(Targets *targets, const char *id, const char *version, bool success, const char *reason);
-void targets_health(Targets *targets, const char *id, const TargetHealth *health);
+void targets_health(Targets *targets, const char *id,
+                    const TargetHealth *health); /* told, or concluded of a legacy one */
 
 int targets_register(Targets *targets, const char *id, bool auto_approve, const char *author, InaError *error);
 /* Mints a version of what the target is to have at the revision that counts for it. 0 and no version when nothing

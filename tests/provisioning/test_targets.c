@@ -42,6 +42,18 @@ static void one_that_was_heard_is_known_and_not_registered(void **state)
     assert_false(world_view(world, "t1").present);
 }
 
+static void health_that_was_concluded_does_not_make_an_agent_a_modern_one(void **state)
+{
+    World *world = *state;
+    const TargetHealth health = {.time = 1, .version = "1.0.0", .ready = true};
+
+    seen(world, "t1");
+    targets_health(world->targets, "t1", &health);
+    assert_true(world_view(world, "t1").legacy);
+    targets_modern(world->targets, "t1");
+    assert_false(world_view(world, "t1").legacy);
+}
+
 static void bad_ids_are_refused_everywhere(void **state)
 {
     World *world = *state;
@@ -388,7 +400,8 @@ static void templates_are_filled_in_per_target(void **state)
     memset(name, 'n', sizeof name);
     name[200] = '\0';
     model = world_edit(world);
-    add(model, OBJECT_TARGET, "{'attributes':{'id':'%s','autoapprove':'true'},'tags':{'runtime':'c','site':'x'}}", name);
+    add(model, OBJECT_TARGET, "{'attributes':{'id':'%s','autoapprove':'true'},'tags':{'runtime':'c','site':'x'}}",
+        name);
     world_store(world);
     must(targets_flush(world->targets, &world_error));
     version = targets_version(world->targets, name, "1.0.0");
@@ -559,6 +572,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         with_world(one_that_was_heard_is_known_and_not_registered),
+        with_world(health_that_was_concluded_does_not_make_an_agent_a_modern_one),
         with_world(bad_ids_are_refused_everywhere),
         with_world(being_heard_touches_no_disk),
         with_world(registered_by_hand_and_approved_by_hand),
