@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NAME_SIZE 320u
 
@@ -77,10 +78,26 @@ static void write_service(Writer *writer, const json_t *service)
     json_array_foreach(kube_get(service, "spec.ports"), i, port) write_port(writer, name, address, port, i == 0);
 }
 
+/* Whether the machine's proxy, which runs as the same user, can listen at a port: ip(7), ip_unprivileged_port_start. */
+static bool can_be_served(int64_t port)
+{
+    int first = 1024;
+    AUTO_FILE FILE *file = fopen("/proc/sys/net/ipv4/ip_unprivileged_port_start", "re");
+    if (file && fscanf(file, "%d", &first) != 1)
+        first = 1024;
+    return geteuid() == 0 || port >= first;
+}
+
+/* The API as a service, which has port 443. */
+static bool is_api(const json_t *service)
+{
+    return strcmp(kube_namespace(service), "default") == 0 && strcmp(kube_name(service), "kubernetes") == 0;
+}
+
 static bool handle_service(void *userdata, const json_t *service)
 {
     Writer *writer = userdata;
-    if (strcmp(kube_namespace(service), writer->namespace) == 0)
+    if (strcmp(kube_namespace(service), writer->namespace) == 0 && !is_api(service))
         write_service(writer, service);
     return writer->result == 0;
 }
@@ -103,7 +120,9 @@ int service_environment(const KubeInformer *services, const char *namespace, con
     int r = set_server(server, environment, error);
     if (r < 0)
         return r;
-    if (kubernetes)
+    /* Where nobody can listen there, pods reach it where it really is. */
+    const json_t *port = json_array_get(kube_get(kubernetes, "spec.ports"), 0);
+    if (kubernetes && can_be_served(kube_integer(port, "port", 443)))
         write_service(&writer, kubernetes);
     if (services && namespace)
         kube_informer_each(services, handle_service, &writer);

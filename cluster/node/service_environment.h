@@ -6,6 +6,7 @@
 #include "kube/client.h"
 
 /* Of the services of `namespace` (NULL: none) that have an address, and of default/kubernetes. server: of the API,
- * "https://...", for KUBERNETES_SERVICE_HOST and _PORT while there is no such service. */
+ * "https://...", for KUBERNETES_SERVICE_HOST and _PORT while there is no such service, or none can listen at its port:
+ * as an ordinary user at 443. */
 int service_environment(const KubeInformer *services, const char *namespace, const char *server,
                         Environment *environment, InaError *error);

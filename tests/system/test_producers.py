@@ -2,6 +2,9 @@
 import csv
 import io
 import json
+import os
+import pathlib
+import tempfile
 import urllib.request
 
 import pytest
@@ -22,6 +25,14 @@ def use(instance, kind, folder=None, **settings):
         container["volumeMounts"] = [{"name": "samples", "mountPath": "/samples", "readOnly": True}]
     instance.change_template("producer", {"volumes": volumes}, container)
     instance.scale("producer", 1)
+
+
+@pytest.fixture
+def samples():
+    """A folder that pods can read, whoever they are."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield pathlib.Path(folder)
 
 
 def said(instance):
@@ -52,10 +63,10 @@ def test_bursts_come_together(demonstrator):
         assert times.count(time) % 7 == 0, "a burst's samples have one time"
 
 
-def test_a_file_is_replayed_line_by_line_and_again(demonstrator, tmp_path):
-    file = tmp_path / "samples.csv"
+def test_a_file_is_replayed_line_by_line_and_again(demonstrator, samples):
+    file = samples / "samples.csv"
     file.write_text("time,value1,value2\n# a comment\n0.0,1,10\n0.1,2,20\n0.2,3,30\n", encoding="utf-8")
-    use(demonstrator, "csv", tmp_path, name="replay", file="$(VOLUME_SAMPLES)/samples.csv")
+    use(demonstrator, "csv", samples, name="replay", file="$(VOLUME_SAMPLES)/samples.csv")
     found = wait_for(lambda: (r := rows(demonstrator, "replay")) and len(r) >= 7 and r, "the file, twice")
     ordered = sorted(found, key=lambda row: int(row["sequence"]))
     assert [float(row["value1"]) for row in ordered[:6]] == [1, 2, 3, 1, 2, 3]
@@ -67,15 +78,15 @@ def test_a_file_is_replayed_line_by_line_and_again(demonstrator, tmp_path):
     ("1,2\n1,2,3,4\n", "found where"),
     ("# nothing\n", "there is no sample in it"),
 ])
-def test_a_file_that_is_wrong_is_named_with_its_line(demonstrator, tmp_path, text, words):
-    file = tmp_path / "wrong.csv"
+def test_a_file_that_is_wrong_is_named_with_its_line(demonstrator, samples, text, words):
+    file = samples / "wrong.csv"
     file.write_text(text, encoding="utf-8")
-    use(demonstrator, "csv", tmp_path, name="wrong", file="$(VOLUME_SAMPLES)/wrong.csv", initial_rate=100)
+    use(demonstrator, "csv", samples, name="wrong", file="$(VOLUME_SAMPLES)/wrong.csv", initial_rate=100)
     wait_for(lambda: words in said(demonstrator).replace('\\"', '"'), "the error names file, line and what is right")
 
 
-def test_a_missing_file_is_named(demonstrator, tmp_path):
-    use(demonstrator, "csv", tmp_path, file="$(VOLUME_SAMPLES)/none.csv")
+def test_a_missing_file_is_named(demonstrator, samples):
+    use(demonstrator, "csv", samples, file="$(VOLUME_SAMPLES)/none.csv")
     wait_for(lambda: "none.csv: No such file" in said(demonstrator), "the error names the file")
 
 

@@ -10,6 +10,8 @@ from conftest import wait_for
 
 FIRST = 0x70000000  # cluster/users.h
 ORDINARY = 54321  # in no /etc/passwd
+CONNECT = ("import os, socket; socket.create_connection((os.environ['KUBERNETES_SERVICE_HOST'], "
+           "int(os.environ['KUBERNETES_SERVICE_PORT'])), 30)")
 IDS = "echo uid $(id -u) gid $(id -g) groups $(id -G | tr ' ' ,) end; sleep 1000"
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
@@ -205,3 +207,6 @@ def test_an_ordinary_user_runs_all_as_himself_and_nobody_else(instance):
     assert f"runAsUser: the node runs as user {ORDINARY}" in waiting(instance, "other")["message"]
     wait_for(lambda: any("runAsUser" in text for text in events(instance, "other")), "an event says why")
     assert instance.cli("exec", "one", "--", "id", "-u").stdout == f"{ORDINARY}\n"
+    # Its service has a port that not everybody may listen at.
+    instance.pod("client", f"python3 -c \"{CONNECT}\" && echo reached; sleep 1000")
+    wait_for(lambda: instance.logs("client") == "reached\n", "pods reach the API where their variables say")
