@@ -196,6 +196,7 @@ static void get_next(ApiCall *call)
         api_fail(call, &error);
         return;
     }
+    targets_modern(call->server->targets, call->parameters[0]);
     const DeploymentVersion *version = newest_version(call->server, call->parameters[0]);
     if (version && strcmp(version->version, after ? after : "") != 0)
         answer_version(call->server, call->request, version);
@@ -399,6 +400,7 @@ static void post_report(ApiCall *call)
         api_fail(call, &error);
         return;
     }
+    targets_modern(targets, id);
     AUTO_FREE char *reason = report.reason ? cut_reason(report.reason) : NULL;
     bool known = targets_view(targets, id, &view);
     bool running = strcmp(report.state, "running") == 0;

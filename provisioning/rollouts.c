@@ -168,8 +168,8 @@ static void handle_events(Rollouts *rollouts)
     free(events);
 }
 
-/* Agents that know nothing of /v1 tell no health: for them being there is enough. And what targets told while this
- * was not there, or what was lost on the way to here, is in their views. */
+/* Of agents that know nothing of /v1 mostly no health is known: for them being there is enough. And what targets told
+ * while this was not there, or what was lost on the way to here, is in their views. */
 static void look_around(Rollouts *rollouts)
 {
     for (size_t i = 0; i < rollout_targets(rollouts->running->core); i++) {
@@ -189,7 +189,8 @@ static void look_around(Rollouts *rollouts)
             memcpy(version, view.installed, sizeof version);
             verdict(rollouts, id, version, view.installed_ok, reason);
             free(reason);
-        } else if (state == ROLLOUT_INSTALLED && view.legacy && view.present) {
+        } else if (state == ROLLOUT_INSTALLED && view.legacy && view.present &&
+                   strcmp(view.health.version, view.current) != 0) {
             (void)step(rollouts, &(RolloutEvent){.type = ROLLOUT_HEALTH, .target = id, .ready = true, .running_ms = -1},
                        NULL);
         }
