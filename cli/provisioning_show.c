@@ -324,7 +324,7 @@ int provisioning_show_target(Provisioning *provisioning, int count, char *const 
     show_lines("problem", text_of(target, "problem"));
     json_array_foreach(json_object_get(target, "artifacts"), i, item)
     {
-        printf("%-12s", i == 0 ? "is to have" : "");
+        printf("%-12s", i == 0 ? "artifacts" : "");
         print_definition(json_string_value(item) ? json_string_value(item) : "");
         putchar('\n');
     }
