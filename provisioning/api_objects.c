@@ -169,7 +169,7 @@ static int store_artifact(ApiCall *call, Workspace *workspace, Object *object, I
     }
     snprintf(message, sizeof(message), "Upload %.900s", object_definition(object));
     Upload upload = {object};
-    int r = workspace ? model_add(model, object, error)
+    int r = workspace ? model_add(workspace_model(workspace), object, error)
                       : repository_commit(server->repository, call->account.name, message, add_artifact, &upload, NULL,
                                           error);
     if (r >= 0 && workspace)
@@ -207,9 +207,19 @@ static int judge(Server *server, const Model *model, const char *path, const cha
     return r < 0 ? r : object_new(OBJECT_ARTIFACT, value, model, ret, error);
 }
 
+static int check_old(const Model *model, const Object *object, InaError *error)
+{
+    const Object *old = model_get(model, OBJECT_ARTIFACT, object_definition(object));
+    const char *before = old ? object_attribute(old, "sha256") : NULL, *after = object_attribute(object, "sha256");
+    if (!old || (before && after && strcmp(before, after) == 0))
+        return 0;
+    return ina_error_set(error, EEXIST, "%s is there with other content; give the new one another version",
+                         object_definition(object));
+}
+
 /* What is refused never gets among the files that are kept. */
 int server_take_file(Server *server, const Model *model, const char *filename, const void *data, size_t size,
-                     Object **ret, InaError *error)
+                     bool replace, Object **ret, InaError *error)
 {
     BlobInfo info;
     AUTO_FREE char *path = path_join(server->options.data, "upload-XXXXXX");
@@ -226,7 +236,12 @@ int server_take_file(Server *server, const Model *model, const char *filename, c
     if (r >= 0)
         r = judge(server, model, path, filename, &info, ret, error);
     unlink(path);
-    if (r >= 0 && (r = blobs_put(server->blobs, data, size, &info, error)) < 0)
+    if (r < 0)
+        return r;
+    r = replace ? 0 : check_old(model, *ret, error);
+    if (r >= 0)
+        r = blobs_put(server->blobs, data, size, &info, error);
+    if (r < 0)
         *ret = object_unref(*ret);
     return r;
 }
@@ -249,7 +264,7 @@ static void post_artifact(ApiCall *call)
     const Model *model = workspace ? workspace_model(workspace) : repository_model(call->server->repository);
     size_t size;
     const void *body = ina_http_body(call->request, &size);
-    int r = server_take_file(call->server, model, filename, body, size, &object, &error);
+    int r = server_take_file(call->server, model, filename, body, size, false, &object, &error);
     if (r >= 0)
         r = store_artifact(call, workspace, object, &error);
     if (r < 0)

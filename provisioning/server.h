@@ -154,9 +154,10 @@ void server_send_blob(Server *server, InaHttpRequest *request, const char *diges
 /* Whether the contracts of an uploaded bundle fit those of what is stored. */
 int server_check_contracts(Server *server, const Model *model, const char *path, const json_t *artifact,
                            InaError *error);
-/* Recognises a file and, when it is right, keeps it; the artifact is in no model yet. */
+/* Recognises a file and, when it is right, keeps it; the artifact is not in the model yet. -EEXIST: there it is with
+ * other content (unless `replace`). */
 int server_take_file(Server *server, const Model *model, const char *filename, const void *data, size_t size,
-                     Object **ret, InaError *error);
+                     bool replace, Object **ret, InaError *error);
 
 /* api_workspaces.c: one CHANGE on a model, if the account may; what a commit answers */
 int server_change(Server *server, const Account *account, const json_t *change, Model *model, json_t **ret,
