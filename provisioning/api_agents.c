@@ -185,6 +185,14 @@ static void wait_begin(ApiCall *call, const char *after, int64_t seconds)
     ina_http_on_cancel(call->request, on_left, wait);
 }
 
+static int heard(ApiCall *call, InaError *error)
+{
+    int r = targets_seen(call->server->targets, call->parameters[0], error);
+    if (r >= 0)
+        targets_modern(call->server->targets, call->parameters[0]);
+    return r;
+}
+
 static void get_next(ApiCall *call)
 {
     const char *after = ina_http_query(call->request, "after");
@@ -192,7 +200,7 @@ static void get_next(ApiCall *call)
     InaError error = {0};
     if (!api_number(call, "wait", WAIT_DEFAULT, 0, SERVER_WAIT_MAX_SECONDS, &seconds))
         return;
-    if (targets_seen(call->server->targets, call->parameters[0], &error) < 0) {
+    if (heard(call, &error) < 0) {
         api_fail(call, &error);
         return;
     }
@@ -290,7 +298,7 @@ static void post_enrol(ApiCall *call)
     int64_t seen = targets_view(server->targets, id, &view) ? view.seen : 0;
     int r = accounts_target_enrol_check(server->accounts, id, old, seen, server_now(), &error);
     if (r >= 0)
-        r = targets_seen(server->targets, id, &error); /* judges the id */
+        r = heard(call, &error); /* judges the id */
     if (r >= 0)
         r = accounts_target_enrol(server->accounts, id, old, seen, server_now(), token, &error);
     if (r >= 0 && properties)
@@ -396,7 +404,7 @@ static void post_report(ApiCall *call)
     InaError error = {0};
     if (!read_report(call, &report))
         return;
-    if (targets_seen(targets, id, &error) < 0) {
+    if (heard(call, &error) < 0) {
         api_fail(call, &error);
         return;
     }
@@ -404,13 +412,14 @@ static void post_report(ApiCall *call)
     AUTO_FREE char *reason = report.reason ? cut_reason(report.reason) : NULL;
     bool known = targets_view(targets, id, &view);
     bool running = strcmp(report.state, "running") == 0;
-    char installed[32];
-    snprintf(installed, sizeof(installed), "%s", running ? report.version : known ? view.installed : "");
+    char installed[32]; /* what runs */
+    snprintf(installed, sizeof(installed), "%s", running ? report.version : known ? view.health.version : "");
+    bool repeated = known && strcmp(view.installed, report.version) == 0 && view.installed_ok == running;
     /* Only versions that were minted for it: nothing else can have been installed. */
     bool minted = report.version[0] && targets_version(targets, id, report.version);
     if (minted && strcmp(report.state, "installing") == 0)
         targets_offered(targets, id, report.version);
-    else if (minted && !(running && known && view.installed_ok && strcmp(view.installed, report.version) == 0))
+    else if (minted && !repeated)
         targets_installed(targets, id, report.version, running, reason);
     if (report.has_health)
         take_health(call, &report, installed);

@@ -175,8 +175,10 @@ static int open_targets(Server *server, InaError *error)
         staged = true;
         r = rollout_policy_read(rollout, &policy, error);
     }
-    if (r < 0)
+    if (r < 0) {
+        settings_clear(&targets);
         return ina_error_wrap(error, "settings");
+    }
     r = targets_open(server->database, server->repository, server->blobs, server->audit, &targets, &server->targets,
                      error);
     if (r >= 0)
