@@ -181,10 +181,11 @@ static int open_targets(Server *server, InaError *error)
     }
     r = targets_open(server->database, server->repository, server->blobs, server->audit, &targets, &server->targets,
                      error);
+    settings_clear(&targets);
     if (r >= 0)
         r = rollouts_open(server->event, server->database, server->repository, server->targets, staged ? &policy : NULL,
                           &server->rollouts, error);
-    return r;
+    return r < 0 ? r : targets_run(server->targets, server->event, error);
 }
 
 static int open_parts(Server *server, InaError *error)

@@ -1,0 +1,537 @@
+"""The provisioning server and those that it serves: agents of ours, ACE's clients, desired states, etcd."""
+import base64
+import hashlib
+import json
+import os
+import subprocess
+import threading
+import time
+import urllib.parse
+
+import pytest
+from conftest import PATIENCE, find_etcd, wait_for
+from provisioning_server import Caller, Events, Server, add, basic, java_bundle, link
+
+TOKEN = "cluster token " + "0123456789abcdef"
+
+
+@pytest.fixture
+def make_server(tmp_path):
+    servers = []
+
+    def make(*options, **more):
+        servers.append(Server(tmp_path / str(len(servers)), *options, **more))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.stop()
+        assert not [line for line in server.log if "Sanitizer" in line], "".join(server.log)
+
+
+@pytest.fixture
+def server(make_server, tmp_path):
+    (tmp_path / "token").write_text(TOKEN)
+    (tmp_path / "token").chmod(0o600)
+    return make_server("--token-file", tmp_path / "token", "--settings",
+                       json.dumps({"register": "(id=auto-*)", "autoApprove": "(id=auto-*)"}))
+
+
+@pytest.fixture
+def people(server):
+    return server.people()
+
+
+class Agent:
+    """What the bundle `deployment` does, without installing anything."""
+
+    def __init__(self, server, name, **properties):
+        self.server, self.name = server, name
+        answer = self.enrol(properties={"runtime": "java"} | properties)
+        assert answer.status == 200, answer
+        self.token = answer.json["token"]
+        self.caller = server.agents(self.token)
+
+    def enrol(self, token=TOKEN, **body):
+        return Caller(self.server.agents_address, f"Bearer {token}").post(f"/v1/agents/{self.name}/enrol", body)
+
+    def next(self, after="", wait=0):
+        return self.caller.get(f"/v1/agents/{self.name}/next?after={after}&wait={wait}")
+
+    def report(self, version, state, reason=None, **health):
+        answer = self.caller.post(f"/v1/agents/{self.name}/report", {
+            "version": version, "serial": 1, "state": state, "reason": reason, "time": int(time.time() * 1000),
+            "health": {"ready": True, "errors": 0, "runningSeconds": 1, "reason": None} | health})
+        assert answer.status == 204, answer
+
+    def statement(self, after=""):
+        answer = self.next(after, 25)
+        assert answer.status == 200, answer
+        return json.loads(base64.b64decode(answer.json["envelope"]["payload"]))
+
+
+def target(people, name):
+    return people.right("GET", f"/v1/targets/{name}")
+
+
+# --- our own agents ----------------------------------------------------------------------------------
+
+def test_an_agent_enrols_waits_fetches_and_reports(server, people):
+    artifact = people.upload("a.jar", java_bundle("a", "1.0.0"))
+    agent = Agent(server, "auto-1", component="x")
+    assert wait_for(lambda: target(people, "auto-1")["registration"] == "Registered", "the registration")
+    seen = target(people, "auto-1")
+    assert seen["autoApprove"] and not seen["legacy"] and seen["properties"]["component"] == "x"
+    found = {}
+    waiter = threading.Thread(target=lambda: found.update(statement=agent.statement()))
+    waiter.start()
+    time.sleep(0.2)  # so that it waits already, most probably
+    begin = time.monotonic()
+    people.assign(artifact["definition"], "auto-1")
+    waiter.join(PATIENCE)
+    assert time.monotonic() - begin < 20, "it was not woken up: it waited to the end"
+    statement = found["statement"]
+    assert statement["type"] == "inaetics.deployment.v1" and statement["target"] == "auto-1"
+    assert statement["expires"] > statement["signed"] > 0
+    file = statement["artifacts"][0]
+    data = agent.caller.get("/v1/blobs/" + file["sha256"]).body
+    assert hashlib.sha256(data).hexdigest() == file["sha256"] and len(data) == file["size"]
+    assert wait_for(lambda: target(people, "auto-1")["provisioning"] == "InProgress", "InProgress")
+    agent.report(statement["version"], "running")
+    seen = wait_for(lambda: (seen := target(people, "auto-1"))["provisioning"] == "OK" and seen, "OK")
+    assert seen["installed"] == statement["version"] == "1.0.0" and seen["installedOk"] and seen["health"]["ready"]
+    assert seen["artifacts"] == [artifact["definition"]]
+    assert agent.next("1.0.0").status == 204
+    versions = people.right("GET", "/v1/targets/auto-1/versions")["items"]
+    assert [version["version"] for version in versions] == ["1.0.0"]
+    assert versions[0]["artifacts"][0]["sha256"] == file["sha256"]
+
+
+def test_a_failure_is_shown_with_its_reason(server, people):
+    artifact = people.upload("a.jar", java_bundle("a", "1.0.0"))
+    agent = Agent(server, "auto-1")
+    people.assign(artifact["definition"], "auto-1")
+    version = agent.statement()["version"]
+    for _ in range(3):  # repeating does nothing
+        agent.report(version, "failed", "component a does not start", ready=False)
+    seen = wait_for(lambda: (seen := target(people, "auto-1"))["provisioning"] == "Failed" and seen, "Failed")
+    assert "does not start" in seen["problem"]
+
+
+def test_an_id_belongs_to_the_agent_that_enrolled(server, people):
+    agent = Agent(server, "t1")
+    assert agent.enrol(properties={}).status == 409
+    assert agent.enrol(properties={}, **{"token": "x"} if False else {}).status == 409
+    assert Caller(server.agents_address, f"Bearer {TOKEN}").post(
+        "/v1/agents/t1/enrol", {"properties": {}, "token": "wrong"}).status == 409
+    again = Caller(server.agents_address, f"Bearer {TOKEN}").post(
+        "/v1/agents/t1/enrol", {"properties": {}, "token": agent.token})
+    assert again.status == 200
+    assert agent.next().status == 401  # the old token is gone
+    other = Agent(server, "t2")
+    for method, path in (("GET", "/v1/agents/t1/next?wait=0"), ("POST", "/v1/agents/t1/report"),
+                         ("GET", "/deployment/t1/versions/")):
+        assert other.caller.ask(method, path, {} if method == "POST" else None).status == 401, path
+    sent = other.caller.post("/auditlog/send", b"t1,1,1,1,3,id,2\n")
+    assert sent.status in (401, 403), sent
+    assert people.right("GET", "/v1/targets/t1/log")["items"] == []
+    people.right("POST", "/v1/targets/t1/forget")
+    assert agent.enrol(properties={}).status == 200
+
+
+def test_enrolling_takes_the_clusters_token_and_a_right_id(server):
+    stranger = Caller(server.agents_address)
+    for wrong in (None, "Bearer x", "Bearer " + TOKEN + "x", "Basic ZDpm"):
+        answer = Caller(server.agents_address, wrong).post("/v1/agents/t1/enrol", {"properties": {}})
+        assert answer.status == 401, (wrong, answer)
+    caller = Caller(server.agents_address, f"Bearer {TOKEN}")
+    for name in ("a%20b", "..", "%2e%2e", "a%2fb", "x" * 300, "%c3%a4", "a%0ab", "a,b", "$n"):
+        assert caller.post(f"/v1/agents/{name}/enrol", {"properties": {}}).status in (400, 404), name
+    for body in ({"properties": []}, {"properties": {"a": 1}}, {"properties": {"a" * 300: "b"}}, {"token": 7},
+                 {"properties": {"a": "b" * 5000}}, {"properties": {str(i): "x" for i in range(100)}},
+                 {"properties": {"a": "x\u0000y"}}):
+        assert caller.post("/v1/agents/t1/enrol", body).status == 400, str(body)[:60]
+    assert stranger.get("/v1/agents/t1/next?wait=0").status in (200, 204)  # never enrolled: as agents of ACE
+
+
+def test_files_are_for_those_whose_versions_name_them(server, people):
+    artifact = people.upload("a.jar", java_bundle("a", "1.0.0"))
+    agent, other = Agent(server, "auto-1"), Agent(server, "auto-2")
+    people.assign(artifact["definition"], "auto-1")
+    digest = agent.statement()["artifacts"][0]["sha256"]
+    size = len(java_bundle("a", "1.0.0"))
+    part = agent.caller.get(f"/v1/blobs/{digest}", headers={"Range": "bytes=7-"})
+    assert part.status == 206 and len(part.body) == size - 7
+    assert other.caller.get(f"/v1/blobs/{digest}").status == 404
+    assert Caller(server.agents_address).get(f"/v1/blobs/{digest}").status == 401
+    assert Caller(server.agents_address, f"Bearer {TOKEN}").get(f"/v1/blobs/{digest}").status == 401
+    for wrong in ("x", "0" * 64, digest.upper(), digest + "0", "%2e%2e"):
+        assert agent.caller.get(f"/v1/blobs/{wrong}").status in (400, 404), wrong
+
+
+def test_wrong_reports_are_refused_and_foreign_versions_do_not_count(server, people):
+    agent = Agent(server, "auto-1")
+    for wrong in ({}, {"version": "1.0.0"}, {"version": "1.0.0", "state": "dancing"}, {"version": 1, "state": "running"},
+                  {"version": "1" * 40, "state": "running"}):
+        assert agent.caller.post("/v1/agents/auto-1/report", wrong).status == 400, wrong
+    agent.report("77.0.0", "running")
+    agent.report("", "running")
+    assert target(people, "auto-1")["installed"] == ""
+    agent.report("77.0.0", "failed", "x" * 100000, errors=-5, runningSeconds=2**62)
+    for wrong in ("wait=-1", "wait=61", "wait=x"):
+        assert agent.caller.get(f"/v1/agents/auto-1/next?{wrong}").status == 400
+
+
+def test_many_waiting_agents_are_woken_each_by_its_own(server, people):
+    artifact = people.upload("a.jar", java_bundle("a", "1.0.0"))
+    agents = [Agent(server, f"auto-{i}") for i in range(20)]
+    found = {}
+
+    def wait_for_version(agent):
+        found[agent.name] = agent.next(wait=50)
+
+    threads = [threading.Thread(target=wait_for_version, args=(agent,)) for agent in agents]
+    for thread in threads:
+        thread.start()
+    people.assign(artifact["definition"], "auto-1*")  # 1 and 10 to 19
+    expected = {"auto-1"} | {f"auto-{i}" for i in range(10, 20)}
+    wait_for(lambda: expected <= set(found), "the answers")
+    assert set(found) == expected and {answer.status for answer in found.values()} == {200}
+    server.stop()  # the others hear that, too
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    server.start()
+
+
+def test_a_waiting_agent_that_leaves_is_forgotten(server):
+    agent = Agent(server, "t1")
+    for _ in range(10):
+        with pytest.raises(TimeoutError):
+            agent.caller.get("/v1/agents/t1/next?wait=50", timeout=0.05)
+    assert agent.next().status == 204
+
+
+# --- people and targets --------------------------------------------------------------------------------
+
+def test_targets_are_registered_approved_and_forgotten_by_hand(server, people):
+    artifact = people.upload("a.jar", java_bundle("a", "1.0.0"))
+    agent = Agent(server, "t1")
+    assert target(people, "t1")["registration"] == "Unregistered"
+    people.right("POST", "/v1/targets/t1/register", {"autoApprove": False})
+    assert people.post("/v1/targets/t1/register", {}).status == 409
+    people.assign(artifact["definition"], "t1")
+    seen = wait_for(lambda: (seen := target(people, "t1"))["store"] == "Unapproved" and seen, "Unapproved")
+    assert not seen["autoApprove"] and agent.next().status == 204
+    people.right("POST", "/v1/targets/t1/approve")
+    version = agent.statement()["version"]
+    agent.report(version, "running")
+    assert wait_for(lambda: target(people, "t1")["provisioning"] == "OK", "OK")
+    assert people.right("POST", "/v1/targets/t1/acknowledge")["provisioning"] == "Idle"
+    people.right("POST", "/v1/targets/t1/forget")
+    wait_for(lambda: people.get("/v1/targets/t1").status == 404, "the target to go")
+    for action in ("approve", "acknowledge", "forget", "versions", "log"):
+        method = "GET" if action in ("versions", "log") else "POST"
+        assert people.ask(method, f"/v1/targets/nobody/{action}").status == 404, action
+
+
+def test_a_bundle_for_another_runtime_is_refused_with_the_reason(server, people):
+    artifact = people.upload("a.jar", java_bundle("a", "1.0.0"))
+    agent = Agent(server, "t1", runtime="c")
+    people.right("POST", "/v1/targets/t1/register", {"autoApprove": False})
+    people.assign(artifact["definition"], "t1")
+    answer = people.post("/v1/targets/t1/approve")
+    assert answer.status == 400 and "java" in answer.json["message"], answer
+    assert agent.next().status == 204
+
+
+def test_targets_are_listed_in_pages_and_by_filter(server, people):
+    for i in range(25):
+        Agent(server, f"t{i:02}", site="lab" if i % 2 else "field")
+    seen, after = [], ""
+    while after is not None:
+        page = people.right("GET", f"/v1/targets?limit=10&after={after}")
+        seen += [item["id"] for item in page["items"]]
+        after = page["next"]
+    assert seen == [f"t{i:02}" for i in range(25)]
+    assert [item["id"] for item in people.right("GET", "/v1/targets?limit=2&filter=(id=*1*)")["items"]] == \
+        ["t01", "t10"]
+
+
+def test_events_tell_of_targets_and_versions(server, people):
+    events = Events(people, people.right("GET", "/v1/state")["cursor"])
+    artifact = people.upload("a.jar", java_bundle("a", "1.0.0"))
+    agent = Agent(server, "auto-1")
+    people.assign(artifact["definition"], "auto-1")
+    agent.report(agent.statement()["version"], "running")
+    assert agent.caller.post("/auditlog/send", b"auto-1,1,1,1,3,id,2\n").status == 200
+    wait_for(lambda: any(value["id"] == "auto-1" and value["provisioning"] == "OK" for value in events.of("target")),
+             "the target's event")
+    wait_for(lambda: [(value["target"], value["version"]) for value in events.of("version")] == [("auto-1", "1.0.0")],
+             "the version's event")
+    wait_for(lambda: [value["name"] for value in events.of("audit")] == ["bundle started"], "the log's event")
+    people.right("POST", "/v1/targets/auto-1/forget")
+    wait_for(lambda: {"id": "auto-1"} in events.of("target-gone"), "the end of the target")
+    events.close()
+
+
+def test_settings_are_checked_and_kept(server, people):
+    first = people.right("GET", "/v1/settings")
+    assert first["register"] == "(id=auto-*)" and first["versionsKept"] == 20
+    for wrong in ({"register": "(x"}, {"register": 7}, {"colour": "red"}, {"versionsKept": -1},
+                  {"forgetSeconds": 2**60}):
+        assert people.put("/v1/settings", wrong).status == 400, wrong
+    people.right("PUT", "/v1/settings", {"register": "(id=*)", "autoApprove": None, "versionsKept": 3})
+    server.stop()
+    server.start()
+    kept = server.people().right("GET", "/v1/settings")
+    assert kept["register"] == "(id=*)" and kept["autoApprove"] is None and kept["versionsKept"] == 3
+    Agent(server, "anybody")
+    assert wait_for(lambda: target(server.people(), "anybody")["registration"] == "Registered", "the registration")
+
+
+# --- credentials of other agents ---------------------------------------------------------------------
+
+def test_agents_of_ace_need_credentials_where_that_is_asked_for(make_server):
+    server = make_server("--credentials")
+    caller = Caller(server.agents_address)
+    answer = caller.get("/deployment/t1/versions/")
+    assert answer.status == 401 and "Basic" in answer.headers["WWW-Authenticate"]
+    people = server.people()
+    people.right("PUT", "/v1/accounts/t1", {"password": "its password", "role": "viewer"})
+    assert Caller(server.agents_address, basic("t1", "its password")).get("/deployment/t1/versions/").status == 200
+    assert Caller(server.agents_address, basic("t1", "its password")).get("/deployment/t2/versions/").status == 403
+    assert Caller(server.agents_address, basic("d", "f")).get("/deployment/t2/versions/").status == 200
+
+
+def test_agents_of_ace_are_open_on_loopback_and_beyond_it_only_if_insecure(make_server):
+    assert Caller(make_server().agents_address).get("/deployment/t1/versions/").status == 200
+    beyond = make_server(listen="0.0.0.0:0").agents_address.replace("0.0.0.0", "127.0.0.1")
+    assert Caller(beyond).get("/deployment/t1/versions/").status == 401
+    insecure = make_server("--insecure", listen="0.0.0.0:0")
+    assert Caller(insecure.agents_address.replace("0.0.0.0", "127.0.0.1")).get("/deployment/t1/versions/").status == 200
+    assert any("without credentials" in line for line in insecure.log)
+
+
+# --- ACE's REST dialect --------------------------------------------------------------------------------
+
+class AceClient:
+    def __init__(self, server):
+        self.caller = server.people()
+        answer = self.caller.post("/client/work")
+        assert answer.status == 302
+        self.url = answer.headers["Location"]
+        assert self.url.startswith("/client/work/rest-")
+
+    def create(self, kind, text):
+        answer = self.caller.post(f"{self.url}/{kind}", text.encode())
+        assert answer.status == 302, answer
+        return answer.headers["Location"]
+
+
+def test_the_sequence_of_aces_clients_leads_to_a_version(server, people):
+    ace = AceClient(server)
+    kinds = ace.caller.get(ace.url).json
+    assert kinds == ["artifact", "artifact2feature", "feature", "feature2distribution", "distribution",
+                     "distribution2target", "target"]
+    people.upload("a.jar", java_bundle("foo.a1", "1.0.0"), workspace=ace.url.rsplit("/", 1)[1])
+    assert ace.caller.get(ace.url + "/artifact").json == \
+        ["artifact-Bundle-SymbolicName-foo.a1-Bundle-Version-1.0.0"]
+    feature = ace.create("feature", "{attributes:{name:'foo f1'},tags:{}} // lenient")
+    assert feature.endswith("/feature/feature-name-foo%20f1")
+    assert ace.caller.get(feature).json["attributes"] == {"name": "foo f1"}
+    assert ace.caller.get(feature.replace("%20", "+")).status == 200
+    ace.create("distribution", '{"attributes":{"name":"foo.d1"},"tags":{}}')
+    ace.create("target", '{"attributes":{"id":"t1","autoapprove":"true"},"tags":{}}')
+    ace.create("artifact2feature", '{"attributes":{"leftEndpoint":"(Bundle-SymbolicName=foo.a1)",'
+               '"rightEndpoint":"(name=foo f1)","leftCardinality":"1","rightCardinality":"1"},"tags":{}}')
+    ace.create("feature2distribution",
+               '{"attributes":{"left":"feature-name-foo f1","right":"distribution-name-foo.d1"},"tags":{}}')
+    ace.create("distribution2target", '{"attributes":{"leftEndpoint":"(name=foo.d1)","rightEndpoint":"(id=t1)"}}')
+    assert Caller(server.agents_address).get("/deployment/t1/versions/").body == b""
+    assert ace.caller.post(ace.url).status == 200
+    wait_for(lambda: Caller(server.agents_address).get("/deployment/t1/versions/").body == b"1.0.0\n", "the version")
+    shown = ace.caller.get(ace.url + "/target/target-id-t1").json
+    assert shown["state"]["registrationState"] == "Registered" and shown["state"]["currentVersion"] == "1.0.0"
+    assert shown["state"]["isRegistered"] == "true" and shown["state"]["storeState"] == "Approved"
+    assert shown["state"]["artifactsFromShop"] == ["artifact-Bundle-SymbolicName-foo.a1-Bundle-Version-1.0.0"]
+    assert ace.caller.delete(ace.url).status == 200
+    assert ace.caller.get(ace.url).status == 404
+
+
+def test_aces_clients_replace_remove_and_are_told_what_is_wrong(server):
+    ace = AceClient(server)
+    feature = ace.create("feature", '{"attributes":{"name":"f1"},"tags":{"a":"1"}}')
+    assert ace.caller.post(ace.url + "/feature", b'{"attributes":{"name":"f1"}}').status == 400
+    assert ace.caller.post(ace.url + "/feature", b'{"attributes":{}}').status == 400
+    assert ace.caller.post(ace.url + "/feature", b'{"attributes":').status == 400
+    assert ace.caller.put(feature, b'{"attributes":{"name":"f1","description":"x"},"tags":{"b":"2"}}').status == 302
+    shown = ace.caller.get(feature).json
+    assert shown["attributes"] == {"name": "f1", "description": "x"} and shown["tags"] == {"b": "2"}
+    assert ace.caller.put(feature, b'{"attributes":{"name":"f2"},"tags":{}}').status in (400, 409)
+    assert ace.caller.delete(feature).status == 200
+    assert ace.caller.get(feature).status == 404 and ace.caller.delete(feature).status == 404
+    assert ace.caller.get(ace.url + "/house").status == 404
+    assert ace.caller.get(ace.url + "/feature/x/y/z").status == 404
+    assert ace.caller.get("/client").status == 501 and ace.caller.get("/client/latest").status == 501
+    assert ace.caller.put(ace.url, b"").status == 405
+    assert Caller(server.people_address).post("/client/work").status == 401
+
+
+def test_of_two_commits_of_aces_clients_one_is_409(server):
+    first, second = AceClient(server), AceClient(server)
+    first.create("feature", '{"attributes":{"name":"f1"},"tags":{}}')
+    second.create("feature", '{"attributes":{"name":"f2"},"tags":{}}')
+    assert first.caller.post(first.url).status == 200
+    assert second.caller.post(second.url).status == 409
+
+
+def test_aces_clients_register_approve_and_read_the_log(server, people):
+    artifact = people.upload("a.jar", java_bundle("a", "1.0.0"))
+    Caller(server.agents_address).get("/deployment/t1/versions/")
+    assert Caller(server.agents_address).post("/auditlog/send", b"t1,1,1,7,3,id,2\nt1,1,2,8,4,id,2\n").status == 200
+    ace = AceClient(server)
+    url = ace.url + "/target/target-id-t1"
+    assert ace.caller.get(ace.url + "/target").json == ["target-id-t1"]
+    assert ace.caller.get(url + "/register").json == "Unregistered"
+    assert ace.caller.post(url + "/register").status == 200
+    assert ace.caller.post(url + "/register").status == 409
+    assert ace.caller.post(ace.url).status == 200
+    wait_for(lambda: ace.caller.get(url + "/register").json == "Registered", "the registration")
+    people.assign(artifact["definition"], "t1")
+    wait_for(lambda: ace.caller.get(url + "/approve").json == "Unapproved", "Unapproved")
+    assert ace.caller.post(url + "/approve").status == 200
+    assert ace.caller.post(ace.url).status == 200
+    wait_for(lambda: ace.caller.get(url + "/approve").json == "Approved", "Approved")
+    assert Caller(server.agents_address).get("/deployment/t1/versions/").body == b"1.0.0\n"
+    events = ace.caller.get(url + "/auditEvents?start=0&max=100").json
+    assert [(event["logId"], event["id"], event["type"]) for event in events] == \
+        [(1, 1, "bundle started"), (1, 2, "bundle stopped")]
+    assert len(ace.caller.get(url + "/auditEvents?start=1&max=1").json) == 1
+    assert ace.caller.get(url + "/dance").status == 404
+
+
+# --- desired states --------------------------------------------------------------------------------------
+
+def desired(folder, **more):
+    folder.mkdir(exist_ok=True)
+    (folder / "a.jar").write_bytes(java_bundle("a", "1.0.0"))
+    state = {"version": 1, "artifacts": ["a.jar"], "features": {"f": {"artifacts": ["a"]}},
+             "distributions": {"d": {"features": ["f"]}},
+             "assignments": [{"distribution": "d", "targets": "(id=auto-*)"}],
+             "settings": {"register": "(id=auto-*)", "autoApprove": "(id=auto-*)"}} | more
+    (folder / "provisioning.json").write_text(json.dumps(state))
+    return state
+
+
+def test_a_desired_state_is_loaded_at_start_once_and_again_when_it_changed(make_server, tmp_path):
+    folder = tmp_path / "state"
+    desired(folder)
+    server = make_server("--load", folder)
+    people = server.people()
+    revision = people.right("GET", "/v1/state")["revision"]
+    assert revision > 0
+    assert people.right("GET", "/v1/desired")["drift"] == []
+    Caller(server.agents_address).get("/deployment/auto-1/versions/")
+    wait_for(lambda: Caller(server.agents_address).get("/deployment/auto-1/versions/").body == b"1.0.0\n", "1.0.0")
+    workspace = people.workspace()
+    people.change(workspace, add("feature", name="by hand"))
+    people.commit(workspace)
+    assert people.right("GET", "/v1/state")["drift"] == 1
+    assert [(item["kind"], item["name"], item["change"]) for item in people.right("GET", "/v1/desired")["drift"]] == \
+        [("feature", "by hand", "removed")]
+    revision = people.right("GET", "/v1/state")["revision"]
+    server.stop()
+    server.start()
+    people = server.people()
+    assert people.right("GET", "/v1/state")["revision"] == revision, "the same state was loaded twice"
+    server.stop()
+    (folder / "b.jar").write_bytes(java_bundle("b", "1.0.0"))
+    desired(folder, artifacts=["a.jar", "b.jar"], features={"f": {"artifacts": ["a", "b"]}})
+    server.start()
+    people = server.people()
+    assert people.right("GET", "/v1/state")["drift"] == 0
+    assert [item["attributes"]["name"] for item in people.right("GET", "/v1/objects?kind=feature")["items"]] == ["f"]
+    wait_for(lambda: Caller(server.agents_address).get("/deployment/auto-1/versions/").body == b"1.0.0\n2.0.0\n",
+             "2.0.0")
+
+
+def test_a_state_that_cannot_be_loaded_is_said_and_what_is_stored_is_served(make_server, tmp_path):
+    folder = tmp_path / "state"
+    for number, (change, word) in enumerate((
+            ({"artifacts": ["nothing.jar"]}, "nothing.jar"), ({"artifacts": ["../x"]}, "beside"),
+            ({"features": {"f": {"artifacts": ["unknown"]}}}, "unknown"), ({"colour": 1}, "colour"))):
+        desired(folder, **change)
+        server = make_server("--load", folder)
+        assert any("level=error" in line and word in line for line in server.log), (number, server.log)
+        assert server.people().right("GET", "/v1/state")["revision"] == 0
+
+
+def test_applying_a_state_twice_changes_nothing_and_missing_files_are_named(server, people, tmp_path):
+    state = desired(tmp_path / "state")
+    data = (tmp_path / "state" / "a.jar").read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    state["artifacts"] = [{"file": "a.jar", "sha256": digest}]
+    answer = people.post("/v1/desired", state)
+    assert answer.status == 409 and answer.json["error"] == "missing"
+    assert answer.json["missing"] == [{"file": "a.jar", "sha256": digest}]
+    dry = people.right("POST", "/v1/desired?dry-run=true", state)
+    assert dry["missing"] and dry["revision"] is None
+    assert people.right("GET", "/v1/state")["revision"] == 0
+    people.upload("a.jar", data)
+    applied = people.right("POST", "/v1/desired", state)
+    assert {item["kind"] for item in applied["differences"]} >= {"feature", "distribution"}
+    again = people.right("POST", "/v1/desired", state)
+    assert again["differences"] == [] and again["revision"] == applied["revision"]
+    exported = people.right("GET", "/v1/export")
+    assert people.right("POST", "/v1/desired?dry-run=true", exported)["differences"] == []
+    people.right("PUT", "/v1/accounts/eve", {"password": "long enough", "role": "viewer"})
+    state["features"]["g"] = {}
+    assert server.people("eve", "long enough").post("/v1/desired", state).status == 403
+
+
+# --- etcd ------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def etcd(tmp_path):
+    import socket
+    ports = []
+    for _ in range(2):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            ports.append(probe.getsockname()[1])
+    client, peer = (f"http://127.0.0.1:{port}" for port in ports)
+    process = subprocess.Popen(
+        [find_etcd(), "--data-dir", tmp_path / "etcd", "--listen-client-urls", client, "--advertise-client-urls", client,
+         "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | {"ETCD_UNSUPPORTED_ARCH": "arm64"})
+    caller = Caller(client.removeprefix("http://"))
+
+    def records():
+        def code(text):
+            return base64.b64encode(text.encode()).decode()
+        try:
+            answer = caller.post("/v3/kv/range", {"key": code("/inaetics/node-provisioning-service/"),
+                                                  "range_end": code("/inaetics/node-provisioning-service0")})
+        except OSError:
+            return None
+        return [json.loads(base64.b64decode(kv["value"])) for kv in answer.json.get("kvs", [])]
+
+    wait_for(lambda: records() is not None, "etcd")
+    yield client, records
+    process.kill()
+    process.wait()
+
+
+def test_the_server_is_found_through_etcd_while_it_is_there(make_server, etcd):
+    url, records = etcd
+    server = make_server("--etcd", url)
+    wait_for(lambda: records() == [{"version": 1, "url": f"http://{server.agents_address}", "security": "none"}],
+             "the record")
+    server.stop()
+    assert records() == []
+    server.start()
+    wait_for(lambda: len(records()) == 1, "the record")
+    server.kill()
+    wait_for(lambda: records() == [], "the end of the lease")
+    server.start()
