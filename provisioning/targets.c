@@ -420,7 +420,7 @@ void targets_soon(Targets *targets)
     targets->dirty = true;
     if (targets->event && !targets->soon_source)
         (void)sd_event_add_time_relative(targets->event, &targets->soon_source, CLOCK_MONOTONIC,
-                                         TARGETS_TOGETHER_MS * 1000, 0, on_soon, targets);
+                                         TARGETS_TOGETHER_MS * 1000, 1000, on_soon, targets);
 }
 
 static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
