@@ -117,6 +117,8 @@ typedef struct Talk {
 /* Does what can be done now; to be called when anything changed. */
 void talk_go_on(Deployment *deployment);
 void talk_close(Deployment *deployment);
+/* Asks another server instead of the one that it waits for. */
+void talk_interrupt(Deployment *deployment);
 /* The state changed: reports now. */
 void talk_report(Deployment *deployment);
 /* What it answers cannot be used: asks again after a pause that grows. */

@@ -82,9 +82,11 @@ static void drop(Deployment *deployment, size_t index)
     memmove(&servers->list[index], &servers->list[index + 1], (--servers->n - index) * sizeof(Server));
     memset(&servers->list[servers->n], 0, sizeof(Server));
     if (index == servers->current) {
-        /* Its own goes: what is under way with it goes on until it breaks. */
         events_ask_again(deployment);
         servers->current = 0;
+        /* It may be silent; without another one there is nothing to lose by waiting for it. */
+        if (servers->n > 0)
+            talk_interrupt(deployment);
     } else if (index < servers->current) {
         servers->current--;
     }

@@ -235,9 +235,7 @@ static void reported(void *userdata, const InaHttpResponse *response)
         talk_enrol_again(deployment);
     } else if (response->status < 200 || response->status > 299) {
         /* Who takes no reports brings no news either: the long poll may hang for half a minute. */
-        if (deployment->talk.fetch)
-            ina_http_fetch_cancel(TAKE_PTR(deployment->talk.fetch));
-        deployment->talk.enrolling = false;
+        talk_interrupt(deployment);
         deployment->talk.report_at = 0;
         servers_failed(deployment, problem(response, buffer, sizeof buffer));
     }
@@ -315,6 +313,18 @@ void talk_go_on(Deployment *deployment)
         deployment_wake(deployment, talk->wait_until);
     /* Health is looked at each second; it is told when it changed. */
     deployment_wake(deployment, ina_now() + REPORT_OFTEN);
+}
+
+void talk_interrupt(Deployment *deployment)
+{
+    Talk *talk = &deployment->talk;
+
+    if (talk->fetch)
+        ina_http_fetch_cancel(TAKE_PTR(talk->fetch));
+    if (talk->report)
+        ina_http_fetch_cancel(TAKE_PTR(talk->report));
+    talk->enrolling = false;
+    deployment_wake(deployment, 0);
 }
 
 void talk_close(Deployment *deployment)
