@@ -4,7 +4,7 @@ import {confirmed, cancel, openDialog} from "./dialog.js";
 import {attempt, byId, h, plural, tell} from "./dom.js";
 import {describe} from "./rights.js";
 import {selection} from "./select.js";
-import {ASSOCIATIONS, COLUMNS, WORDS, nameOf, state, titleOf} from "./state.js";
+import {ASSOCIATIONS, COLUMNS, WORDS, nameOf, state, targetToAdd, titleOf} from "./state.js";
 
 // --- links ---------------------------------------------------------------------
 
@@ -28,8 +28,7 @@ export async function linkTogether(kind, rows, otherKind, otherRows, range = "0.
     const right = endOf(rightRow).definition;
     if (right.startsWith("target-") && !state.isRegistered(right)) {
       registered++;
-      changes.push({op: "add", kind: "target", object: {tags: {},
-        attributes: {id: state.get(right).attributes.id, autoapprove: "true"}}});
+      changes.push({op: "add", kind: "target", object: targetToAdd(state.get(right).attributes.id, true)});
     }
     for (const row of left) {
       const end = endOf(row);

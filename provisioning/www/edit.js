@@ -5,7 +5,7 @@ import {cancel, openDialog, tabs} from "./dialog.js";
 import {formatSize, h, iconButton, plural, tell} from "./dom.js";
 import {openLinkTo} from "./link.js";
 import {selection} from "./select.js";
-import {ASSOCIATIONS, COLUMNS, WORDS, nameOf, state, titleOf} from "./state.js";
+import {ASSOCIATIONS, COLUMNS, WORDS, nameOf, state, targetToAdd, titleOf} from "./state.js";
 import {targetTabs} from "./target.js";
 
 const DESCRIPTION = {artifact: "artifactDescription", feature: "description", distribution: "description"};
@@ -205,12 +205,10 @@ export function openCreate(kind) {
     if (description?.value) {
       attributes.description = description.value;
     }
-    if (auto) {
-      attributes.autoapprove = String(auto.checked);
-    }
+    const fresh = kind === "target" ? targetToAdd(attributes.id, auto.checked) : {attributes, tags: {}};
     const from = selection.kind;
     const keys = [...selection.keys];
-    const [object] = await state.change([{op: "add", kind, object: {attributes, tags: {}}}]);
+    const [object] = await state.change([{op: "add", kind, object: fresh}]);
     if (linked?.checked) {
       await linkTogether(from, keys.map((one) => (one.startsWith("group:") ? {key: one, group: one.slice(6),
         versions: [...selection.definitions()].map((two) => state.get(two))

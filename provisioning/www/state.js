@@ -17,6 +17,12 @@ const KEPT_WORKSPACE = "inaetics-provisioning-workspace";
 
 export const targetDefinition = (id) => "target-id-" + id.replaceAll("/", "&#47");
 
+// A target for the repository; what its agent told of itself stands in its tags, where filters and checks look for it.
+export function targetToAdd(id, autoApprove) {
+  const told = Object.entries(state.targets.get(id)?.properties || {}).map(([key, value]) => [`target.${key}`, value]);
+  return {attributes: {id, autoapprove: String(autoApprove)}, tags: Object.fromEntries(told)};
+}
+
 export function nameOf(object) {
   const a = object.attributes;
   return a["Bundle-SymbolicName"] || a.filename || a.artifactName || a.name || a.id || object.definition;
@@ -38,6 +44,7 @@ class State extends EventTarget {
     super();
     this.clear();
     this.relink = settle(150, () => this.quietly(() => this.loadLinks()));
+    this.retarget = settle(300, () => this.quietly(() => this.loadTargets()));
     this.reread = settle(150, () => this.quietly(() => this.loadObjects()));
     this.askServer = settle(250, () => this.quietly(() => this.loadServer()));
     this.askWorkspace = settle(150, () => this.quietly(() => this.checkWorkspace()));
@@ -48,6 +55,7 @@ class State extends EventTarget {
     this.server = {};
     this.objects = {artifact: new Map(), feature: new Map(), distribution: new Map()};
     this.targets = new Map();
+    this.heard = null;
     this.links = [];
     this.fromLeft = new Map();
     this.fromRight = new Map();
@@ -143,8 +151,22 @@ class State extends EventTarget {
     if (this.denied("viewTarget")) {
       return;
     }
+    const counts = this.newest("targets");
+    const heard = new Map(); // events that come meanwhile are newer
+    this.heard = heard;
     const found = new Map();
     await api.pages("/v1/targets", {}, (items) => items.forEach((item) => found.set(item.id, item)));
+    if (!counts()) {
+      return;
+    }
+    this.heard = null;
+    for (const [id, target] of heard) {
+      if (target) {
+        found.set(id, target);
+      } else {
+        found.delete(id);
+      }
+    }
     this.targets = found;
     this.tell("targets");
   }
@@ -386,13 +408,15 @@ class State extends EventTarget {
       break;
     case "target":
       this.targets.set(data.id, data);
+      this.heard?.set(data.id, data);
       this.tell("targets");
       this.tell("target", data.id);
       break;
     case "target-gone":
-      this.targets.delete(data.id || data.target || data);
+      this.targets.delete(data.id);
+      this.heard?.set(data.id, null);
       this.tell("targets");
-      this.tell("target", data.id || data.target || data);
+      this.tell("target", data.id);
       break;
     case "rollout":
       this.rollouts.set(data.id, data);
@@ -415,6 +439,9 @@ class State extends EventTarget {
     this.lastRevision = data;
     this.askServer();
     this.tell("revision", data);
+    if (data.software) {
+      this.retarget(); // what each is to have may differ now
+    }
     if (this.workspace) {
       this.askWorkspace();
       return;

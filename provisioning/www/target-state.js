@@ -39,7 +39,7 @@ export function statesOf(target, registered) {
 
 export function healthOf(target) {
   const health = target.health;
-  if (target.legacy || !health?.time) {
+  if (!health?.time) {
     const who = target.legacy ? "An ACE or Celix agent: it reports no health." : "It has not reported its health yet.";
     return ["unknown", "health unknown", `${who} Last heard ${formatAge(target.seen)}.`];
   }
