@@ -149,13 +149,15 @@ bool plan_take(Deployment *deployment, const char *text, size_t size, InaError *
 {
     AUTO_JSON json_t *reply = NULL;
     Plan *plan = calloc(1, sizeof *plan);
-    int r =
-        plan ? json_parse(text, size, NEXT_REPLY_MAX, &reply, error) : ina_error_set(error, ENOMEM, "out of memory");
 
-    if (r == 0) {
-        plan->deployment = deployment;
-        r = read_plan(plan, reply, error);
+    if (!plan) {
+        (void)ina_error_set(error, ENOMEM, "out of memory");
+        return false;
     }
+    plan->deployment = deployment;
+    int r = json_parse(text, size, NEXT_REPLY_MAX, &reply, error);
+    if (r == 0)
+        r = read_plan(plan, reply, error);
     if (r < 0) {
         (void)ina_error_wrap(error, "what the provisioning server offers is refused");
         note_refusal(deployment, reply, error->message);

@@ -1,0 +1,161 @@
+"""A real agent and a real provisioning server: what is stored runs, what fails is taken back, whoever goes is missed."""
+import json
+import subprocess
+
+import pytest
+from conftest import PATIENCE, find_etcd, wait_for
+from deployed import SETTINGS, TOKEN, Agent, deploy, free_port, pack
+from provisioning_server import Server
+
+
+class World:
+    def __init__(self, folder):
+        self.folder = folder
+        self.token = folder / "token"
+        self.token.write_text(TOKEN + "\n")
+        self.servers, self.agents = [], []
+
+    def server(self, *options, **more):
+        folder = self.folder / f"server-{len(self.servers)}"
+        folder.mkdir()
+        server = Server(folder, "--token-file", self.token, "--settings", json.dumps(SETTINGS), *options, **more)
+        self.servers.append(server)
+        return server
+
+    def agent(self, target, server, **environment):
+        agent = Agent(self.folder, target, server, **environment)
+        self.agents.append(agent)
+        return agent.start()
+
+    def close(self):
+        for agent in self.agents:
+            agent.stop()
+        for server in self.servers:
+            server.stop()
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = World(tmp_path)
+    yield made
+    made.close()
+
+
+def target(people, name):
+    return people.right("GET", f"/v1/targets/{name}")
+
+
+def versions(people, name):
+    return [version["version"] for version in people.right("GET", f"/v1/targets/{name}/versions")["items"]]
+
+
+def until_installed(people, name, version):
+    wait_for(lambda: target(people, name)["installed"] == version and target(people, name)["installedOk"],
+             f"{name} reports {version}, not {target(people, name)}")
+
+
+def test_an_empty_agent_gets_its_bundles_updates_and_gives_back(world):
+    server = world.server()
+    people = server.people()
+    agent = world.agent("lab-1", server)
+    wait_for(lambda: "waits for its first deployment" in agent.ask("/readyz")[1], "it says what it waits for")
+    assert agent.ask("/readyz")[0] == 503
+    user = pack(world.folder, "test.user", "1.0.0", "user")
+    deploy(people, [pack(world.folder, "test.counter", "1.0.0"), user])
+    agent.until_has({"test.counter": "1.0.0", "test.user": "1.0.0"})
+    wait_for(lambda: agent.ask("/readyz")[0] == 200, "it is ready")
+    until_installed(people, "lab-1", versions(people, "lab-1")[0])
+
+    count = "/counter.v1.Counter/Count"
+    assert json.loads(agent.ask(count, "POST", '{"by":"5"}')[1])["total"] == "5"
+    deploy(people, [pack(world.folder, "test.counter", "2.0.0"), user])
+    agent.until_has({"test.counter": "2.0.0", "test.user": "1.0.0"})
+    answer = json.loads(agent.ask(count, "POST", '{"by":"1"}')[1])
+    assert (answer["total"], answer["version"]) == ("6", "2.0.0")  # with its state
+
+    deploy(people, [user])
+    agent.until_has({"test.user": "1.0.0"})
+    until_installed(people, "lab-1", versions(people, "lab-1")[0])
+
+
+def test_a_version_whose_component_fails_is_reported_and_the_old_one_runs(world):
+    server = world.server()
+    people = server.people()
+    agent = world.agent("lab-1", server)
+    deploy(people, [pack(world.folder, "test.counter", "1.0.0")])
+    agent.until_has({"test.counter": "1.0.0"})
+    good = versions(people, "lab-1")[0]
+    until_installed(people, "lab-1", good)
+    deploy(people, [pack(world.folder, "test.counter", "2.0.0", "counter_fails_start")])
+    failed = wait_for(lambda: (view := target(people, "lab-1"))["provisioning"] == "Failed" and view, "the failure is known")
+    assert "there is no room to count" in failed["problem"], failed
+    assert agent.bundles() == {"test.counter": "1.0.0"}
+    log = people.right("GET", "/v1/targets/lab-1/log")["items"]
+    assert any(event["type"] == 2003 and event["properties"]["success"] == "false" for event in log), log
+    deploy(people, [pack(world.folder, "test.counter", "3.0.0")])
+    agent.until_has({"test.counter": "3.0.0"})
+    until_installed(people, "lab-1", versions(people, "lab-1")[0])
+
+
+def test_an_agent_starts_from_its_cache_without_a_server_and_goes_on_with_it(world):
+    server = world.server()
+    people = server.people()
+    agent = world.agent("lab-1", server)
+    deploy(people, [pack(world.folder, "test.counter", "1.0.0")])
+    agent.until_has({"test.counter": "1.0.0"})
+    server.listen, server.pages = server.agents_address, server.people_address
+    server.kill()
+    agent.kill()
+    agent.start()
+    agent.until_has({"test.counter": "1.0.0"})
+    wait_for(lambda: agent.ask("/readyz")[0] == 200, "it is ready without a server")
+    server.start()
+    deploy(people, [pack(world.folder, "test.counter", "2.0.0")])
+    agent.until_has({"test.counter": "2.0.0"})
+    until_installed(people, "lab-1", versions(people, "lab-1")[0])
+
+
+def test_what_another_server_signs_is_refused(world):
+    server, other = world.server(), world.server()
+    agent = world.agent("lab-1", server, INAETICS_TRUST=str(other.folder / "data" / "signing.key.pub"))
+    deploy(server.people(), [pack(world.folder, "test.counter", "1.0.0")])
+    wait_for(lambda: "not trusted" in agent.ask("/readyz")[1], "it says why it refuses")
+    assert agent.bundles() == {}
+
+
+def test_a_configuration_of_a_deployment_is_below_the_environment(world):
+    server = world.server()
+    plain = world.agent("lab-1", server)
+    told = world.agent("lab-2", server, CONFIG_COUNTER_STEP="9")
+    configuration = world.folder / "step.json"
+    configuration.write_text('{"counter": {"step": 4}}')
+    deploy(server.people(), [pack(world.folder, "test.counter", "1.0.0")], configuration=configuration)
+    for agent, step in ((plain, "4"), (told, "9")):
+        agent.until_has({"test.counter": "1.0.0"})
+        assert json.loads(agent.ask("/counter.v1.Counter/Count", "POST", '{"by":"1"}')[1])["total"] == step
+
+
+def test_an_agent_finds_its_server_in_etcd_and_changes_to_another(world):
+    ports = free_port(), free_port()
+    etcd = subprocess.Popen(
+        [find_etcd(), "--data-dir", world.folder / "etcd", "--listen-client-urls", f"http://127.0.0.1:{ports[0]}",
+         "--advertise-client-urls", f"http://127.0.0.1:{ports[0]}", "--listen-peer-urls",
+         f"http://127.0.0.1:{ports[1]}", "--log-level", "error"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        url = f"http://127.0.0.1:{ports[0]}"
+        agent = world.agent("lab-1", None, INAETICS_ETCD=url,
+                            INAETICS_TRUST=str(world.folder / "server-0" / "data" / "signing.key.pub"))
+        wait_for(lambda: "no provisioning server is known" in agent.ask("/readyz")[1], "it says that there is none")
+        server = world.server("--etcd", url)
+        counter = pack(world.folder, "test.counter", "1.0.0")
+        deploy(server.people(), [counter])
+        agent.until_has({"test.counter": "1.0.0"})
+        # Another one with the same data comes in its place.
+        server.kill()
+        server.start()
+        deploy(server.people(), [pack(world.folder, "test.counter", "2.0.0")])
+        agent.until_has({"test.counter": "2.0.0"})
+        until_installed(server.people(), "lab-1", versions(server.people(), "lab-1")[0])
+    finally:
+        etcd.kill()
+        etcd.wait(PATIENCE)
