@@ -91,6 +91,44 @@ static int open_events(Streams *s)
     return fd;
 }
 
+static void an_answer_with_a_limit_waits_in_small(void **state)
+{
+    Streams s;
+    char block[10000] = "";
+    unsigned taken = 0;
+
+    start(&s, NULL);
+    int fd = open_events(&s);
+    http_stream_limit(s.stream, 50000);
+    while (ina_http_stream_write(s.stream, block, sizeof(block)) == 0)
+        taken++;
+    assert_in_range(taken, 6, 7); /* nothing was sent meanwhile: the loop did not run */
+    char scrap[65536];
+    fixture_until(&s.f, (recv(fd, scrap, sizeof(scrap), MSG_DONTWAIT), s.drained == 1));
+    assert_int_equal(ina_http_stream_write(s.stream, block, sizeof(block)), 0);
+    ina_http_stream_close(s.stream);
+    close(fd);
+    fixture_stop(&s.f);
+}
+
+static void an_answer_that_is_cut_does_not_look_whole(void **state)
+{
+    Streams s;
+    char *text;
+
+    start(&s, NULL);
+    int fd = open_events(&s);
+    assert_int_equal(ina_http_stream_write(s.stream, "half", 4), 0);
+    fixture_run(&s.f, 20000);
+    http_stream_abort(s.stream);
+    assert_int_equal(bare_answer(&s.f, fd, &text), 200);
+    assert_null(strstr(text, "\r\n0\r\n"));
+    assert_int_equal(s.closed, 0); /* as after a close: its user knows */
+    free(text);
+    close(fd);
+    fixture_stop(&s.f);
+}
+
 static void events_come_as_they_are_written(void **state)
 {
     Streams s;
@@ -351,6 +389,8 @@ static void a_client_that_left_gets_no_stream(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_answer_with_a_limit_waits_in_small),
+        cmocka_unit_test(an_answer_that_is_cut_does_not_look_whole),
         cmocka_unit_test(events_come_as_they_are_written),
         cmocka_unit_test(a_stream_leaves_the_connection_usable),
         cmocka_unit_test(a_reader_that_leaves_closes_the_stream),

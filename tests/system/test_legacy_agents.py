@@ -1,0 +1,187 @@
+"""Agents of ACE and Celix, as they were seen to behave, and the real server: installed, updated, gone back, removed."""
+import hashlib
+
+import pytest
+from conftest import wait_for
+from legacy_agents import AceAgent, CelixAgent
+from provisioning_server import Server, add, java_bundle, link
+
+TARGETS = ("ace-1", "celix-1")
+SETTINGS = '{"register": "(id=*)", "autoApprove": "(id=*)"}'
+
+
+@pytest.fixture
+def server(tmp_path):
+    server = Server(tmp_path, "--settings", SETTINGS)
+    yield server
+    server.stop()
+
+
+def link_all(people):
+    """What feature `f` has goes to every target, in the newest version."""
+    workspace = people.workspace()
+    people.change(workspace, add("feature", name="f"), add("distribution", name="d"))
+    people.change(workspace, link("feature2distribution", "feature-name-f", "distribution-name-d"),
+                  {"op": "add", "kind": "distribution2target",
+                   "object": {"attributes": {"leftEndpoint": "(name=d)", "rightEndpoint": "(id=*)",
+                                             "leftCardinality": "1", "rightCardinality": "2147483647"}, "tags": {}}})
+    return people.commit(workspace)
+
+
+def upload(people, name, version):
+    return people.upload(f"{name}-{version}.jar", java_bundle(name, version, text=f"{name} {version}"))["definition"]
+
+
+def put(people, name, version):
+    """Uploads the first version of a bundle and links it with the feature, for whichever is newest."""
+    definition = upload(people, name, version)
+    workspace = people.workspace()
+    people.change(workspace, link("artifact2feature", definition, "feature-name-f",
+                                  associationVersionStatement="0.0.0"))
+    return people.commit(workspace)["revision"]
+
+
+class Pair:
+    """Both agents, a turn at a time."""
+
+    def __init__(self, server):
+        url = f"http://{server.agents_address}"
+        self.ace = AceAgent(url, "ace-1", {"site": "lab"})
+        self.celix = CelixAgent(url, "celix-1", {"type": "celix"})
+
+    def turn(self):
+        self.ace.step()
+        self.celix.step()
+
+    def until(self, condition, what):
+        def look():
+            self.turn()
+            return condition()
+        wait_for(look, what)
+
+    def until_both_have(self, bundles):
+        self.until(lambda: self.ace.bundles == bundles and self.celix.bundles == bundles, f"both have {bundles}")
+
+
+def target(people, name):
+    return people.right("GET", f"/v1/targets/{name}")
+
+
+def test_both_install_update_go_back_and_remove(server):
+    people = server.people()
+    agents = Pair(server)
+    agents.turn()
+    link_all(people)
+    put(people, "t.a", "1.0.0")
+    before = put(people, "t.b", "1.0.0")
+    agents.until_both_have({"t.a": "1.0.0", "t.b": "1.0.0"})
+    upload(people, "t.b", "2.0.0")
+    agents.until_both_have({"t.a": "1.0.0", "t.b": "2.0.0"})
+    for name in TARGETS:
+        agents.until(lambda name=name: target(people, name)["provisioning"] == "OK", f"{name} says so")
+        found = target(people, name)
+        assert found["installed"] == found["current"] and found["legacy"]
+        assert found["health"]["ready"] and found["health"]["version"] == found["current"]
+    last = agents.ace.version
+
+    people.right("POST", f"/v1/revisions/{before}/restore", {"message": "go back"})
+    agents.until_both_have({"t.a": "1.0.0", "t.b": "1.0.0"})
+    assert agents.ace.order(agents.ace.version) > agents.ace.order(last)  # the old content as a new version
+
+    workspace = people.workspace()
+    links = people.right("GET", "/v1/objects?kind=artifact2feature")["items"]
+    people.change(workspace, *({"op": "remove", "kind": "artifact2feature", "definition": one["definition"]}
+                               for one in links if "t.b" in one["definition"]))
+    people.commit(workspace)
+    agents.until_both_have({"t.a": "1.0.0"})
+
+
+def test_tags_that_agents_tell_are_the_targets(server):
+    agents = Pair(server)
+    agents.turn()
+    people = server.people()
+    wait_for(lambda: target(people, "ace-1")["tags"].get("target.site") == "lab", "what ACE's agent told")
+    wait_for(lambda: target(people, "celix-1")["tags"].get("target.type") == "celix", "what Celix' agent told")
+
+
+def test_success_of_the_ace_agent_does_not_hide_a_bundle_that_did_not_start(server):
+    people = server.people()
+    agents = Pair(server)
+    agents.ace.starts = lambda name, version: name != "t.bad"
+    agents.turn()
+    link_all(people)
+    put(people, "t.bad", "1.0.0")
+    agents.until(lambda: target(people, "ace-1")["health"], "health is known")
+    health = target(people, "ace-1")["health"]
+    assert not health["ready"] and "t.bad" in health["reason"] and health["errors"] == 1
+
+
+def test_a_failure_is_of_the_version_that_was_tried_and_a_newer_one_heals_it(server):
+    people = server.people()
+    agents = Pair(server)
+    agents.turn()
+    link_all(people)
+    put(people, "t.a", "1.0.0")
+    agents.until_both_have({"t.a": "1.0.0"})
+    tried = []
+
+    def refuse(body):
+        tried.append(body)
+        raise_refused()
+
+    def raise_refused():
+        from legacy_agents import PackageRefused
+        raise PackageRefused("no room")
+
+    agents.ace.install, install = refuse, agents.ace.install
+    upload(people, "t.a", "2.0.0")
+    agents.until(lambda: target(people, "ace-1")["provisioning"] == "Failed", "the failure is known")
+    found = target(people, "ace-1")
+    assert found["current"] in found["problem"] and agents.ace.version in found["problem"]
+    for _ in range(3):
+        agents.turn()
+    assert len(tried) == 1  # it does not try again what failed once
+    agents.ace.install = install
+    upload(people, "t.a", "3.0.0")
+    agents.until_both_have({"t.a": "3.0.0"})
+    agents.until(lambda: target(people, "ace-1")["provisioning"] == "OK", "it is well again")
+
+
+def test_a_killed_server_goes_on_with_the_same_bytes_and_no_event_twice(server):
+    people = server.people()
+    agents = Pair(server)
+    agents.turn()
+    link_all(people)
+    put(people, "t.a", "1.0.0")
+    agents.until_both_have({"t.a": "1.0.0"})
+    path = f"/deployment/ace-1/versions/{agents.ace.version}"
+    whole = server.agents().get(path).body
+    server.listen, server.pages = server.agents_address, server.people_address
+    server.kill()
+    server.start()
+    assert server.agents().get(path).body == whole
+    for offset in (0, 1, 30, len(whole) // 2, len(whole) - 1):
+        answer = server.agents().get(path, headers={"Range": f"bytes={offset}-"})
+        assert (answer.status, answer.body) == (206, whole[offset:])
+    agents.turn()
+    log = f"tid=ace-1&logid={agents.ace.log}"
+    assert server.agents().get(f"/auditlog/query?{log}").body.decode() == \
+        f"ace-1,{agents.ace.log},1-{len(agents.ace.events)}"
+    assert server.agents().get(f"/auditlog/receive?{log}").body.decode().splitlines() == agents.ace.events
+
+
+def test_two_servers_give_the_same_package(server, tmp_path):
+    other = Server(tmp_path / "other", "--settings", SETTINGS)
+    try:
+        digests = set()
+        for one in (server, other):
+            agents = Pair(one)
+            agents.turn()
+            link_all(one.people())
+            put(one.people(), "t.a", "1.0.0")
+            agents.until_both_have({"t.a": "1.0.0"})
+            body = one.agents().get("/deployment/celix-1/versions/1.0.0").body
+            digests.add(hashlib.sha256(body).hexdigest())
+        assert len(digests) == 1
+    finally:
+        other.stop()
