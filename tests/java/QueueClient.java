@@ -40,7 +40,7 @@ public class QueueClient {
         String token = Files.readString(Path.of(args[2])).strip();
         int count = Integer.parseInt(args[3]);
         HttpClient etcd = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).sslContext(tls(pki)).build();
-        String url = discover(etcd, args[0]);
+        String url = discover(etcd, args[0], login(etcd, args[0], pki));
         System.out.println("url " + url);
 
         Object refused = Json.parse(text(call(url, "Status", "application/json", "{}".getBytes(), "wrong", 401)));
@@ -88,10 +88,18 @@ public class QueueClient {
         return wrapped.put(head).put(der).array();
     }
 
+    // etcd gives a token for the account of agents.
+    private static String login(HttpClient etcd, String url, Path pki) throws Exception {
+        String[] account = Files.readString(pki.resolve("client.account")).strip().split(":", 2);
+        String body = "{\"name\":\"" + account[0] + "\",\"password\":\"" + account[1] + "\"}";
+        HttpRequest request = HttpRequest.newBuilder(URI.create(url + "/v3/auth/authenticate")).POST(BodyPublishers.ofString(body)).build();
+        return (String) Json.get(Json.parse(etcd.send(request, BodyHandlers.ofString()).body()), "token");
+    }
+
     // Joins the queue's endpoint with the wire that it is offered over.
-    private static String discover(HttpClient etcd, String url) throws Exception {
-        Map<String, Object> wires = records(etcd, url, "/inaetics/wiring/zone1/");
-        for (Map.Entry<String, Object> endpoint : records(etcd, url, "/inaetics/discovery/").entrySet()) {
+    private static String discover(HttpClient etcd, String url, String login) throws Exception {
+        Map<String, Object> wires = records(etcd, url, login, "/inaetics/wiring/zone1/");
+        for (Map.Entry<String, Object> endpoint : records(etcd, url, login, "/inaetics/discovery/").entrySet()) {
             if (SERVICE.equals(Json.get(endpoint.getValue(), "contract"))) {
                 String agent = endpoint.getKey().split("/")[3];
                 String key = "/inaetics/wiring/zone1/" + agent + "/" + Json.get(endpoint.getValue(), "wire");
@@ -101,12 +109,13 @@ public class QueueClient {
         throw new IllegalStateException("nobody offers " + SERVICE);
     }
 
-    private static Map<String, Object> records(HttpClient etcd, String url, String prefix) throws Exception {
+    private static Map<String, Object> records(HttpClient etcd, String url, String login, String prefix) throws Exception {
         Base64.Encoder base64 = Base64.getEncoder();
         String end = prefix.substring(0, prefix.length() - 1) + "0"; // '/' + 1
         String body = "{\"key\":\"" + base64.encodeToString(prefix.getBytes()) + "\",\"range_end\":\""
                 + base64.encodeToString(end.getBytes()) + "\"}";
-        HttpRequest request = HttpRequest.newBuilder(URI.create(url + "/v3/kv/range")).POST(BodyPublishers.ofString(body)).build();
+        HttpRequest request = HttpRequest.newBuilder(URI.create(url + "/v3/kv/range")).header("Authorization", login)
+                .POST(BodyPublishers.ofString(body)).build();
         Object answer = Json.parse(etcd.send(request, BodyHandlers.ofString()).body());
         Map<String, Object> found = new TreeMap<>();
         for (Object kv : (List<?>) ((Map<?, ?>) answer).getOrDefault("kvs", null)) {
