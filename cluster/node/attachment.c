@@ -12,11 +12,13 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 
 #define RECORD_MAX (64u * 1024u)
 #define LOCK_FILE ".attachment.lock"
 #define LOCK_WAIT_US 500000 /* a holder needs less than a millisecond, unless it was frozen within it */
 #define POLL_US 2000
+#define EPOCH_MAX (INT64_C(1) << 53)
 
 struct Attachment {
     sd_event *event;
@@ -144,11 +146,22 @@ static bool kill_process(pid_t pid, uint64_t start)
     return true;
 }
 
-static bool kill_holder(const json_t *record)
+/* Where pods are other users, and the folder is not ours, one of them could have put a record of its own there, which
+ * names any process of the machine. */
+static bool is_ours(const char *folder)
+{
+    AUTO_FREE char *path = path_join(folder, ATTACHMENT_FILE);
+    struct stat status;
+    return path && lstat(path, &status) == 0 && status.st_uid == geteuid() && S_ISREG(status.st_mode);
+}
+
+static bool kill_holder(const char *folder, const json_t *record)
 {
     size_t i;
     const json_t *process;
     bool any = false;
+    if (!is_ours(folder))
+        return false;
     json_array_foreach(json_object_get(record, "processes"), i, process) any =
         kill_process((pid_t)kube_integer(process, "pid", 0), (uint64_t)kube_integer(process, "start", 0)) || any;
     return any;
@@ -184,9 +197,11 @@ static int64_t try_take(const Attachment *attachment, InaError *error)
     if (r < 0)
         return r;
     int64_t epoch = kube_integer(record, "epoch", 0);
+    if (epoch < 0 || epoch > EPOCH_MAX)
+        return ina_error_set(error, EINVAL, "%s: the record of who has it is wrong", attachment->folder);
     bool ours = strcmp(kube_string(record, "uid"), attachment->uid) == 0;
     if (record && !ours) {
-        if (kill_holder(record))
+        if (kill_holder(attachment->folder, record))
             return 0;
         sweep_holder(record);
     }

@@ -7,6 +7,7 @@
 #include "kube/object.h"
 #include "volume_files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -36,21 +37,55 @@ int volume_owner_files(const VolumeOwner *owner, const char *path, InaError *err
     return r < 0 ? r : users_set(path, 0, owner->group, 0750, error);
 }
 
+static int is_entry(const struct dirent *entry)
+{
+    return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+           strncmp(entry->d_name, ATTACHMENT_FILES, strlen(ATTACHMENT_FILES)) != 0;
+}
+
+/* Whether what is in the folder was made for pods: it is one of the instance's, or was a pod's before, or nothing is in
+ * it. What else a volume leads to stays whose it is: it might be anything. */
+static bool is_for_pods(const VolumeOwner *owner, const char *path)
+{
+    AUTO_FREE char *volumes = path_join(owner->data, "volumes"), *real = realpath(path, NULL);
+    AUTO_FREE char *ours = volumes ? realpath(volumes, NULL) : NULL;
+    struct stat status;
+    size_t length = ours ? strlen(ours) : 0;
+    if (!real || stat(real, &status) < 0)
+        return false;
+    if ((length > 0 && strncmp(real, ours, length) == 0 && real[length] == '/') || users_has(status.st_gid))
+        return true;
+    struct dirent **entries = NULL;
+    int count = scandir(real, &entries, is_entry, NULL);
+    for (int i = 0; i < count; i++)
+        free(entries[i]);
+    free(entries);
+    return count == 0;
+}
+
 /* The folder itself stays root's, and nobody may remove what is not his own in it: the record of who has the volume.
  * Closed to all while what is in it changes hands. */
+static int give_claim(const VolumeOwner *owner, const char *path, InaError *error)
+{
+    int r = users_set(path, 0, 0, 0700, error);
+    if (r == 0)
+        r = users_give(path, owner->identity.uid, owner->group, ATTACHMENT_FILES,
+                       owner->wide ? USERS_GROUP_WRITES : USERS_GROUP_AS_IT_IS, error);
+    return r < 0 ? r : users_set(path, 0, owner->group, 03770, error);
+}
+
 int volume_owner_claim(const VolumeOwner *owner, const char *path, InaError *error)
 {
     const Identity *identity = &owner->identity;
-    int r = users_set(path, 0, 0, 0700, error);
-    if (r == 0)
-        r = users_give(path, identity->uid, owner->group, ATTACHMENT_FILES,
-                       owner->wide ? USERS_GROUP_WRITES : USERS_GROUP_AS_IT_IS, error);
-    if (r < 0 || (r = users_set(path, 0, owner->group, 03770, error)) < 0)
+    int r = is_for_pods(owner, path) ? give_claim(owner, path, error) : 0;
+    if (r < 0)
         return r;
     if (users_may_read(path, identity->uid, identity->gid, identity->groups, identity->n_groups))
         return 0;
-    return ina_error_set(error, EACCES, "%.400s cannot be reached by user %u of the pod", path,
-                         (unsigned)identity->uid);
+    return ina_error_set(error, EACCES,
+                         "%.400s cannot be read by user %u of the pod: give the pod a user or group (runAsUser, "
+                         "supplementalGroups) that may",
+                         path, (unsigned)identity->uid);
 }
 
 /* A folder of the instance that manifests made for whoever mounts it, and nothing of its own. */

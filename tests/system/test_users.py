@@ -151,6 +151,31 @@ def test_a_host_path_that_the_user_of_a_pod_cannot_read_is_refused_with_the_way_
 
 
 @root_only
+def test_a_volume_elsewhere_that_holds_what_is_not_of_pods_stays_as_it_is(instance):
+    with tempfile.TemporaryDirectory() as top:
+        os.chmod(top, 0o755)
+        folders = {"fresh": pathlib.Path(top, "fresh"), "used": pathlib.Path(top, "used")}
+        for folder in folders.values():
+            folder.mkdir(mode=0o700)
+        (folders["used"] / "file").write_text("of somebody", encoding="utf-8")
+        instance.start()
+        for name, folder in folders.items():
+            instance.api("POST", "/api/v1/persistentvolumes", {
+                "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+                "spec": {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Mi"}, "hostPath": {"path": str(folder)},
+                         "storageClassName": name}})
+            instance.create({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
+                             "spec": {"accessModes": ["ReadWriteOnce"], "storageClassName": name, "volumeName": name,
+                                      "resources": {"requests": {"storage": "1Mi"}}}})
+            instance.pod(name, "echo x >$VOLUME_DATA/mine && echo written; sleep 1000",
+                         spec={"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": name}}]},
+                         volumeMounts=[{"name": "data", "mountPath": "/data"}])
+        wait_for(lambda: instance.logs("fresh") == "written\n", "an empty one becomes the pod's")
+        wait_for(lambda: any("cannot be read by user" in text for text in events(instance, "used")), "the other is not given away")
+        assert (folders["used"] / "file").stat().st_uid == 0 and folders["used"].stat().st_gid == os.getgid()
+
+
+@root_only
 def test_nothing_with_the_user_of_a_pod_outlives_it(instance):
     instance.start()
     # It leaves its process group, and its environment behind.
