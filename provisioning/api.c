@@ -54,21 +54,25 @@ static bool is_common(const ApiRoute *route)
     return strncmp(route->path, "/v1/", 4) != 0 || strcmp(route->path, "/v1/openapi.json") == 0;
 }
 
+static bool serves(const ApiRoute *route, const char *method)
+{
+    return strcmp(route->method, method) == 0 || (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
+}
+
 /* NULL: `allow` lists the methods that the path has, if any. */
 static const ApiRoute *find(InaHttpRequest *request, bool agents, ApiCall *call, char *allow, size_t size)
 {
-    const ApiRoute *route;
-    const char *method = ina_http_method(request);
+    const char *method = ina_http_method(request), *path = ina_http_path(request);
     *allow = '\0';
-    for (size_t i = 0; (route = api_route_at(i)); i++) {
-        if (!is_common(route) && is_for_agents(route) != agents)
-            continue;
-        if (!matches(route->path, ina_http_path(request), call->parameters))
-            continue;
-        if (strcmp(route->method, method) == 0 || (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0))
-            return route;
-        size_t used = strlen(allow);
-        snprintf(allow + used, size - used, "%s%s", used ? ", " : "", route->method);
+    for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
+        for (const ApiRoute *route = tables[i]; route->method; route++) {
+            if ((!is_common(route) && is_for_agents(route) != agents) || !matches(route->path, path, call->parameters))
+                continue;
+            if (serves(route, method))
+                return route;
+            size_t used = strlen(allow);
+            snprintf(allow + used, size - used, "%s%s", used ? ", " : "", route->method);
+        }
     }
     return NULL;
 }
@@ -80,9 +84,10 @@ static bool may_enter(ApiCall *call)
     Server *server = call->server;
     int permission = call->route->permission;
     switch (permission) {
-    case API_PUBLIC:
+    case API_PUBLIC: /* what only shows may be asked for under any name of the machine */
+        return strcmp(call->route->method, "GET") == 0 || server_check_origin(call->request);
     case API_OWN:
-        return server_check_origin(call->request);
+        return true;
     case API_TARGET:
         return server_authorize_target(server, call->request, call->parameters[0]);
     case API_ACCOUNT:
@@ -159,6 +164,32 @@ static bool guard_people(void *userdata, InaHttpRequest *request)
     return true;
 }
 
+/* Agents of ours say little at once; those of ACE send their logs whole, from where that is allowed. */
+static bool guard_agents(void *userdata, InaHttpRequest *request)
+{
+    Server *server = userdata;
+    Account account;
+    char target[TARGET_ID_MAX + 1];
+    const char *length = ina_http_header(request, "Content-Length"), *path = ina_http_path(request);
+    unsigned long long size = ina_http_header(request, "Transfer-Encoding") ? UINT64_MAX
+                              : length                                      ? strtoull(length, NULL, 10)
+                                                                            : 0;
+    if (size <= SERVER_UNKNOWN_BODY_MAX)
+        return false;
+    if (strncmp(path, "/auditlog", 9) != 0) {
+        if (size <= SERVER_AGENT_BODY_MAX)
+            return false;
+        server_fail_text(request, 413, EFBIG, "the body is larger than %u bytes (or of unknown size)",
+                         SERVER_AGENT_BODY_MAX);
+        return true;
+    }
+    if (server->options.open || server_identify_target(server, request, target, sizeof(target)) ||
+        server_identify_now(server, request, &account))
+        return false;
+    server_refuse(server, request, NULL, NULL);
+    return true;
+}
+
 int api_open(Server *server, InaError *error)
 {
     static const struct {
@@ -169,6 +200,7 @@ int api_open(Server *server, InaError *error)
         {SERVER_AGENTS, "/v1"}, {SERVER_AGENTS, "/metrics"}, {SERVER_AGENTS, "/healthz"}, {SERVER_AGENTS, "/readyz"},
     };
     http_server_set_guard(server->people, guard_people, server);
+    http_server_set_guard(server->agents, guard_agents, server);
     for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
         int r = server_handle(server, places[i].where, places[i].prefix,
                               places[i].where == SERVER_PEOPLE ? on_people : on_agents, error);

@@ -181,6 +181,7 @@ static void put_policy(ApiCall *call)
     int r = none ? 0 : rollout_policy_read(call->body, &policy, &error);
     if (r >= 0)
         r = rollouts_set_policy(call->server->rollouts, none ? NULL : &policy, &error);
+    call->server->drift_revision = 0;
     if (r < 0)
         api_fail(call, &error);
     else
@@ -281,6 +282,7 @@ static void put_settings(ApiCall *call)
     }
     int r = targets_set_settings(call->server->targets, &settings, &error);
     settings_clear(&settings);
+    call->server->drift_revision = 0;
     if (r < 0)
         api_fail(call, &error);
     else

@@ -246,6 +246,7 @@ static int open_listeners(Server *server, InaError *error)
     Tls tls;
     int r = read_tls(server, &tls, error);
     HttpServerOptions options = {.connections_max = SERVER_CONNECTIONS_MAX,
+                                 .body_max = AUDIT_BODY_MAX,
                                  .bodies_max = AGENTS_BODIES_MAX,
                                  .certificate = tls.certificate,
                                  .key = tls.key,
@@ -277,6 +278,10 @@ int server_listen(Server *server, InaError *error)
     int r = listen_on(server->agents, server->options.listen, "agents", error);
     if (r >= 0)
         r = listen_on(server->people, server->options.pages, "people", error);
+    if (r >= 0 && server->options.etcd && !server->options.announce &&
+        (strncmp(server->options.listen[0], "0.0.0.0:", 8) == 0 || strncmp(server->options.listen[0], "[::]:", 5) == 0))
+        return ina_error_set(error, EINVAL, "%s is no address that agents could be told: --announce ADDRESS:PORT",
+                             server->options.listen[0]);
     const char *address = server->options.announce ? server->options.announce : http_server_address(server->agents, 0);
     if (r >= 0 && asprintf(&server->url, "%s://%s", server->tls ? "https" : "http", address) < 0) {
         server->url = NULL;

@@ -31,6 +31,7 @@
 #define SERVER_WAIT_MAX_SECONDS 60 /* of a wake-up request */
 #define SERVER_CONNECTIONS_MAX 12000u
 #define SERVER_UNKNOWN_BODY_MAX (64u * 1024u) /* bytes that are read from somebody before it is known who it is */
+#define SERVER_AGENT_BODY_MAX (512u * 1024u)  /* of what our agents send: properties and reports */
 #define SERVER_CHECKS_MAX 256u                /* passwords being checked */
 #define SERVER_CLOSERS_MAX 16u
 #define SERVER_KNOWN_MAX 1024u /* passwords that were right, remembered by their digest */

@@ -178,6 +178,8 @@ def test_wrong_reports_are_refused_and_foreign_versions_do_not_count(server, peo
     agent.report("", "running")
     assert target(people, "auto-1")["installed"] == ""
     agent.report("77.0.0", "failed", "x" * 100000, errors=-5, runningSeconds=2**62)
+    large = agent.caller.post("/v1/agents/auto-1/report", b"x" * 1000000)
+    assert large.status == 413, large
     for wrong in ("wait=-1", "wait=61", "wait=x"):
         assert agent.caller.get(f"/v1/agents/auto-1/next?{wrong}").status == 400
 
@@ -305,6 +307,15 @@ def test_agents_of_ace_need_credentials_where_that_is_asked_for(make_server):
     assert Caller(server.agents_address, basic("t1", "its password")).get("/deployment/t1/versions/").status == 200
     assert Caller(server.agents_address, basic("t1", "its password")).get("/deployment/t2/versions/").status == 403
     assert Caller(server.agents_address, basic("d", "f")).get("/deployment/t2/versions/").status == 200
+    lines = b"t1,1,1,1,3,id,2\n" * 10000
+    assert caller.post("/auditlog/send", lines).status == 401
+    assert Caller(server.agents_address, basic("t1", "its password")).post("/auditlog/send", lines).status == 200
+
+
+def test_agents_may_know_the_server_by_a_name(server):
+    caller = Caller(server.agents_address, f"Bearer {TOKEN}")
+    assert caller.post("/v1/agents/t1/enrol", {}, headers={"Host": "provisioning.default.svc:8080"}).status == 200
+    assert caller.get("/metrics", headers={"Host": "provisioning.default.svc:8080"}).status == 200
 
 
 def test_agents_of_ace_are_open_on_loopback_and_beyond_it_only_if_insecure(make_server):
