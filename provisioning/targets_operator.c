@@ -172,6 +172,25 @@ static void set_property_tags(json_t *tags, const json_t *properties)
     }
 }
 
+/* Whether the object says all that the agent told. */
+static bool has_property_tags(const Object *object, const json_t *properties)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)properties, key, value)
+    {
+        char tag[sizeof PROPERTY_TAG + 208];
+        const char *told;
+
+        (void)snprintf(tag, sizeof tag, PROPERTY_TAG "%s", key);
+        told = object_tag(object, tag);
+        if (!told || strcmp(told, json_string_value(value)) != 0)
+            return false;
+    }
+    return true;
+}
+
 /* The object that the target is to have; `automatic`: "true", "false", or NULL: as it is. */
 static int make_object(const Target *target, const Model *model, const char *automatic, Object **ret, InaError *error)
 {
@@ -277,6 +296,11 @@ static void take_change(void *userdata, const Object *before, const Object *afte
         target->object = after ? object_ref(after) : NULL;
     }
     target->evaluation.object = NULL; /* another one may get its address */
+    /* Registered by a person's commit: what the agent told before counts for filters and checks from now on. */
+    if (!before && after && !has_property_tags(after, target->properties)) {
+        target->retag = target->operate = true;
+        targets_soon(change->targets);
+    }
     if (!after) {
         evaluation_clear(&target->evaluation);
         target->pinned = NOT_PINNED;

@@ -170,6 +170,20 @@ static void the_operator_registers_and_approves_what_its_filters_match(void **st
     assert_string_equal(targets_settings(world->targets)->approve_filter, "(id=poll*)");
 }
 
+static void what_an_agent_told_counts_for_one_that_a_commit_registers(void **state)
+{
+    World *world = *state;
+
+    world_release(world, "a/1.0.0");
+    world_properties(world, "x", "{\"runtime\":\"java\"}");
+    assert_int_equal(world_view(world, "x").registration, TARGET_UNREGISTERED);
+    add(world_edit(world), OBJECT_TARGET, "{'attributes':{'id':'x'},'tags':{'site':'lab'}}");
+    world_store(world);
+    must(targets_flush(world->targets, &world_error));
+    assert_string_equal(object_tag(world_view(world, "x").object, "target.runtime"), "java");
+    assert_string_equal(object_tag(world_view(world, "x").object, "site"), "lab");
+}
+
 static void many_that_come_at_once_are_one_commit(void **state)
 {
     World *world = *state;
@@ -578,6 +592,7 @@ int main(void)
         with_world(registered_by_hand_and_approved_by_hand),
         with_world(what_approves_itself_gets_what_is_released_at_once),
         with_world(the_operator_registers_and_approves_what_its_filters_match),
+        with_world(what_an_agent_told_counts_for_one_that_a_commit_registers),
         with_world(many_that_come_at_once_are_one_commit),
         with_world(properties_are_checked),
         with_world(verdicts_change_the_provisioning_state),
