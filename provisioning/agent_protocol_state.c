@@ -301,6 +301,18 @@ static const char *tried(AgentProtocol *protocol, const char *id, const AgentSta
     return buffer;
 }
 
+/* Says nothing about the content. After a 503 the agent comes back; else it takes a newer version only, which gets
+ * the same content. */
+static void not_arrived(AgentProtocol *protocol, const char *id, const AgentState *state, const char *version)
+{
+    char reason[REASON_MAX];
+
+    if (state->refused || targets_repeat(protocol->server->targets, id, version, NULL) == 0)
+        return;
+    (void)snprintf(reason, sizeof reason, "version %s did not arrive whole, again and again", version);
+    targets_installed(protocol->server->targets, id, version, false, reason);
+}
+
 static void take_verdict(AgentProtocol *protocol, AgentState *state, const AuditEvent *event)
 {
     const char *success = audit_event_get(event, "success"), *name = audit_event_get(event, "name");
@@ -317,11 +329,13 @@ static void take_verdict(AgentProtocol *protocol, AgentState *state, const Audit
             now_running(protocol, event->target, state, version);
         return;
     }
-    if (!name || *name == '\0')
-        return; /* it did not arrive */
     const char *attempt = tried(protocol, event->target, state, buffer, sizeof buffer);
     if (!attempt)
         return;
+    if (!name || *name == '\0') {
+        not_arrived(protocol, event->target, state, attempt);
+        return;
+    }
     (void)snprintf(reason, sizeof reason, "the agent could not install %s; version %.40s still runs", attempt,
                    version && *version ? version : "0.0.0");
     targets_installed(protocol->server->targets, event->target, attempt, false, reason);

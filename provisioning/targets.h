@@ -35,6 +35,7 @@
 #define TARGETS_VERSIONS_KEPT 20u /* default of the deployment version limit */
 #define TARGETS_PROPERTIES_MAX 64u
 #define TARGETS_TOGETHER_MS 20
+#define TARGETS_REPEATS_MAX 3u
 #define TARGETS_PRESENT_MS (INT64_C(30) * 1000)         /* heard within: it is there (one of our agents) */
 #define TARGETS_PRESENT_LEGACY_MS (INT64_C(180) * 1000) /* others poll each minute */
 #define TARGETS_UNKNOWN_MS (INT64_C(24) * 3600 * 1000)  /* unregistered ones are forgotten after that silence */
@@ -133,6 +134,10 @@ int targets_register(Targets *targets, const char *id, bool auto_approve, const 
 /* Mints a version of what the target is to have at the revision that counts for it. 0 and no version when nothing
  * differs; -EINVAL: `error` names the first reason, TargetView.problem all. */
 int targets_approve(Targets *targets, const char *id, const char *author, InaError *error);
+/* What `version`, the newest, holds becomes the next version, too, for an agent that does not take it any more though
+ * nothing is wrong with it (it did not arrive). Nothing when there is a newer one. -EBUSY: it was repeated
+ * TARGETS_REPEATS_MAX times in a row. */
+int targets_repeat(Targets *targets, const char *id, const char *version, InaError *error);
 int targets_acknowledge(Targets *targets, const char *id, InaError *error); /* OK|Failed -> Idle */
 int targets_forget(Targets *targets, const char *id, const char *author, InaError *error);
 

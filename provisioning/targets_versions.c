@@ -348,7 +348,7 @@ static int append(Targets *targets, Target *target, const Plan *plan, int64_t re
     return r < 0 ? r : note_minted(targets, target, version.major, error);
 }
 
-int target_mint(Targets *targets, Target *target, int64_t revision, int64_t rollout, const char *author,
+static int mint(Targets *targets, Target *target, int64_t revision, int64_t rollout, const char *author, bool again,
                 InaError *error)
 {
     Plan plan = {.items = NULL};
@@ -357,7 +357,7 @@ int target_mint(Targets *targets, Target *target, int64_t revision, int64_t roll
 
     if (r < 0)
         return r;
-    if (newest ? strcmp(newest, plan.content) == 0 : plan.n == 0) {
+    if (!again && (newest ? strcmp(newest, plan.content) == 0 : plan.n == 0)) {
         plan_clear(&plan);
         return 0;
     }
@@ -374,6 +374,45 @@ int target_mint(Targets *targets, Target *target, int64_t revision, int64_t roll
         return r;
     target_note(targets, target);
     return 1;
+}
+
+int target_mint(Targets *targets, Target *target, int64_t revision, int64_t rollout, const char *author,
+                InaError *error)
+{
+    return mint(targets, target, revision, rollout, author, false, error);
+}
+
+/* Minting does not make the same twice in a row, so those are repeats. */
+static unsigned count_repeats(const Target *target)
+{
+    const char *content = target->versions[target->n_versions - 1].items->content;
+    unsigned count = 0;
+
+    for (size_t i = target->n_versions - 1; i > 0 && strcmp(target->versions[i - 1].items->content, content) == 0; i--)
+        count++;
+    return count;
+}
+
+int targets_repeat(Targets *targets, const char *id, const char *version, InaError *error)
+{
+    Target *target = target_find(targets, id);
+    unsigned kept = targets->settings.versions_kept; /* repeats that are gone cannot be counted */
+    unsigned most = kept > 0 && kept <= TARGETS_REPEATS_MAX ? kept - 1 : TARGETS_REPEATS_MAX;
+    char newest[32], author[REPOSITORY_AUTHOR_MAX + 1];
+    int r;
+
+    if (!target || target->n_versions == 0)
+        return 0;
+    const Version *last = &target->versions[target->n_versions - 1];
+    version_text(last->major, newest);
+    if (strcmp(newest, version) != 0)
+        return 0;
+    if (count_repeats(target) >= most)
+        return ina_error_set(error, EBUSY, "version %s of %.64s was repeated %u times already", version, id, most);
+    (void)snprintf(author, sizeof author, "%s", last->author);
+    r = mint(targets, target, last->revision, last->rollout, author, true, error);
+    targets_deliver(targets);
+    return r > 0 ? 0 : r;
 }
 
 /* --- looking at them ---------------------------------------------------------------- */

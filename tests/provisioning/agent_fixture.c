@@ -97,6 +97,12 @@ void targets_installed(Targets *targets, const char *id, const char *version, bo
         (void)snprintf(current->installed, sizeof current->installed, "%s", version);
 }
 
+int targets_repeat(Targets *targets, const char *id, const char *version, InaError *error)
+{
+    buffer_print(&current->told, "repeated %s %s\n", id, version);
+    return current->exhausted ? -EBUSY : 0;
+}
+
 void targets_health(Targets *targets, const char *id, const TargetHealth *health)
 {
     buffer_print(&current->told, "health %s %s %s errors=%lld%s%s\n", id, health->version,

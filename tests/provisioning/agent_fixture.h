@@ -13,6 +13,7 @@ typedef struct Agents {
     char *folder;
     Buffer told;           /* calls of targets_*, a line each */
     const char *forbidden; /* a target that the caller is not */
+    bool exhausted;        /* no version is repeated any more */
     bool modern;           /* targets have spoken /v1 */
     PackageItem items[BUNDLES_MAX];
     DeploymentVersion versions[8];

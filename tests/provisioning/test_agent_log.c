@@ -311,16 +311,42 @@ static void a_failure_is_attributed_after_a_restart_of_the_server_too(void **sta
     assert_non_null(strstr(agents_told(agents), "failed jt-1 2.0.0"));
 }
 
-static void a_package_that_did_not_arrive_is_no_verdict_on_it(void **state)
+static void a_package_that_did_not_arrive_is_repeated_as_a_new_version(void **state)
 {
     Agents *agents = *state;
 
     fetch_as_java(agents, "1.0.0");
     sent(agents, JAVA_LOG "1,1,2003,success,false,name,$e,version,0.0.0\n");
+    assert_string_equal(agents_told(agents), "seen jt-1\nrepeated jt-1 1.0.0\n");
+    agents->exhausted = true;
+    sent(agents, JAVA_LOG "2,1,2003,success,false,name,$e,version,0.0.0\n");
+    assert_string_equal(agents_told(agents),
+                        "seen jt-1\nrepeated jt-1 1.0.0\n"
+                        "failed jt-1 1.0.0: version 1.0.0 did not arrive whole, again and again\n");
+}
+
+static void an_agent_that_was_told_to_come_back_does_so_itself(void **state)
+{
+    Agents *agents = *state;
+
+    agents->server.protocol->downloads = SERVER_POLLS_MAX;
+    Reply reply = java(agents, "GET /deployment/jt-1/versions/1.0.0");
+    assert_int_equal(reply.status, 503);
+    reply_free(&reply);
+    agents->server.protocol->downloads = 0;
+    sent(agents, JAVA_LOG "1,1,2003,success,false,name,$e,version,0.0.0\n");
+    assert_string_equal(agents_told(agents), "seen jt-1\n");
+}
+
+static void verdicts_on_what_is_not_ours_are_passed_over(void **state)
+{
+    Agents *agents = *state;
+
+    fetch_as_java(agents, "1.0.0");
     sent(agents, JAVA_LOG "2,1,2003,success,true,name,somebody.elses,version,1.0.0\n");
     sent(agents, JAVA_LOG "3,1,2003,success,true,name,jt-1,version,77.0.0\n"); /* which was never made */
     sent(agents, JAVA_LOG "4,1,2003\n");
-    assert_string_equal(agents_told(agents), "seen jt-1\nseen jt-1\nseen jt-1\nseen jt-1\n");
+    assert_string_equal(agents_told(agents), "seen jt-1\nseen jt-1\nseen jt-1\n");
 }
 
 static void success_does_not_hide_a_bundle_that_did_not_start(void **state)
@@ -412,7 +438,10 @@ int main(void)
                                         agents_tear_down),
         cmocka_unit_test_setup_teardown(a_failure_is_attributed_after_a_restart_of_the_server_too, set_up,
                                         agents_tear_down),
-        cmocka_unit_test_setup_teardown(a_package_that_did_not_arrive_is_no_verdict_on_it, set_up, agents_tear_down),
+        cmocka_unit_test_setup_teardown(a_package_that_did_not_arrive_is_repeated_as_a_new_version, set_up,
+                                        agents_tear_down),
+        cmocka_unit_test_setup_teardown(an_agent_that_was_told_to_come_back_does_so_itself, set_up, agents_tear_down),
+        cmocka_unit_test_setup_teardown(verdicts_on_what_is_not_ours_are_passed_over, set_up, agents_tear_down),
         cmocka_unit_test_setup_teardown(success_does_not_hide_a_bundle_that_did_not_start, set_up, agents_tear_down),
         cmocka_unit_test_setup_teardown(a_fragment_is_never_started_and_no_harm, set_up, agents_tear_down),
         cmocka_unit_test_setup_teardown(what_bundles_do_is_known_after_a_restart_of_the_server, set_up,

@@ -350,6 +350,33 @@ static void a_rollout_mints_ahead_of_what_is_released_and_back(void **state)
     assert_string_equal(world_view(world, "t1").current, "3.0.0");
 }
 
+static void what_did_not_arrive_is_repeated_a_few_times(void **state)
+{
+    World *world = *state;
+    char version[32];
+    int64_t revision;
+
+    world_release(world, "a/1.0.0");
+    must(targets_register(world->targets, "t1", true, "d", &world_error));
+    revision = world_software(world, "a/2.0.0");
+    must(targets_mint(world->targets, "t1", revision, 7, "rollout", version, &world_error));
+    for (unsigned i = 0; i < TARGETS_REPEATS_MAX; i++) {
+        (void)snprintf(version, sizeof version, "%u.0.0", 2 + i);
+        must(targets_repeat(world->targets, "t1", "1.0.0", &world_error)); /* there is a newer one */
+        must(targets_repeat(world->targets, "t1", version, &world_error));
+        (void)snprintf(version, sizeof version, "%u.0.0", 3 + i);
+        assert_string_equal(world_view(world, "t1").current, version);
+        assert_string_equal(world_items(world, "t1"), "a-2.0.0.zip");
+        assert_int_equal(targets_version(world->targets, "t1", version)->rollout, 7);
+    }
+    fails(-EBUSY, "was repeated 3 times already", targets_repeat(world->targets, "t1", version, &world_error));
+    must(targets_flush(world->targets, &world_error));
+    reopen(world);
+    must(targets_flush(world->targets, &world_error));
+    fails(-EBUSY, "was repeated 3 times already", targets_repeat(world->targets, "t1", version, &world_error));
+    must(targets_repeat(world->targets, "unknown", version, &world_error));
+}
+
 static void what_cannot_be_had_is_a_problem_with_reasons(void **state)
 {
     World *world = *state;
@@ -600,6 +627,7 @@ int main(void)
         with_world(blobs_are_used_as_long_as_a_version_names_them),
         with_world(the_same_content_has_the_same_digest),
         with_world(a_rollout_mints_ahead_of_what_is_released_and_back),
+        with_world(what_did_not_arrive_is_repeated_a_few_times),
         with_world(what_cannot_be_had_is_a_problem_with_reasons),
         with_world(templates_are_filled_in_per_target),
         with_world(a_broken_template_is_a_problem),

@@ -3,7 +3,7 @@ import hashlib
 
 import pytest
 from conftest import wait_for
-from legacy_agents import AceAgent, CelixAgent
+from legacy_agents import AceAgent, CelixAgent, PackageRefused, TransferFailed
 from provisioning_server import Server, add, java_bundle, link
 
 TARGETS = ("ace-1", "celix-1")
@@ -127,10 +127,6 @@ def test_a_failure_is_of_the_version_that_was_tried_and_a_newer_one_heals_it(ser
 
     def refuse(body):
         tried.append(body)
-        raise_refused()
-
-    def raise_refused():
-        from legacy_agents import PackageRefused
         raise PackageRefused("no room")
 
     agents.ace.install, install = refuse, agents.ace.install
@@ -145,6 +141,27 @@ def test_a_failure_is_of_the_version_that_was_tried_and_a_newer_one_heals_it(ser
     upload(people, "t.a", "3.0.0")
     agents.until_both_have({"t.a": "3.0.0"})
     agents.until(lambda: target(people, "ace-1")["provisioning"] == "OK", "it is well again")
+
+
+def test_a_package_that_does_not_arrive_once_is_installed_all_the_same(server):
+    people = server.people()
+    agents = Pair(server)
+    agents.turn()
+    link_all(people)
+    lost = []
+    install = agents.ace.install
+
+    def lose(body):
+        if not lost:
+            lost.append(body)
+            raise TransferFailed
+        install(body)
+
+    agents.ace.install = lose
+    put(people, "t.a", "1.0.0")
+    agents.until_both_have({"t.a": "1.0.0"})
+    assert lost and agents.ace.version == "2.0.0"  # the same, under a version that it takes
+    agents.until(lambda: target(people, "ace-1")["provisioning"] == "OK", "it says so")
 
 
 def test_a_killed_server_goes_on_with_the_same_bytes_and_no_event_twice(server):
