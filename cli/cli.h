@@ -14,7 +14,7 @@ typedef struct Arguments {
     int count;
     /* Options; each command says which it takes. */
     const char *name, *data;
-    const char *listen, *etcd, *deployment, *bundles;              /* up */
+    const char *listen, *etcd, *deployment, *software;             /* up */
     const char *tail, *container;                                  /* logs */
     bool follow, previous;                                         /* logs */
     const char *wait;                                              /* verify, provisioning */

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "cluster/up/link.h"
 #include "cluster/up/up.h"
+#include "provisioning/signing.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -29,6 +30,16 @@ static bool has_password(const Instance *instance)
     return access(given && given[0] ? given : path ? path : "", R_OK) == 0;
 }
 
+/* What deployments are signed with; agents trust its public half. */
+static int make_signing_key(const Instance *instance, InaError *error)
+{
+    AUTO_FREE char *path = instance_path(instance, "pki/provisioning");
+    SigningKey *key = NULL;
+    int r = path ? signing_key_open(path, &key, error) : ina_error_set(error, ENOMEM, "out of memory");
+    signing_key_free(key);
+    return r;
+}
+
 int command_up(const Arguments *arguments, Instance *instance)
 {
     InaError error = {0};
@@ -41,7 +52,8 @@ int command_up(const Arguments *arguments, Instance *instance)
         .listen = arguments->listen,
         .etcd = arguments->etcd,
         .deployment = arguments->deployment,
-        .bundles = arguments->bundles,
+        .software = arguments->software,
+        .prepare = make_signing_key,
     };
     return up_run(&options, &error) < 0 ? cli_fail("%s", error.message) : CLI_OK;
 }

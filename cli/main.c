@@ -13,13 +13,13 @@ static const Command commands[] = {
      "                      needs a login, see `inaetics password`\n"
      "  --etcd PROGRAM      the etcd to run (default: $INAETICS_ETCD_PROGRAM, what ./run fetched, $PATH)\n"
      "  --deployment DIR    manifests to put into the data folder (default: the demonstrator's; \"\": none)\n"
-     "  --bundles DIR       bundles that manifests name below bundles/ (default: the demonstrator's)\n"
+     "  --software DIR      what is provisioned at first, a folder with provisioning.json (default: the demonstrator's)\n"
      "\n"
      "examples:\n"
      "  inaetics up\n"
      "  inaetics up --name 1               a second instance beside the first\n"
      "  inaetics up --data /srv/inaetics   with its data elsewhere\n",
-     " listen etcd deployment bundles ", 0, 0, command_up},
+     " listen etcd deployment software ", 0, 0, command_up},
     {"down", "", "end what `inaetics up` started, and wait for it",
      "  --purge             and remove its data folder: everything that was stored\n"
      "\n"
@@ -287,7 +287,7 @@ static const struct option option_table[] = {
     {"listen", required_argument, NULL, 'L'},
     {"etcd", required_argument, NULL, 'E'},
     {"deployment", required_argument, NULL, 'M'},
-    {"bundles", required_argument, NULL, 'B'},
+    {"software", required_argument, NULL, 'B'},
     {"tail", required_argument, NULL, 'n'},
     {"container", required_argument, NULL, 'c'},
     {"follow", no_argument, NULL, 'f'},
@@ -346,7 +346,7 @@ static void set_option(Arguments *arguments, int option, const char *value)
         arguments->deployment = value;
         break;
     case 'B':
-        arguments->bundles = value;
+        arguments->software = value;
         break;
     case 'n':
         arguments->tail = value;

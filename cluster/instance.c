@@ -133,6 +133,7 @@ int program_folders(int (*each)(void *userdata, const char *folder), void *userd
     static const char *const folders[] = {
         ".",
         "../agent",
+        "../provisioning",
         "../cluster",
         "../cli",
         "../framework/tools",

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define INSTANCE_NUMBER_MAX 11
+#define INSTANCE_NUMBER_MAX 9
 #define INSTANCE_ETCD_PORT 2379
 #define INSTANCE_PEER_PORT 2380
 #define INSTANCE_API_PORT 10260
@@ -31,7 +31,7 @@ typedef struct Instance {
     char api_url[40];    /* https://127.17.8.20:10260 */
 } Instance;
 
-/* number: "0" to "11" or NULL. data: NULL for $INAETICS_DATA, else
+/* number: "0" to "9" or NULL. data: NULL for $INAETICS_DATA, else
  * $XDG_DATA_HOME/inaetics, else ~/.local/share/inaetics, but for root /var/lib/inaetics unless the former is there.
  * Makes nothing. */
 int instance_new(const char *number, const char *data, Instance **ret, InaError *error);

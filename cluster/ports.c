@@ -166,18 +166,6 @@ int port_check(const char *address, unsigned port, InaError *error)
     return fd < 0 ? ina_error_errno(error, fd, "port %u of %s", port, address) : 0;
 }
 
-bool port_answers(const char *address, unsigned port)
-{
-    Address parsed;
-    if (parse_address(address, port, &parsed, NULL) < 0)
-        return false;
-    AUTO_CLOSE int fd = socket(parsed.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    /* To a local address a connection is there at once or refused, unless many others wait. */
-    const struct timeval patience = {.tv_usec = 20000};
-    return fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) == 0 &&
-           connect(fd, &parsed.any, parsed.size) == 0;
-}
-
 int port_free(const char *address, unsigned preferred, unsigned *ret, InaError *error)
 {
     Address parsed;

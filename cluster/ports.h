@@ -2,11 +2,8 @@
 #pragma once
 
 #include <inaetics/error.h>
-#include <stdbool.h>
 
 /* -EADDRINUSE: the message names the owner ("etcd, pid 123") as far as it can be seen. */
 int port_check(const char *address, unsigned port, InaError *error);
-/* Whether somebody accepts connections there. */
-bool port_answers(const char *address, unsigned port);
 /* A port of `address` that is free: `preferred` if it is. */
 int port_free(const char *address, unsigned preferred, unsigned *ret, InaError *error);

@@ -154,6 +154,13 @@ static json_t *make_template(const Application *application, const Component *co
                    "/bundles", true);
         add_variable(container, "INAETICS_BUNDLES", "$(VOLUME_BUNDLES)");
     }
+    if (!component->bundles && !given) {
+        AUTO_FREE char *properties = NULL;
+        if (asprintf(&properties, "application=%s,component=%s", kube_name(application->object), component->name) < 0)
+            properties = NULL;
+        else
+            add_variable(container, "INAETICS_TARGET_PROPERTIES", properties);
+    }
     if (!given) {
         add_variable(container, "INAETICS_PORT", "$(PORT_HTTP)");
         add_variable(container, "INAETICS_SHELL_PORT", "$(PORT_SHELL)");

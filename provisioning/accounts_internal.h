@@ -40,7 +40,6 @@ struct Accounts {
     Map *attempts; /* by address: Attempts */
     Map *targets;  /* by id: TargetToken */
     Map *tokens;   /* the same by the digest of the token in hex; owned by `targets` */
-    char nobody[ACCOUNT_HASH_SIZE];
     uint64_t passwords;
     bool is_default;
 };

@@ -26,6 +26,8 @@ static const char help[] =
     "                       provisioning-key.pem agents are served\n"
     "                       over TLS                                 INAETICS_PKI\n"
     "  --token-file FILE    the cluster's token, to enrol with       INAETICS_TOKEN_FILE\n"
+    "  --key FILE           what deployments are signed with; made when\n"
+    "                       it is not there (DIR/signing.key)         INAETICS_PROVISIONING_KEY\n"
     "  --credentials        agents of ACE and Celix need credentials on loopback, too\n"
     "  --insecure           and need none beyond loopback\n"
     "  --ready-fd FD        write READY there when it serves\n"
@@ -45,6 +47,7 @@ enum {
     ANNOUNCE,
     PKI,
     TOKEN_FILE,
+    KEY,
     LOG_LEVEL, /* up to here with a variable */
     CREDENTIALS,
     INSECURE,
@@ -54,23 +57,15 @@ enum {
 };
 
 static const struct option names[] = {
-    {"data", required_argument, NULL, DATA},
-    {"listen", required_argument, NULL, LISTEN},
-    {"pages", required_argument, NULL, PAGES},
-    {"www", required_argument, NULL, WWW},
-    {"load", required_argument, NULL, LOAD},
-    {"settings", required_argument, NULL, SETTINGS},
-    {"etcd", required_argument, NULL, ETCD},
-    {"announce", required_argument, NULL, ANNOUNCE},
-    {"pki", required_argument, NULL, PKI},
-    {"token-file", required_argument, NULL, TOKEN_FILE},
-    {"log-level", required_argument, NULL, LOG_LEVEL},
-    {"credentials", no_argument, NULL, CREDENTIALS},
-    {"insecure", no_argument, NULL, INSECURE},
-    {"ready-fd", required_argument, NULL, READY_FD},
-    {"help", no_argument, NULL, HELP},
-    {"version", no_argument, NULL, VERSION},
-    {NULL, 0, NULL, 0},
+    {"data", required_argument, NULL, DATA},         {"listen", required_argument, NULL, LISTEN},
+    {"pages", required_argument, NULL, PAGES},       {"www", required_argument, NULL, WWW},
+    {"load", required_argument, NULL, LOAD},         {"settings", required_argument, NULL, SETTINGS},
+    {"etcd", required_argument, NULL, ETCD},         {"announce", required_argument, NULL, ANNOUNCE},
+    {"pki", required_argument, NULL, PKI},           {"token-file", required_argument, NULL, TOKEN_FILE},
+    {"key", required_argument, NULL, KEY},           {"log-level", required_argument, NULL, LOG_LEVEL},
+    {"credentials", no_argument, NULL, CREDENTIALS}, {"insecure", no_argument, NULL, INSECURE},
+    {"ready-fd", required_argument, NULL, READY_FD}, {"help", no_argument, NULL, HELP},
+    {"version", no_argument, NULL, VERSION},         {NULL, 0, NULL, 0},
 };
 
 static const char *const variables[] = {
@@ -84,6 +79,7 @@ static const char *const variables[] = {
     [ANNOUNCE] = "INAETICS_PROVISIONING_ANNOUNCE",
     [PKI] = "INAETICS_PKI",
     [TOKEN_FILE] = "INAETICS_TOKEN_FILE",
+    [KEY] = "INAETICS_PROVISIONING_KEY",
     [LOG_LEVEL] = "INAETICS_LOG_LEVEL",
 };
 
@@ -148,6 +144,7 @@ static int set(Parsed *parsed, int option, const char *value, InaError *error)
         [LOAD] = &options->load, [SETTINGS] = &options->settings,
         [ETCD] = &options->etcd, [ANNOUNCE] = &options->announce,
         [PKI] = &options->pki,   [TOKEN_FILE] = &options->token_file,
+        [KEY] = &options->key,
     };
     switch (option) {
     case LISTEN:
@@ -165,7 +162,7 @@ static int set(Parsed *parsed, int option, const char *value, InaError *error)
     case READY_FD:
         return set_number(&options->ready_fd, value, 3, 1023, error);
     default:
-        if (option >= DATA && option <= TOKEN_FILE)
+        if (option >= DATA && option <= KEY)
             return set_text(texts[option], value, error);
         return ina_error_set(error, EINVAL, "unknown option; see inaetics-provisioning --help");
     }

@@ -88,6 +88,7 @@ void server_options_clear(ServerOptions *options)
     free(options->etcd);
     free(options->pki);
     free(options->token_file);
+    free(options->key);
     free(options->announce);
     free(options->settings);
     *options = (ServerOptions){.ready_fd = -1};
@@ -192,7 +193,8 @@ static int open_parts(Server *server, InaError *error)
 {
     AUTO_FREE char *database = path_join(server->options.data, "provisioning.db");
     AUTO_FREE char *blobs = path_join(server->options.data, "blobs");
-    AUTO_FREE char *key = path_join(server->options.data, "signing.key");
+    AUTO_FREE char *key =
+        server->options.key ? strdup(server->options.key) : path_join(server->options.data, "signing.key");
     int r;
     if (!database || !blobs || !key)
         return ina_error_set(error, ENOMEM, "no memory for the server");

@@ -41,6 +41,7 @@ typedef struct ServerOptions {
     char *pages[SERVER_LISTEN_MAX + 1];  /* for people */
     char *data, *www, *load;             /* load: a folder of desired state, applied at start when it changed */
     char *etcd, *pki, *token_file;       /* the cluster's; NULL: none */
+    char *key;                           /* what is signed with; NULL: one in the data folder */
     char *announce;                      /* "127.1.3.4:8080": what agents are told through etcd */
     char *settings;                      /* JSON: auto operator, rollout policy (docs/provisioning-api.md) */
     bool open;                           /* legacy agents need no credentials (loopback only without --insecure) */

@@ -31,7 +31,7 @@ typedef struct SigningKey SigningKey;
 
 /* Makes `path` (mode 0600, 64 hex digits: the seed) unless it is there, and
  * writes path.pub (0644: lines of 64 hex digits: all public keys that are
- * trusted) unless the key is in it. */
+ * trusted) unless the key is in it, or nothing may be written there. */
 int signing_key_open(const char *path, SigningKey **ret, InaError *error);
 const char *signing_key_id(const SigningKey *key);
 /* malloc'ed: the envelope's text. -EINVAL, -EFBIG: what signing_verify would refuse by its form. */

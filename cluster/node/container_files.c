@@ -55,6 +55,7 @@ static int allow_told(Files *files)
                                        "pki/etcd/client.pem",
                                        "pki/etcd/client-key.pem",
                                        "pki/etcd/client.account",
+                                       "pki/provisioning.pub",
                                        "token",
                                        "session",
                                        "password"};

@@ -345,6 +345,7 @@ static int tell_originals(const ContainerOptions *options, ContainerSetup *setup
         return ina_error_set(error, ENOMEM, "out of memory");
     if ((r = set_path(environment, "INAETICS_PKI", instance, "pki/etcd", error)) < 0 ||
         (r = set_path(environment, "INAETICS_TOKEN_FILE", instance, "token", error)) < 0 ||
+        (r = set_path(environment, "INAETICS_TRUST", instance, "pki/provisioning.pub", error)) < 0 ||
         (r = set_path(environment, "INAETICS_SESSION_FILE", instance, "session", error)) < 0)
         return r;
     return access(password, R_OK) == 0 ? environment_set(environment, "INAETICS_PASSWORD_FILE", password, error) : 0;
@@ -379,6 +380,7 @@ static int tell_copies(const ContainerOptions *options, ContainerSetup *setup, I
         (r = tell_copy(options, setup, "pki/etcd/client-key.pem", "client-key.pem", NULL, error)) < 0 ||
         (r = tell_copy(options, setup, "pki/etcd/client.account", "client.account", NULL, error)) < 0 ||
         (r = environment_set(setup->environment, "INAETICS_PKI", setup->told, error)) < 0 ||
+        (r = tell_copy(options, setup, "pki/provisioning.pub", "provisioning.pub", "INAETICS_TRUST", error)) < 0 ||
         (r = tell_copy(options, setup, "token", "token", "INAETICS_TOKEN_FILE", error)) < 0 ||
         (r = tell_copy(options, setup, "session", "session", "INAETICS_SESSION_FILE", error)) < 0)
         return r;
@@ -401,10 +403,15 @@ static int set_environment(const ContainerOptions *options, const Image *image, 
         r = environment_set(environment, "HOME", setup->cache, error);
     if (r == 0 && !(setup->directory = strdup(setup->cache)))
         r = ina_error_set(error, ENOMEM, "out of memory");
+    if (r == 0)
+        r = environment_set(environment, "INAETICS_IMAGE", image->folder, error);
     for (size_t i = 0; r == 0 && i < image->environment.count; i++) {
         char *entry = ((char **)image->environment.items)[i], *equals = strchr(entry, '=');
+        AUTO_FREE char *value = NULL;
         *equals = '\0';
-        r = environment_set(environment, entry, equals + 1, error);
+        r = environment_expand(environment, equals + 1, &value, error);
+        if (r == 0)
+            r = environment_set(environment, entry, value, error);
         *equals = '=';
     }
     if (r == 0)

@@ -13,6 +13,7 @@
 #include "cluster/service.h"
 #include "cluster/users.h"
 #include "up_etcd.h"
+#include "up_page.h"
 #include "up_prepare.h"
 #include "up_watch.h"
 
@@ -22,7 +23,6 @@
 #include <string.h>
 #include <time.h>
 
-#define PAGE_PERIOD_US 5000
 #define PAGE_WAIT_US 20000000
 #define ETCD_GRACE (5 * LIFE_SECOND)
 #define CONTROL_GRACE (5 * LIFE_SECOND)
@@ -60,9 +60,8 @@ typedef struct Up {
     bool nodes_ready, applied;
     bool users; /* pods have users of their own */
     char users_why[USERS_WHY_SIZE];
-    UpPage page;
-    uint64_t page_deadline;
-    sd_event_source *page_timer;
+    UpPages pages;
+    PageWait *page_wait;
     InaError failure; /* why it ends, if not asked to */
 } Up;
 
@@ -80,44 +79,53 @@ static void say(const Up *up, const char *format, ...)
     fflush(stdout);
 }
 
-static uint64_t now_us(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
-}
-
 /* --- it runs ------------------------------------------------------------------------- */
+
+static json_t *pages_json(const Up *up)
+{
+    json_t *pages = json_object();
+    for (size_t i = 0; pages && i < up->pages.count; i++) {
+        const UpPage *page = &up->pages.items[i];
+        json_object_set_new(pages, page->name, json_sprintf("http://%s:%u", page->address, page->port));
+    }
+    return pages;
+}
 
 /* DATA/up.json: what runs, for programs. */
 static void write_state(const Up *up)
 {
     const Instance *instance = up->instance;
     char page[96] = "";
-    if (up->page.port > 0)
-        snprintf(page, sizeof page, "http://%s:%u", up->page.address, up->page.port);
+    if (up->pages.count > 0)
+        snprintf(page, sizeof page, "http://%s:%u", up->pages.items[0].address, up->pages.items[0].port);
+    AUTO_JSON json_t *pages = pages_json(up);
     AUTO_FREE char *path = instance_path(instance, "up.json"), *socket = instance_path(instance, "machine.sock"),
                    *config = instance_path(instance, "kubeconfig");
     AUTO_JSON json_t *json =
-        json_pack("{s:i, s:i, s:i, s:{s:i, s:s}, s:{s:i, s:s, s:s?}, s:{s:i}, s:s?, s:s}", "version", 2, "pid",
+        json_pack("{s:i, s:i, s:i, s:{s:i, s:s}, s:{s:i, s:s, s:s?}, s:{s:i}, s:s?, s:s, s:O?}", "version", 2, "pid",
                   (int)getpid(), "instance", (int)instance->number, "etcd", "pid", (int)service_pid(up->etcd), "url",
                   instance->etcd_url, "controlPlane", "pid", (int)service_pid(up->control), "url", instance->api_url,
-                  "kubeconfig", config, "proxy", "pid", (int)service_pid(up->proxy), "machines", socket, "page", page);
+                  "kubeconfig", config, "proxy", "pid", (int)service_pid(up->proxy), "machines", socket, "page", page,
+                  "pages", pages);
     AUTO_FREE char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
     InaError error = {0};
     if (!path || !text || file_write(path, text, strlen(text), 0600, &error) < 0)
         fprintf(stderr, "inaetics: cannot write up.json: %s\n", error.message);
 }
 
-static void announce_page(const Up *up)
+static void announce_pages(const Up *up)
 {
-    say(up, "  page    http://%s:%u\n", up->page.address, up->page.port);
-    if (up->options->listen)
-        say(up, "          and at port %u of %s\n", up->page.port, up->options->listen);
+    const UpPage *first = &up->pages.items[0];
+    for (size_t i = 0; i < up->pages.count; i++) {
+        const UpPage *page = &up->pages.items[i];
+        say(up, "  %-7s http://%s:%u\n", page->name, page->address, page->port);
+        if (up->options->listen)
+            say(up, "          and at port %u of %s\n", page->port, up->options->listen);
+    }
     char token[LINK_TOKEN_MAX];
     if (link_token(up->session, token, NULL) == 0)
         say(up, "Open this once to change things too (`inaetics link` prints another):\n  http://%s:%u/?session=%s\n",
-            up->page.address, up->page.port, token);
+            first->address, first->port, token);
 }
 
 /* What is not separated. */
@@ -147,10 +155,10 @@ static void announce(const Up *up)
         instance->api_url, INSTANCE_NODES, instance->node, strrchr(last, '.') + 1);
     say(up, "  kubectl --kubeconfig %s/kubeconfig get pods -o wide\n", instance->data);
     announce_isolation(up);
-    if (up->page.port == 0)
+    if (up->pages.count == 0)
         say(up, "No pod has a host port, so there is no page to look at.\n");
     else
-        announce_page(up);
+        announce_pages(up);
     say(up, "Ctrl-C ends it; the data stays.\n");
 }
 
@@ -161,32 +169,26 @@ static void enter_running(Up *up)
     announce(up);
 }
 
-static int handle_page_timer(sd_event_source *source, uint64_t time, void *userdata)
+static void handle_page(void *userdata, bool answered)
 {
     Up *up = userdata;
-    if (!port_answers(up->page.address, up->page.port)) {
-        if (now_us() < up->page_deadline) {
-            sd_event_source_set_time_relative(source, PAGE_PERIOD_US);
-            sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-            return 0;
-        }
+    const UpPage *page = &up->pages.items[0];
+    up->page_wait = page_wait_free(up->page_wait);
+    if (!answered)
         fprintf(stderr,
                 "inaetics: nothing answers at http://%s:%u yet; `inaetics pods` shows what runs, `inaetics logs POD` "
                 "what it says\n",
-                up->page.address, up->page.port);
-    }
-    up->page_timer = sd_event_source_disable_unref(up->page_timer);
+                page->address, page->port);
     enter_running(up);
-    return 0;
 }
 
 /* The link is printed when it can be opened. */
 static void await_page(Up *up)
 {
+    const UpPage *page = &up->pages.items[0];
     up->phase = AWAITING_PAGE;
-    up->page_deadline = now_us() + PAGE_WAIT_US;
-    if (up->page.port == 0 ||
-        sd_event_add_time_relative(up->event, &up->page_timer, CLOCK_MONOTONIC, 0, 500, handle_page_timer, up) < 0)
+    if (up->pages.count == 0 ||
+        page_wait_new(up->event, page->address, page->port, PAGE_WAIT_US, handle_page, up, &up->page_wait, NULL) < 0)
         enter_running(up);
 }
 
@@ -339,7 +341,7 @@ static void stop(Up *up)
     if (up->phase >= STOPPING_CONTROL)
         return;
     up->phase = STOPPING_CONTROL;
-    up->page_timer = sd_event_source_disable_unref(up->page_timer);
+    up->page_wait = page_wait_free(up->page_wait);
     up->keeper = etcd_keeper_free(up->keeper);
     up->watch = up_watch_free(up->watch);
     up->apply = apply_free(up->apply);
@@ -512,7 +514,7 @@ static int make_apply(Up *up, InaError *error)
         return r;
     if ((r = apply_new(up->event, up->client, folder, handle_applied, up, &up->apply, error)) < 0)
         return r;
-    return up_check_page(up->options, up->apply, &up->page, error);
+    return up_check_pages(up->options, up->apply, &up->pages, error);
 }
 
 static int start(Up *up, InaError *error)
@@ -546,7 +548,7 @@ static void clear_cgroups(const Up *up)
 
 static void clear(Up *up)
 {
-    sd_event_source_disable_unref(up->page_timer);
+    page_wait_free(up->page_wait);
     etcd_keeper_free(up->keeper);
     up_watch_free(up->watch);
     apply_free(up->apply);

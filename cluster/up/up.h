@@ -10,8 +10,10 @@ typedef struct UpOptions {
     const char *etcd;   /* program, or NULL to look for it */
     const char
         *deployment;     /* folder of manifests to put into the data folder; NULL: those that come with us; "": none */
-    const char *bundles; /* folder of bundles, one folder per component; NULL: those that come with us */
-    bool verbose;        /* say what is done */
+    const char *software; /* folder of desired state that is provisioned; NULL: that which comes with us */
+    /* Called when the folders are there, before anything starts; or NULL. */
+    int (*prepare)(const Instance *instance, InaError *error);
+    bool verbose; /* say what is done */
 } UpOptions;
 
 /* Runs until a signal; everything has ended when it returns. */

@@ -174,15 +174,15 @@ char *up_manifests(const UpOptions *options)
     return options->deployment[0] ? strdup(options->deployment) : NULL;
 }
 
-/* DATA/bundles leads to the folder of bundles, so that manifests can name them. */
-static int link_bundles(const UpOptions *options, InaError *error)
+/* DATA/software leads to the folder of what is provisioned, so that manifests can name it. */
+static int link_software(const UpOptions *options, InaError *error)
 {
-    static const char *const candidates[] = {"../demonstrator/bundles", "../lib/inaetics/bundles", NULL};
-    AUTO_FREE char *found = options->bundles ? realpath(options->bundles, NULL) : find_folder(candidates);
-    if (options->bundles && !found)
-        return ina_error_errno(error, errno, "folder of bundles %s", options->bundles);
-    AUTO_FREE char *path = instance_path(options->instance, "bundles"),
-                   *fresh = instance_path(options->instance, ".bundles");
+    static const char *const candidates[] = {"../demonstrator/software/files", "../share/inaetics/software", NULL};
+    AUTO_FREE char *found = options->software ? realpath(options->software, NULL) : find_folder(candidates);
+    if (options->software && !found)
+        return ina_error_errno(error, errno, "folder of software %s", options->software);
+    AUTO_FREE char *path = instance_path(options->instance, "software"),
+                   *fresh = instance_path(options->instance, ".software");
     if (!found)
         return 0;
     if (!path || !fresh)
@@ -229,9 +229,10 @@ int up_prepare(const UpOptions *options, char **ret_session, InaError *error)
     if (r < 0 || (r = folder_make(instance->data, 0700, error)) < 0 || (r = take_lock(instance, error)) < 0)
         return r;
     end_leftovers(instance);
-    if ((r = make_secrets(instance, ret_session, error)) < 0 || (r = kubeconfig_write(instance, error)) < 0)
+    if ((r = make_secrets(instance, ret_session, error)) < 0 || (r = kubeconfig_write(instance, error)) < 0 ||
+        (options->prepare && (r = options->prepare(instance, error)) < 0))
         return r;
-    return link_bundles(options, error);
+    return link_software(options, error);
 }
 
 /* --- ports ------------------------------------------------------------------------------- */
@@ -263,10 +264,28 @@ int up_check_ports(const UpOptions *options, InaError *error)
 
 typedef struct PageSearch {
     const UpOptions *options;
-    UpPage page;
+    const char *part;
+    UpPages pages;
     int r;
     InaError *error;
 } PageSearch;
+
+static int add_page(PageSearch *search, const char *address, unsigned port)
+{
+    UpPages *pages = &search->pages;
+    size_t at = 0;
+    if (pages->count == UP_PAGES_MAX)
+        return ina_error_set(search->error, E2BIG, "the manifests ask for more than %u host ports", UP_PAGES_MAX);
+    while (at < pages->count && pages->items[at].port <= port)
+        at++;
+    memmove(&pages->items[at + 1], &pages->items[at], (pages->count - at) * sizeof *pages->items);
+    UpPage *page = &pages->items[at];
+    page->port = port;
+    snprintf(page->address, sizeof page->address, "%s", address);
+    snprintf(page->name, sizeof page->name, "%s", search->part[0] ? search->part : "page");
+    pages->count++;
+    return 0;
+}
 
 static void check_host_port(PageSearch *search, const json_t *port)
 {
@@ -280,27 +299,27 @@ static void check_host_port(PageSearch *search, const json_t *port)
     search->r = check_port(address, number, search->error);
     if (search->r == 0 && search->options->listen)
         search->r = check_port(search->options->listen, number, search->error);
-    if (search->r == 0 && (search->page.port == 0 || number < search->page.port)) {
-        search->page.port = number;
-        snprintf(search->page.address, sizeof search->page.address, "%s", address);
-    }
+    if (search->r == 0)
+        search->r = add_page(search, address, number);
 }
 
 static void check_object(void *userdata, const json_t *object)
 {
+    PageSearch *search = userdata;
     const json_t *template = kube_get(object, "spec.template.spec.containers"), *container, *port;
     size_t i, j;
+    search->part = kube_string(object, "metadata.labels.part");
     json_array_foreach(template ? template : kube_get(object, "spec.containers"), i, container)
     {
-        json_array_foreach(json_object_get(container, "ports"), j, port) check_host_port(userdata, port);
+        json_array_foreach(json_object_get(container, "ports"), j, port) check_host_port(search, port);
     }
 }
 
-int up_check_page(const UpOptions *options, const Apply *apply, UpPage *ret, InaError *error)
+int up_check_pages(const UpOptions *options, const Apply *apply, UpPages *ret, InaError *error)
 {
     PageSearch search = {.options = options, .error = error};
     apply_each(apply, check_object, &search);
     if (search.r == 0)
-        *ret = search.page;
+        *ret = search.pages;
     return search.r;
 }

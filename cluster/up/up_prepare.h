@@ -11,10 +11,17 @@ int up_prepare(const UpOptions *options, char **ret_session, InaError *error);
 char *up_manifests(const UpOptions *options);
 /* Every address and port of the cluster itself is free. */
 int up_check_ports(const UpOptions *options, InaError *error);
-/* The first address that the browser's side is offered at: a host port of a pod; port 0: none. */
+/* Where the browser's side is: host ports of pods, ascending. */
+#define UP_PAGES_MAX 8u
 typedef struct UpPage {
-    char address[64];
+    char address[64], name[64]; /* what the label "part" of its object says, or "page" */
     unsigned port;
 } UpPage;
-/* Finds the page among what will be applied; its ports must be free. */
-int up_check_page(const UpOptions *options, const Apply *apply, UpPage *ret, InaError *error);
+
+typedef struct UpPages {
+    UpPage items[UP_PAGES_MAX];
+    size_t count;
+} UpPages;
+
+/* Every host port that the manifests ask for is free; refused are more than UP_PAGES_MAX. */
+int up_check_pages(const UpOptions *options, const Apply *apply, UpPages *ret, InaError *error);

@@ -269,9 +269,7 @@ static void who_listens_is_named(void **state)
     unsigned port = ntohs(address.sin_port), other = 0;
     char pid[32];
     snprintf(pid, sizeof pid, "(pid %d)", getpid());
-    assert_false(port_answers("127.0.0.1", port));
     assert_int_equal(listen(fd, 1), 0);
-    assert_true(port_answers("127.0.0.1", port));
     int r = port_check("127.0.0.1", port, &error);
     assert_int_equal(r, -EADDRINUSE);
     assert_failure(r, error, pid);

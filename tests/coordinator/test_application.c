@@ -206,6 +206,25 @@ static void workloads_are_made_once_with_labels_owner_and_an_equal_split(void **
     cluster_free(c);
 }
 
+static void without_a_folder_agents_say_what_they_are_to_the_provisioning_server(void **state)
+{
+    Cluster *c = cluster_new(shop);
+    step(c);
+    const json_t *made = named(c, "shop-processor-c", NULL);
+    const json_t *container = json_array_get(kube_get(made, "spec.template.spec.containers"), 0);
+    const char *told = NULL;
+    size_t i;
+    const json_t *variable;
+    json_array_foreach(kube_get(container, "env"), i, variable)
+    {
+        if (strcmp(kube_string(variable, "name"), "INAETICS_TARGET_PROPERTIES") == 0)
+            told = kube_string(variable, "value");
+    }
+    assert_non_null(told);
+    assert_string_equal(told, "application=shop,component=processor");
+    cluster_free(c);
+}
+
 static void processors_follow_the_load_over_both_runtimes_and_back(void **state)
 {
     Cluster *c = cluster_new(shop);
@@ -569,6 +588,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(workloads_are_made_once_with_labels_owner_and_an_equal_split),
+        cmocka_unit_test(without_a_folder_agents_say_what_they_are_to_the_provisioning_server),
         cmocka_unit_test(processors_follow_the_load_over_both_runtimes_and_back),
         cmocka_unit_test(overload_is_an_event_once_and_a_condition),
         cmocka_unit_test(pods_without_room_are_an_overload_too),

@@ -29,7 +29,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("INAETICS_BUILD") or ROOT / "build").resolve()
 LONG = bool(os.environ.get("INAETICS_LONG"))
 INAETICS = BUILD / "cli" / "inaetics"
-NUMBERS = range(5, 12)  # people use 0 and up
+NUMBERS = range(3, 10)  # people use 0 and up
 PATIENCE = 60  # seconds; a limit for what should come soon, on a busy machine
 
 
@@ -77,7 +77,7 @@ def claim_number():
         try:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for address in ((f"127.{17 + 20 * number}.8.20", 2379), (f"127.{17 + 20 * number}.8.20", 10260),
-                            ("127.0.0.1", 8080 + number),
+                            ("127.0.0.1", 8080 + number), ("127.0.0.1", 8090 + number),
                             (f"127.{1 + 20 * number}.1.2", 8080 + number), (f"127.{1 + 20 * number}.1.2", 2019 + number)):
                 with socket.socket() as probe:
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -93,7 +93,7 @@ class Instance:
     """One `inaetics up`, with a data folder of its own."""
 
     def __init__(self, demonstrator):
-        claimed = wait_for(claim_number, "a free instance number (5 to 11)", 600)
+        claimed = wait_for(claim_number, "a free instance number (3 to 9)", 600)
         self.number, self.claim = claimed
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="ina-"))  # short: unix sockets are in it
         self.data = self.home / f"instance-{self.number}"

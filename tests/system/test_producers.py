@@ -16,10 +16,11 @@ PRODUCER = "demonstrator.v1.Producer"
 def use(instance, kind, folder=None, **settings):
     """Replaces the producers by one of this kind, with CONFIG_PRODUCER_* settings, and a folder as $(VOLUME_SAMPLES)."""
     instance.scale("producer", 0)
-    bundles = {"name": "bundles", "hostPath": {"path": f"bundles/producer-{kind}", "type": "Directory"}}
-    variables = [{"name": f"CONFIG_PRODUCER_{name.upper()}", "value": str(value), "valueFrom": None}
+    component = "producer" if kind == "host" else f"producer-{kind}"
+    variables = [{"name": "INAETICS_TARGET_PROPERTIES", "value": f"application=demonstrator,component={component}"}]
+    variables += [{"name": f"CONFIG_PRODUCER_{name.upper()}", "value": str(value), "valueFrom": None}
                  for name, value in settings.items()]
-    volumes, container = [bundles], {"env": variables}
+    volumes, container = [], {"env": variables}
     if folder:
         volumes.append({"name": "samples", "hostPath": {"path": str(folder), "type": "Directory"}})
         container["volumeMounts"] = [{"name": "samples", "mountPath": "/samples", "readOnly": True}]
