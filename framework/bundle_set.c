@@ -11,14 +11,15 @@
 
 typedef struct Wanted {
     const char *zip;
-    Revision *revision; /* until a bundle has it; NULL: the bundle's own */
-    Bundle *bundle;     /* the one of this name */
-    bool added;         /* by us */
-    bool started;       /* by us, and was there before */
-    bool autostart;     /* as it was */
-    bool moved;         /* into the platform, by us */
-    Revision *old;      /* what it was before, when we changed it */
-    bool visited;       /* for the order */
+    Revision *revision;             /* until a bundle has it; NULL: the bundle's own */
+    const Description *description; /* of that version; until anything changes */
+    Bundle *bundle;                 /* the one of this name */
+    bool added;                     /* by us */
+    bool started;                   /* by us, and was there before */
+    bool autostart;                 /* as it was */
+    bool moved;                     /* into the platform, by us */
+    Revision *old;                  /* what it was before, when we changed it */
+    bool visited;                   /* for the order */
 } Wanted;
 
 typedef struct Change {
@@ -53,23 +54,20 @@ static bool must_sync(const Change *change)
     return false;
 }
 
-static const Description *description(const Wanted *wanted)
-{
-    return wanted->revision ? wanted->revision->description : wanted->bundle->revision->description;
-}
-
 static int find_revision(const Change *change, Wanted *wanted, const char *digest, bool sync, InaError *error)
 {
     const Bundles *bundles = all(change);
 
-    if (!digest)
-        return revision_install(bundles->cache, wanted->zip, sync, &wanted->revision, error);
-    for (size_t i = 0; i < bundles->n_bundles; i++)
+    for (size_t i = 0; digest && i < bundles->n_bundles; i++)
         if (strcmp(bundles->list[i]->revision->digest, digest) == 0) {
-            wanted->bundle = bundles->list[i];
+            wanted->description = bundles->list[i]->revision->description;
             return 0;
         }
-    return revision_from_cache(bundles->cache, digest, &wanted->revision, error);
+    int r = digest ? revision_from_cache(bundles->cache, digest, &wanted->revision, error)
+                   : revision_install(bundles->cache, wanted->zip, sync, &wanted->revision, error);
+    if (r == 0)
+        wanted->description = wanted->revision->description;
+    return r;
 }
 
 static int read_wanted(Change *change, size_t index, bool sync, InaError *error)
@@ -80,9 +78,9 @@ static int read_wanted(Change *change, size_t index, bool sync, InaError *error)
     int r = find_revision(change, wanted, change->set->digests ? change->set->digests[index] : NULL, sync, error);
     if (r < 0)
         return r;
-    const char *name = description(wanted)->name;
+    const char *name = wanted->description->name;
     for (size_t i = 0; i < index; i++)
-        if (strcmp(description(&change->wanted[i])->name, name) == 0)
+        if (strcmp(change->wanted[i].description->name, name) == 0)
             return ina_error_set(error, EEXIST, "%s and %s are both bundle %s", change->wanted[i].zip, wanted->zip,
                                  name);
     wanted->bundle = framework_bundle_named(change->framework, name);
@@ -139,7 +137,7 @@ static int resolve_wanted(Change *change, InaError *error)
 
     if (r == 0) {
         for (size_t i = 0; i < change->n_wanted; i++)
-            candidates[i].description = description(&change->wanted[i]);
+            candidates[i].description = change->wanted[i].description;
         for (size_t i = 0; i < n_bundles; i++) {
             Bundle *bundle = all(change)->list[i];
             if (bundle->platform == change->set->platform || is_wanted(change, bundle))

@@ -50,12 +50,14 @@ static int keep(Events *events, int64_t sequence, char *line)
 /* "target,log,sequence,..." */
 static bool read_line(Events *events, const char *line)
 {
-    long long log, sequence;
     const char *at = strchr(line, ',');
-    char *copy;
+    char *end, *copy;
 
-    if (!at || sscanf(at, ",%lld,%lld,", &log, &sequence) != 2 || log <= 0 || sequence <= events->last ||
-        (events->log && log != events->log) || !(copy = strdup(line)))
+    long long log = at ? strtoll(at + 1, &end, 10) : 0;
+    if (log <= 0 || *end != ',' || (events->log && log != events->log))
+        return false;
+    long long sequence = strtoll(end + 1, &end, 10);
+    if (sequence <= events->last || *end != ',' || !(copy = strdup(line)))
         return false;
     events->log = log;
     return keep(events, sequence, copy) == 0;

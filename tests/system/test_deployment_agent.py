@@ -1,6 +1,7 @@
 """A real agent and a real provisioning server: what is stored runs, what fails is taken back, whoever goes is missed."""
 import json
 import subprocess
+import threading
 
 import pytest
 from conftest import PATIENCE, find_etcd, wait_for
@@ -95,6 +96,50 @@ def test_a_version_whose_component_fails_is_reported_and_the_old_one_runs(world)
     deploy(people, [pack(world.folder, "test.counter", "3.0.0")])
     agent.until_has({"test.counter": "3.0.0"})
     until_installed(people, "lab-1", versions(people, "lab-1")[0])
+
+
+class Supervised:
+    """Starts the agent again whenever it has ended, as a node does."""
+
+    def __init__(self, agent):
+        self.agent = agent
+        self.ends = 0
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.watch)
+        self.thread.start()
+
+    def watch(self):
+        while not self.stopping.wait(0.05):
+            if self.agent.process.poll() is not None:
+                self.ends += 1
+                self.agent.start()
+
+    def stop(self):
+        self.stopping.set()
+        self.thread.join()
+
+
+@pytest.mark.parametrize("library", ["counter_crashes", "counter_crashes_soon"])
+def test_a_version_that_ends_its_agent_can_be_replaced(world, library):
+    server = world.server()
+    people = server.people()
+    agent = world.agent("lab-1", server)
+    deploy(people, [pack(world.folder, "test.counter", "1.0.0")])
+    agent.until_has({"test.counter": "1.0.0"})
+    supervised = Supervised(agent)
+    try:
+        deploy(people, [pack(world.folder, "test.counter", "2.0.0", library)])
+        wait_for(lambda: supervised.ends >= 3, "it ends again and again")
+        if library == "counter_crashes":
+            failed = wait_for(lambda: (view := target(people, "lab-1"))["provisioning"] == "Failed" and view,
+                              "it is given up")
+            assert "the agent ended 3 times" in failed["problem"], failed
+            agent.until_has({"test.counter": "1.0.0"})
+        deploy(people, [pack(world.folder, "test.counter", "3.0.0")])
+        agent.until_has({"test.counter": "3.0.0"})
+        until_installed(people, "lab-1", versions(people, "lab-1")[0])
+    finally:
+        supervised.stop()
 
 
 def test_an_agent_starts_from_its_cache_without_a_server_and_goes_on_with_it(world):

@@ -17,6 +17,8 @@
 #define BAD_TABLE 7
 #define WAITS 8        /* requires what is not there */
 #define LATE_FAILURE 9 /* a second component fails when the first one runs */
+#define CRASHES 10     /* at its start */
+#define CRASHES_SOON 11
 
 typedef struct Counter {
     InaComponent *component;
@@ -30,13 +32,26 @@ typedef struct Counter {
 extern int ina_function_that_no_framework_has(void);
 #endif
 
+#if VARIANT == CRASHES_SOON
+static void crash(void *userdata)
+{
+    abort();
+}
+#endif
+
 static int start(void *self, InaComponent *component, InaError *error)
 {
     Counter *counter = self;
 
     counter->component = component;
     ina_log(component, INA_LOG_INFO, "counting from %lld", (long long)counter->total);
-#if VARIANT == FAILS_START
+#if VARIANT == CRASHES
+    abort();
+#elif VARIANT == CRASHES_SOON
+    InaTimer *timer = ina_timer_new(component, crash, counter);
+    ina_timer_after(timer, 200 * INA_MILLISECOND);
+    return 0;
+#elif VARIANT == FAILS_START
     return ina_error_set(error, ENOSPC, "there is no room to count");
 #elif VARIANT == UNDEFINED
     return ina_function_that_no_framework_has();
