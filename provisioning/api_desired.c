@@ -148,6 +148,16 @@ static int carry_out(Server *server, const Plan *plan, const char *author, const
                : repository_commit(server->repository, author, message, follow_plan, plan->model, ret_revision, error);
 }
 
+bool desired_applied(Server *server)
+{
+    sqlite3_stmt *statement;
+    if (database_prepare(server->database, "SELECT 1 FROM server_desired", &statement, NULL, "") < 0)
+        return false;
+    bool applied = sqlite3_step(statement) == SQLITE_ROW;
+    sqlite3_reset(statement);
+    return applied;
+}
+
 int desired_drift(Server *server)
 {
     Applied applied;

@@ -77,7 +77,7 @@ typedef struct Server {
     Map *known;  /* digest of a password that was right: whose and which */
     Map *routes; /* ServerRoute, to be freed */
     AgentWaits *waits;
-    struct AgentProtocol *protocol; /* agent_protocol.h */
+    struct AgentProtocol *protocol;  /* agent_protocol.h */
     struct Approvals *ace_approvals; /* ace_rest.c */
     Etcd *etcd;
     Record *record;
@@ -167,6 +167,7 @@ int server_change(Server *server, const Account *account, const json_t *change, 
 int server_follow(Model *model, const Model *changed, InaError *error); /* makes a model as the other is */
 json_t *server_committed(Server *server, int64_t revision);
 int desired_open(Server *server, InaError *error); /* api_desired.c */
+bool desired_applied(Server *server);              /* any, ever */
 int desired_drift(Server *server);                 /* how many differences */
 
 int agent_protocol_open(Server *server, InaError *error);   /* /deployment, /auditlog, /agent (agent_protocol*.c) */

@@ -76,19 +76,16 @@ async function loadDesired() {
     place.replaceChildren(h("p.muted", {}, `Not shown: ${hidden}.`));
     return;
   }
-  try {
-    const {digest, applied, drift} = await api.get("/v1/desired");
-    place.replaceChildren(h("p", {}, `Applied ${formatTime(applied)}, `, h("code", {title: digest}, digest.slice(0, 12)),
-      drift.length ? `; ${plural(drift.length, "difference")} since:` : "; what is stored is as it says."));
-    if (drift.length) {
-      place.append(differenceList(drift), healing());
-    }
-  } catch (error) {
-    if (error.status !== 404) {
-      throw error;
-    }
+  if (!state.server.desired) {
     place.replaceChildren(h("p.muted", {}, "No desired state was applied. A folder under version control can say what is " +
       "to be here: ", h("code", {}, "inaetics provisioning export DIRECTORY"), " writes one."));
+    return;
+  }
+  const {digest, applied, drift} = await api.get("/v1/desired");
+  place.replaceChildren(h("p", {}, `Applied ${formatTime(applied)}, `, h("code", {title: digest}, digest.slice(0, 12)),
+    drift.length ? `; ${plural(drift.length, "difference")} since:` : "; what is stored is as it says."));
+  if (drift.length) {
+    place.append(differenceList(drift), healing());
   }
 }
 

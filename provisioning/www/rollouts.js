@@ -160,6 +160,21 @@ function showHistory() {
   byId("rollout-none").hidden = list.length > 0;
 }
 
+// Who looks at the columns is told how it ended; what ended before the page was opened is history.
+const told = new Set();
+
+function tellEnds() {
+  for (const rollout of state.rollouts.values()) {
+    if (rollout.ended && !told.has(rollout.id)) {
+      told.add(rollout.id);
+      if (state.loaded) {
+        const word = PHASES[rollout.phase]?.[1] || rollout.phase;
+        tell(`Rollout ${rollout.id}: ${word}.${rollout.reason ? ` ${rollout.reason}` : ""}`, rollout.phase !== "done");
+      }
+    }
+  }
+}
+
 function showBanner(rollout) {
   const place = byId("rollout-banner");
   place.hidden = !rollout;
@@ -227,6 +242,7 @@ function showPolicy() {
 }
 
 export function showRollouts() {
+  state.addEventListener("rollouts", tellEnds);
   const show = oncePerFrame(() => {
     const active = state.activeRollout();
     showBanner(active);
