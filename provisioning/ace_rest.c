@@ -105,9 +105,10 @@ static Approvals *approvals_of(Server *server)
     return server->ace_approvals;
 }
 
-static void drop_approvals(Server *server, const char *workspace)
+void ace_rest_forget(Server *server, const char *workspace)
 {
-    json_decref(map_remove(approvals_of(server)->by_workspace, workspace));
+    if (server->ace_approvals)
+        json_decref(map_remove(approvals_of(server)->by_workspace, workspace));
 }
 
 static int approve_waiting(Server *server, const char *workspace, const char *author, InaError *error)
@@ -146,7 +147,7 @@ static void on_workspace(Asked *asked)
     } else if (is(asked, "POST")) {
         commit(asked);
     } else if (is(asked, "DELETE")) {
-        drop_approvals(asked->call.server, workspace_id(asked->workspace));
+        ace_rest_forget(asked->call.server, workspace_id(asked->workspace));
         workspace_free(asked->workspace);
         done(asked);
     } else {
@@ -558,6 +559,7 @@ static void on_client(Server *server, InaHttpRequest *request)
 static void close_rest(void *userdata)
 {
     Approvals *approvals = userdata;
+    approvals->server->ace_approvals = NULL;
     size_t position = 0;
     void *value;
     while (map_next(approvals->by_workspace, &position, NULL, &value))
@@ -573,6 +575,7 @@ int ace_rest_open(Server *server, InaError *error)
         free(approvals);
         return ina_error_set(error, ENOMEM, "no memory");
     }
+    approvals->server = server;
     server->ace_approvals = approvals;
     int r = server_on_close(server, close_rest, approvals, error);
     if (r >= 0)

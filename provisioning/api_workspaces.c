@@ -38,6 +38,7 @@ static void delete_workspace(ApiCall *call)
     Workspace *workspace = own_workspace(call);
     if (!workspace)
         return;
+    ace_rest_forget(call->server, workspace_id(workspace));
     workspace_free(workspace);
     ina_http_respond(call->request, 204, NULL, NULL, 0);
 }

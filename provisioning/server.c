@@ -104,7 +104,7 @@ Server *server_close(Server *server)
         const struct ServerCloser *closer = &server->closers[--server->n_closers];
         closer->close(closer->userdata);
     }
-    stream_free(server->stream);
+    server->stream = stream_free(server->stream);
     http_server_free(server->agents);
     http_server_free(server->people);
     discovery_record_close(server, NULL, NULL);

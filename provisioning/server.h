@@ -170,12 +170,13 @@ int desired_open(Server *server, InaError *error); /* api_desired.c */
 bool desired_applied(Server *server);              /* any, ever */
 int desired_drift(Server *server);                 /* how many differences */
 
-int agent_protocol_open(Server *server, InaError *error);   /* /deployment, /auditlog, /agent (agent_protocol*.c) */
-int ace_rest_open(Server *server, InaError *error);         /* /client/work (ace_rest*.c) */
-int api_pages_open(Server *server, InaError *error);        /* the page's files, at / for people (api_common.c) */
-int api_open(Server *server, InaError *error);              /* /v1 for people (api_*.c) */
-int api_targets_open(Server *server, InaError *error);      /* /v1/agents: enrol, next, blobs, report (api_agents.c) */
-int desired_load(Server *server, InaError *error);          /* --load (api_desired.c) */
-int discovery_record_open(Server *server, InaError *error); /* /inaetics/node-provisioning-service/ID */
+int agent_protocol_open(Server *server, InaError *error);    /* /deployment, /auditlog, /agent (agent_protocol*.c) */
+int ace_rest_open(Server *server, InaError *error);          /* /client/work (ace_rest*.c) */
+void ace_rest_forget(Server *server, const char *workspace); /* it ended */
+int api_pages_open(Server *server, InaError *error);         /* the page's files, at / for people (api_common.c) */
+int api_open(Server *server, InaError *error);               /* /v1 for people (api_*.c) */
+int api_targets_open(Server *server, InaError *error);       /* /v1/agents: enrol, next, blobs, report (api_agents.c) */
+int desired_load(Server *server, InaError *error);           /* --load (api_desired.c) */
+int discovery_record_open(Server *server, InaError *error);  /* /inaetics/node-provisioning-service/ID */
 void discovery_record_close(Server *server, void (*withdrawn)(void *userdata), void *userdata); /* NULL: at once */
 void agent_waits_wake(Server *server, const char *target); /* a new version is there */

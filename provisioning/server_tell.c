@@ -112,16 +112,25 @@ json_t *workspace_json(const Workspace *workspace)
 
 /* --- events ----------------------------------------------------------------------- */
 
+/* When the server ends, its parts go one after the other: nobody is told any more. */
+static void tell(Server *server, const char *type, const char *key, json_t *value)
+{
+    if (server->stream)
+        stream_tell(server->stream, type, key, value);
+    else
+        json_decref(value);
+}
+
 void server_tell_workspace(Server *server, const Workspace *workspace)
 {
-    stream_tell(server->stream, "workspace", workspace_id(workspace), workspace_json(workspace));
+    tell(server, "workspace", workspace_id(workspace), workspace_json(workspace));
 }
 
 static void tell_newest(void *userdata, const RevisionInfo *revision)
 {
     char key[32];
     snprintf(key, sizeof(key), "%lld", (long long)revision->number);
-    stream_tell(((Server *)userdata)->stream, "revision", key, revision_json(revision));
+    tell(userdata, "revision", key, revision_json(revision));
 }
 
 static void on_revision(void *userdata, const Model *before, const Model *after, int64_t revision)
@@ -135,9 +144,9 @@ static void on_target(void *userdata, const char *id, bool gone)
     Server *server = userdata;
     TargetView view;
     if (gone)
-        stream_tell(server->stream, "target-gone", id, json_pack("{s:s}", "id", id));
+        tell(server, "target-gone", id, json_pack("{s:s}", "id", id));
     else if (targets_view(server->targets, id, &view))
-        stream_tell(server->stream, "target", id, target_json(server, &view));
+        tell(server, "target", id, target_json(server, &view));
 }
 
 static void on_version(void *userdata, const DeploymentVersion *version)
@@ -145,7 +154,7 @@ static void on_version(void *userdata, const DeploymentVersion *version)
     Server *server = userdata;
     char key[TARGET_ID_MAX + 40];
     snprintf(key, sizeof(key), "%s %s", version->target, version->version);
-    stream_tell(server->stream, "version", key, version_json(version));
+    tell(server, "version", key, version_json(version));
     agent_waits_wake(server, version->target);
 }
 
@@ -157,7 +166,7 @@ static void on_rollout(void *userdata, int64_t rollout)
     snprintf(key, sizeof(key), "%lld", (long long)rollout);
     if (value)
         json_object_del(value, "targets"); /* each is told as a target */
-    stream_tell(server->stream, "rollout", key, value);
+    tell(server, "rollout", key, value);
 }
 
 static void on_event(void *userdata, const AuditEvent *event)
@@ -165,13 +174,18 @@ static void on_event(void *userdata, const AuditEvent *event)
     Server *server = userdata;
     char key[TARGET_ID_MAX + 48];
     snprintf(key, sizeof(key), "%s %lld %lld", event->target, (long long)event->log, (long long)event->sequence);
-    stream_tell(server->stream, "audit", key, event_json(event));
+    tell(server, "audit", key, event_json(event));
+}
+
+static void on_ending(void *userdata, const Workspace *workspace)
+{
+    ace_rest_forget(userdata, workspace_id(workspace));
 }
 
 static int on_expire(sd_event_source *source, uint64_t when, void *userdata)
 {
     Server *server = userdata;
-    repository_expire(server->repository, (int64_t)(when / 1000), NULL, NULL);
+    repository_expire(server->repository, (int64_t)(when / 1000), on_ending, server);
     (void)sd_event_source_set_time_relative(source, EXPIRE_US);
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
