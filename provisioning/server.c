@@ -189,6 +189,29 @@ static int open_targets(Server *server, InaError *error)
     return r < 0 ? r : targets_run(server->targets, server->event, error);
 }
 
+static int open_kept(Server *server, InaError *error)
+{
+    int r;
+    if ((r = accounts_open(server->database, &server->accounts, error)) < 0 || (r = desired_open(server, error)) < 0 ||
+        (r = repository_open(server->database, &server->repository, error)) < 0 ||
+        (r = audit_open(server->database, &server->audit, error)) < 0)
+        return r;
+    return open_targets(server, error);
+}
+
+/* What is in the database. Tables are made in one transaction: each would wait for the disk by itself. */
+static int open_tables(Server *server, InaError *error)
+{
+    int r = database_begin(server->database, error);
+    if (r < 0)
+        return r;
+    r = open_kept(server, error);
+    if (r >= 0)
+        return database_commit(server->database, error);
+    database_rollback(server->database);
+    return r;
+}
+
 static int open_parts(Server *server, InaError *error)
 {
     AUTO_FREE char *database = path_join(server->options.data, "provisioning.db");
@@ -203,13 +226,9 @@ static int open_parts(Server *server, InaError *error)
         (r = worker_pool_new(server->event, WORKERS, &server->workers, error)) < 0 ||
         (r = stream_new(server->event, &server->stream, error)) < 0 ||
         (r = database_open(database, &server->database, error)) < 0 ||
-        (r = accounts_open(server->database, &server->accounts, error)) < 0 ||
-        (r = blobs_open(blobs, &server->blobs, error)) < 0 || (r = signing_key_open(key, &server->key, error)) < 0 ||
-        (r = desired_open(server, error)) < 0 ||
-        (r = repository_open(server->database, &server->repository, error)) < 0 ||
-        (r = audit_open(server->database, &server->audit, error)) < 0)
+        (r = blobs_open(blobs, &server->blobs, error)) < 0 || (r = signing_key_open(key, &server->key, error)) < 0)
         return r;
-    return open_targets(server, error);
+    return open_tables(server, error);
 }
 
 /* --- listeners ------------------------------------------------------------------ */
