@@ -72,7 +72,7 @@ static void answer_list(Server *server, InaHttpRequest *request, const char *tar
 
 /* --- packages ---------------------------------------------------------------------- */
 
-/* The version to make a fix package from: one that is kept, and older. */
+/* The version to make a fix package from: one that is kept, and older; else NULL. */
 static const char *base_of(Server *server, InaHttpRequest *request, const DeploymentPath *path)
 {
     const char *current = ina_http_query(request, "current");
@@ -81,8 +81,7 @@ static const char *base_of(Server *server, InaHttpRequest *request, const Deploy
     if (!current || strlen(current) >= sizeof path->version || version_parse(current, &from, NULL) < 0 ||
         version_parse(path->version, &to, NULL) < 0 || version_compare(&from, &to) >= 0)
         return NULL;
-    const DeploymentVersion *version = targets_version(server->targets, path->target, current);
-    return version ? version->version : NULL;
+    return targets_version(server->targets, path->target, current) ? current : NULL;
 }
 
 /* ACE: X-ACE-DPSize, the sum of sizes and a tenth more. */

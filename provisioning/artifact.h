@@ -16,7 +16,7 @@
  * which are never started, fragmentHost.
  *
  * Everything here comes from outside: hostile zips, lying manifests, path
- * tricks in names; refused with the reason, nothing is stored. */
+ * tricks in names; refused with the reason, nothing is stored. In any thread. */
 #pragma once
 
 #include "blobs.h"

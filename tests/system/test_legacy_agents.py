@@ -202,3 +202,30 @@ def test_two_servers_give_the_same_package(server, tmp_path):
         assert len(digests) == 1
     finally:
         other.stop()
+
+
+def test_a_rollout_that_harms_the_first_group_of_old_agents_comes_back_by_itself(server):
+    people = server.people()
+    url = f"http://{server.agents_address}"
+    agents = [AceAgent(url, f"ace-{i}") for i in range(4)]
+    for agent in agents:
+        agent.interval = 0.3
+        agent.starts = lambda name, version: version != "2.0.0"
+        agent.start()
+    try:
+        link_all(people)
+        put(people, "t.a", "1.0.0")
+        wait_for(lambda: all(agent.bundles == {"t.a": "1.0.0"} for agent in agents), "all have the first version")
+        wait_for(lambda: all(target(people, agent.identity)["provisioning"] == "OK" for agent in agents), "all say so")
+        people.right("PUT", "/v1/policy", {"groups": [25, 100], "success": 100, "error": 0, "gateSeconds": 2,
+                                           "installSeconds": 30, "silenceSeconds": 30, "automaticRollback": True})
+        upload(people, "t.a", "2.0.0")
+        wait_for(lambda: any(one["phase"] == "rolled-back" for one in people.right("GET", "/v1/rollouts")["items"]),
+                 "the rollout comes back")
+        wait_for(lambda: all(agent.bundles == {"t.a": "1.0.0"} for agent in agents), "all have the first version again")
+    finally:
+        for agent in agents:
+            agent.stop()
+    assert not [agent.crashed for agent in agents if agent.crashed]
+    saw = [agent for agent in agents if any("version,2.0.0,location" in line for line in agent.events)]
+    assert len(saw) == 1  # the others were never offered it
