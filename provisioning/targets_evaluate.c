@@ -83,7 +83,7 @@ static void texts_clear(Targets *targets)
     size_t position = 0;
     void *value;
 
-    while (map_next(targets->texts, &position, NULL, &value)) {
+    while (targets->texts && map_next(targets->texts, &position, NULL, &value)) {
         free(((Text *)value)->text);
         free(value);
     }
@@ -154,19 +154,76 @@ static int text_of(Targets *targets, const BlobInfo *blob, const Text **ret, Ina
     return 0;
 }
 
+/* Of a file that is there; asked once: it never changes. */
+static int info_of(Targets *targets, const char *digest, BlobInfo *ret)
+{
+    BlobInfo *info = targets->infos ? map_get(targets->infos, digest) : NULL;
+
+    if (info) {
+        *ret = *info;
+        return 0;
+    }
+    if (blobs_stat(targets->blobs, digest, ret, NULL) < 0)
+        return -ENOENT;
+    if (!targets->infos)
+        targets->infos = map_new();
+    info = malloc(sizeof *info);
+    if (info && targets->infos) {
+        *info = *ret;
+        if (map_set(targets->infos, digest, info) == 0)
+            return 0;
+    }
+    free(info);
+    return 0;
+}
+
+static void infos_clear(Targets *targets)
+{
+    size_t position = 0;
+    void *value;
+
+    while (targets->infos && map_next(targets->infos, &position, NULL, &value))
+        free(value);
+    targets->infos = map_free(targets->infos);
+}
+
 /* --- what alike targets share ------------------------------------------------------------ */
 
-static Shared *shared_free(Shared *shared)
+static void shared_thin(Shared *shared)
 {
-    if (!shared)
-        return NULL;
     wanted_free(shared->wanted, shared->n_wanted);
+    shared->wanted = NULL;
+    shared->n_wanted = 0;
     plan_clear(&shared->plan);
     free(shared->distributions);
     free(shared->features);
+    shared->distributions = shared->features = NULL;
+    shared->n_distributions = shared->n_features = 0;
+    shared->whole = false;
+}
+
+static Shared *shared_free(Targets *targets, Shared *shared)
+{
+    if (!shared)
+        return NULL;
+    for (size_t i = 0; i < SHARED_WHOLE; i++)
+        if (targets->whole[i] == shared)
+            targets->whole[i] = NULL;
+    shared_thin(shared);
     free(shared->problem);
     free(shared);
     return NULL;
+}
+
+/* In place of the one that was made whole the longest ago. */
+static void keep_whole(Targets *targets, Shared *shared)
+{
+    Shared **place = &targets->whole[targets->next_whole++ % SHARED_WHOLE];
+
+    if (*place)
+        shared_thin(*place);
+    *place = shared;
+    shared->whole = true;
 }
 
 static void unmade(Software *software)
@@ -185,7 +242,7 @@ static void software_free(Targets *targets, Software *software)
     if (!software->kept)
         return;
     while (map_next(software->shared, &position, NULL, &value))
-        shared_free(value);
+        shared_free(targets, value);
     map_free(software->shared);
     unmade(software);
     repository_release(targets->repository, software->kept);
@@ -203,6 +260,7 @@ void software_clear(Targets *targets)
     for (size_t i = 0; i < SOFTWARE_KEPT; i++)
         software_free(targets, &targets->software[i]);
     texts_clear(targets);
+    infos_clear(targets);
 }
 
 static int compare_links(const void *a, const void *b)
@@ -258,6 +316,7 @@ static int get_software(Targets *targets, int64_t revision, Software **ret, InaE
             place = software;
     }
     software_free(targets, place);
+    infos_clear(targets); /* of artifacts that were there once */
     place->shared = map_new();
     if (!place->shared)
         return ina_error_errno(error, ENOMEM, "software");
@@ -334,7 +393,7 @@ static int fill_plan(Targets *targets, Shared *shared, InaError *error)
         item->paths = shared->wanted[i].paths;
         base_name(item->artifact, item->base);
         shared->plan.n = i + 1;
-        if (!digest || blobs_stat(targets->blobs, digest, &item->blob, NULL) < 0)
+        if (!digest || info_of(targets, digest, &item->blob) < 0)
             return ina_error_set(error, EINVAL, "the file of %s is not here", object_definition(item->artifact));
         if (!symbolic_name && !object_attribute(item->artifact, "processorPid"))
             return ina_error_set(error, EINVAL, "%s has no processorPid", item->base);
@@ -345,10 +404,12 @@ static int fill_plan(Targets *targets, Shared *shared, InaError *error)
             r = text_of(targets, &item->blob, &text, error);
             if (r < 0)
                 return r;
-            shared->plan.templates |= text->text != NULL;
+            shared->templates |= text->text != NULL;
         }
     }
     plan_digest(&shared->plan);
+    memcpy(shared->content, shared->plan.content, sizeof shared->content);
+    shared->empty = shared->plan.n == 0;
     return 0;
 }
 
@@ -403,17 +464,20 @@ static int make_shared(Targets *targets, const Software *software, const Object 
 
     if (r == 0)
         r = fill_plan(targets, shared, &own);
-    if (r == 0 && shared->plan.templates)
+    if (r == 0 && shared->templates)
         r = fill_context(software, object, shared, &own);
     if (r == -EINVAL) { /* that is a result */
         shared->code = r;
+        free(shared->problem);
         shared->problem = reasons ? TAKE_PTR(reasons) : strdup(own.message);
         return shared->problem ? 0 : ina_error_errno(error, ENOMEM, "software");
     }
     return r < 0 ? ina_error_set(error, r, "%s", own.message) : 0;
 }
 
-static int get_shared(Targets *targets, Software *software, const Object *object, Shared **ret, InaError *error)
+/* `whole`: all of it, not only its digest. */
+static int get_shared(Targets *targets, Software *software, const Object *object, bool whole, Shared **ret,
+                      InaError *error)
 {
     Buffer key = {0};
     Shared *shared;
@@ -432,7 +496,16 @@ static int get_shared(Targets *targets, Software *software, const Object *object
             r = map_set(software->shared, key.data, shared) < 0 ? ina_error_errno(error, ENOMEM, "software") : 0;
         }
         if (r < 0)
-            shared = shared_free(shared);
+            shared = shared_free(targets, shared);
+        else
+            keep_whole(targets, shared);
+    } else if (whole && !shared->whole) {
+        shared_thin(shared);
+        r = make_shared(targets, software, object, shared, error);
+        if (r == 0)
+            keep_whole(targets, shared);
+        else
+            shared_thin(shared);
     }
     buffer_free(&key);
     *ret = shared;
@@ -486,7 +559,7 @@ static int own_plan(Targets *targets, const Object *object, const Shared *shared
         ret->items[i] = plan->items[i];
         ret->n = i + 1;
     }
-    for (size_t i = 0; r == 0 && plan->templates && i < plan->n; i++)
+    for (size_t i = 0; r == 0 && shared->templates && i < plan->n; i++)
         if (!object_attribute(plan->items[i].artifact, "Bundle-SymbolicName"))
             r = render_item(targets, &context, &ret->items[i], error);
     if (r < 0)
@@ -499,7 +572,7 @@ static int own_plan(Targets *targets, const Object *object, const Shared *shared
 /* --- for others ------------------------------------------------------------------------------ */
 
 /* The target as it is in the model: this may be asked between a commit and its announcement. */
-static int find_shared(Targets *targets, const Target *target, int64_t revision, const Object **ret_object,
+static int find_shared(Targets *targets, const Target *target, int64_t revision, bool whole, const Object **ret_object,
                        Shared **ret, InaError *error)
 {
     Software *software = NULL;
@@ -513,7 +586,17 @@ static int find_shared(Targets *targets, const Target *target, int64_t revision,
     *ret_object = model_get(software->model, OBJECT_TARGET, object_definition(target->object));
     if (!*ret_object)
         return ina_error_set(error, EINVAL, "%s is not registered", target->id);
-    return get_shared(targets, software, *ret_object, ret, error);
+    return get_shared(targets, software, *ret_object, whole, ret, error);
+}
+
+int target_shared(Targets *targets, Target *target, int64_t revision, Shared **ret, InaError *error)
+{
+    const Object *object;
+    int r = find_shared(targets, target, revision, false, &object, ret, error);
+
+    if (r == 0 && (*ret)->code < 0)
+        r = ina_error_set(error, EINVAL, "%.*s", (int)strcspn((*ret)->problem, "\n"), (*ret)->problem);
+    return r;
 }
 
 int target_plan(Targets *targets, Target *target, int64_t revision, Plan *ret, char **ret_problem, InaError *error)
@@ -521,7 +604,7 @@ int target_plan(Targets *targets, Target *target, int64_t revision, Plan *ret, c
     InaError own = {0};
     const Object *object;
     Shared *shared;
-    int r = find_shared(targets, target, revision, &object, &shared, error);
+    int r = find_shared(targets, target, revision, true, &object, &shared, error);
 
     if (ret_problem)
         *ret_problem = NULL;
@@ -568,11 +651,11 @@ int target_evaluate(Targets *targets, Target *target, int64_t revision, Evaluati
 {
     const Object *object;
     Shared *shared;
-    int r = find_shared(targets, target, revision, &object, &shared, error);
+    int r = find_shared(targets, target, revision, false, &object, &shared, error);
 
     if (r < 0)
         return r;
-    if (evaluation->shared == shared->id && (evaluation->object == object || !shared->plan.templates))
+    if (evaluation->shared == shared->id && (evaluation->object == object || !shared->templates))
         return 0;
     evaluation_clear(evaluation);
     if (shared->code < 0) {
@@ -580,13 +663,15 @@ int target_evaluate(Targets *targets, Target *target, int64_t revision, Evaluati
         evaluation->problem = strdup(shared->problem);
         if (!evaluation->problem)
             return ina_error_errno(error, ENOMEM, "software");
-    } else if (shared->plan.templates) {
-        r = evaluate_own(targets, object, shared, evaluation, error);
+    } else if (shared->templates) {
+        r = find_shared(targets, target, revision, true, &object, &shared, error);
+        if (r == 0)
+            r = evaluate_own(targets, object, shared, evaluation, error);
         if (r < 0)
             return r;
     } else {
-        memcpy(evaluation->content, shared->plan.content, sizeof evaluation->content);
-        evaluation->empty = shared->plan.n == 0;
+        memcpy(evaluation->content, shared->content, sizeof evaluation->content);
+        evaluation->empty = shared->empty;
     }
     evaluation->shared = shared->id;
     evaluation->object = object;

@@ -11,6 +11,7 @@
 #include "targets.h"
 
 #define SOFTWARE_KEPT 6u /* revisions whose evaluation is kept */
+#define SHARED_WHOLE 32u /* evaluations that are kept with all artifacts; of others the digest */
 #define PACKAGES_KEPT 128u
 #define TEXTS_MAX (16u * 1024u * 1024u) /* bytes of configurations kept in memory */
 #define SLICE_MS 20                     /* of evaluating and minting within one turn of the loop */
@@ -20,7 +21,7 @@
 typedef struct Items {
     unsigned references; /* versions */
     char key[BLOB_DIGEST_SIZE], content[BLOB_DIGEST_SIZE];
-    json_t *json; /* what the items' strings belong to */
+    char *texts; /* what the items' strings are in */
     PackageItem *items;
     const char **bases; /* names before they were made this target's own */
     size_t n;
@@ -74,7 +75,6 @@ typedef struct PlanItem {
 typedef struct Plan {
     PlanItem *items;
     size_t n;
-    bool templates; /* may differ per target */
     char content[BLOB_DIGEST_SIZE];
 } Plan;
 
@@ -82,7 +82,11 @@ typedef struct Plan {
 typedef struct Shared {
     uint64_t id;
     int code;
+    bool templates, empty;
+    char content[BLOB_DIGEST_SIZE];   /* without templates */
+    char items_key[BLOB_DIGEST_SIZE]; /* of the Items that were made of it, if they are still there; "": none */
     char *problem;
+    bool whole; /* the rest is there: of the SHARED_WHOLE used last */
     Wanted *wanted;
     size_t n_wanted;
     Plan plan;
@@ -140,8 +144,11 @@ struct Targets {
     int64_t serial, released;
     uint64_t shared_ids, uses;
     Software software[SOFTWARE_KEPT];
+    Shared *whole[SHARED_WHOLE];
+    unsigned next_whole;
     Map *texts; /* digest -> Text */
     size_t texts_size;
+    Map *infos;  /* digest -> BlobInfo */
     Map *items;  /* key -> Items */
     Map *used;   /* blob -> how many Items name it */
     Map *majors; /* of non-ephemeral targets that were forgotten */
@@ -188,6 +195,8 @@ void target_settings_clear(TargetSettings *settings);
 /* --- targets_evaluate.c --- */
 /* Fresh afterwards. The errno of the evaluation is in it; negative results are other failures. */
 int target_evaluate(Targets *targets, Target *target, int64_t revision, Evaluation *evaluation, InaError *error);
+/* What it shares with others, perhaps without all artifacts. -EINVAL: it cannot be had. */
+int target_shared(Targets *targets, Target *target, int64_t revision, Shared **ret, InaError *error);
 /* Everything for minting; -EINVAL: `ret_problem` (may be NULL) has all reasons, malloc'ed. Freed with plan_clear. */
 int target_plan(Targets *targets, Target *target, int64_t revision, Plan *ret, char **ret_problem, InaError *error);
 void plan_clear(Plan *plan);
@@ -201,7 +210,7 @@ int target_mint(Targets *targets, Target *target, int64_t revision, int64_t roll
                 InaError *error);
 bool target_matches_newest(const Target *target, const Evaluation *evaluation);
 void version_fill(const Target *target, const Version *version, DeploymentVersion *ret);
-Items *items_from_json(Targets *targets, const char *key, const char *content, json_t *json, InaError *error);
+Items *items_from_json(Targets *targets, const char *key, const char *content, const json_t *json, InaError *error);
 Items *items_ref(Targets *targets, Items *items);
 void items_unref(Targets *targets, Items *items);
 void target_clear_versions(Targets *targets, Target *target);
@@ -212,7 +221,8 @@ int store_open(Targets *targets, InaError *error);
 int store_load(Targets *targets, InaError *error); /* also again, after a roll back */
 int store_target(Targets *targets, Target *target, InaError *error);
 int store_forget(Targets *targets, const Target *target, InaError *error);
-int store_version(Targets *targets, const Target *target, const Version *version, bool new_items, InaError *error);
+/* `items`: what new items are kept as; NULL: they are there. */
+int store_version(Targets *targets, const Target *target, const Version *version, const char *items, InaError *error);
 int store_remove_version(Targets *targets, const Target *target, uint32_t major, InaError *error);
 int store_remove_items(Targets *targets, const char *key, InaError *error);
 int store_number(Targets *targets, const char *key, int64_t value, InaError *error);

@@ -59,19 +59,14 @@ int store_number(Targets *targets, const char *key, int64_t value, InaError *err
                         "si", key, value);
 }
 
-int store_version(Targets *targets, const Target *target, const Version *version, bool new_items, InaError *error)
+int store_version(Targets *targets, const Target *target, const Version *version, const char *items, InaError *error)
 {
     int r = 0;
 
-    if (new_items) {
-        AUTO_FREE char *text = json_dumps(version->items->json, JSON_COMPACT | JSON_SORT_KEYS);
-
-        if (!text)
-            return ina_error_errno(error, ENOMEM, "deployment version");
+    if (items)
         r = database_run(targets->database, error,
                          "INSERT OR REPLACE INTO targets_items(key, content, items) VALUES(?, ?, ?)", "sss",
-                         version->items->key, version->items->content, text);
-    }
+                         version->items->key, version->items->content, items);
     if (r == 0)
         r = database_run(targets->database, error,
                          "INSERT INTO targets_versions(target, major, serial, created, revision, rollout, author,"

@@ -14,21 +14,47 @@ static const char *text_of(const json_t *object, const char *key)
     return json_string_value(json_object_get(object, key));
 }
 
-static int fill_item(const json_t *json, PackageItem *item, const char **base)
+/* Moves a text into the pool, which has room for all of them. */
+static const char *pooled(char **pool, const char *text)
+{
+    char *place = *pool;
+
+    if (!text)
+        return NULL;
+    *pool = stpcpy(place, text) + 1;
+    return place;
+}
+
+static size_t pool_size(const json_t *list)
+{
+    static const char *const keys[] = {"name", "base", "symbolicName", "version", "processor", "paths"};
+    size_t size = 1;
+
+    for (size_t i = 0; i < json_array_size(list); i++)
+        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+            const char *text = text_of(json_array_get(list, i), keys[k]);
+
+            size += text ? strlen(text) + 1 : 0;
+        }
+    return size;
+}
+
+static int fill_item(const json_t *json, char **pool, PackageItem *item, const char **base)
 {
     const char *digest = text_of(json, "sha256");
 
     *item = (PackageItem){
-        .name = text_of(json, "name"),
+        .name = pooled(pool, text_of(json, "name")),
         .blob.size = (uint64_t)json_integer_value(json_object_get(json, "size")),
         .blob.crc32 = (uint32_t)json_integer_value(json_object_get(json, "crc32")),
-        .symbolic_name = text_of(json, "symbolicName"),
-        .version = text_of(json, "version"),
+        .symbolic_name = pooled(pool, text_of(json, "symbolicName")),
+        .version = pooled(pool, text_of(json, "version")),
         .customizer = json_is_true(json_object_get(json, "customizer")),
-        .processor = text_of(json, "processor"),
-        .paths = text_of(json, "paths"),
+        .processor = pooled(pool, text_of(json, "processor")),
+        .paths = pooled(pool, text_of(json, "paths")),
     };
-    *base = text_of(json, "base") ? text_of(json, "base") : item->name;
+    *base = pooled(pool, text_of(json, "base"));
+    *base = *base ? *base : item->name;
     if (!item->name || !digest || !blob_digest_valid(digest))
         return -EINVAL;
     memcpy(item->blob.digest, digest, BLOB_DIGEST_SIZE);
@@ -39,7 +65,7 @@ static void items_free(Items *items)
 {
     if (!items)
         return;
-    json_decref(items->json);
+    free(items->texts);
     free(items->items);
     free(items->bases);
     free(items);
@@ -59,26 +85,28 @@ static void count_blobs(Targets *targets, const Items *items, int by)
 }
 
 /* Put into targets->items without a reference; NULL on failure. */
-Items *items_from_json(Targets *targets, const char *key, const char *content, json_t *json, InaError *error)
+Items *items_from_json(Targets *targets, const char *key, const char *content, const json_t *json, InaError *error)
 {
     Items *items = calloc(1, sizeof *items);
     size_t n = json_array_size(json);
+    char *pool;
 
     if (items) {
         (void)snprintf(items->key, sizeof items->key, "%s", key);
         (void)snprintf(items->content, sizeof items->content, "%s", content);
-        items->json = json_incref(json);
+        items->texts = malloc(pool_size(json));
         items->n = n;
         items->items = calloc(n ? n : 1, sizeof *items->items);
         items->bases = calloc(n ? n : 1, sizeof *items->bases);
     }
-    if (!items || !items->items || !items->bases) {
+    if (!items || !items->texts || !items->items || !items->bases) {
         items_free(items);
         ina_error_errno(error, ENOMEM, "deployment version");
         return NULL;
     }
+    pool = items->texts;
     for (size_t i = 0; i < n; i++)
-        if (fill_item(json_array_get(json, i), &items->items[i], &items->bases[i]) < 0) {
+        if (fill_item(json_array_get(json, i), &pool, &items->items[i], &items->bases[i]) < 0) {
             items_free(items);
             ina_error_set(error, EINVAL, "database: an artifact of a version has no name or digest");
             return NULL;
@@ -219,9 +247,9 @@ static json_t *item_json(Targets *targets, const Target *target, const PlanItem 
     return object;
 }
 
-/* Found or made; `ret_new`: it is not in the database. */
+/* Found or made; `ret_text`: what the database is to keep of new ones, malloc'ed; NULL: it has them. */
 static int make_items(Targets *targets, const Target *target, const Plan *plan, const char *version, Items **ret,
-                      bool *ret_new, InaError *error)
+                      char **ret_text, InaError *error)
 {
     AUTO_JSON json_t *list = json_array();
     AUTO_FREE char *text = NULL;
@@ -242,10 +270,13 @@ static int make_items(Targets *targets, const Target *target, const Plan *plan, 
     crypto_hash_sha256(hash, (const unsigned char *)text, strlen(text));
     sodium_bin2hex(key, sizeof key, hash, sizeof hash);
     *ret = map_get(targets->items, key);
-    *ret_new = !*ret;
+    if (*ret)
+        return 0;
+    *ret = items_from_json(targets, key, plan->content, list, error);
     if (!*ret)
-        *ret = items_from_json(targets, key, plan->content, list, error);
-    return *ret ? 0 : -EINVAL;
+        return -EINVAL;
+    *ret_text = TAKE_PTR(text);
+    return 0;
 }
 
 static void version_text(uint32_t major, char ret[32])
@@ -305,33 +336,33 @@ static int note_minted(Targets *targets, const Target *target, uint32_t major, I
     return 0;
 }
 
-/* Within a transaction. */
-static int append(Targets *targets, Target *target, const Plan *plan, int64_t revision, int64_t rollout,
-                  const char *author, InaError *error)
+/* Within a transaction. `known`: items that are in the database; NULL: made from the plan. */
+static int append(Targets *targets, Target *target, const Plan *plan, Items *known, Version version, InaError *error)
 {
-    Version version = {
-        .major = target->last_major + 1,
-        .serial = targets->serial + 1,
-        .created = targets_now(targets),
-        .revision = revision,
-        .rollout = rollout,
-    };
     Version *grown = reallocarray(target->versions, target->n_versions + 1, sizeof *grown);
+    AUTO_FREE char *items_text = NULL;
     char text[32];
-    bool new_items = false;
-    int r;
+    int r = 0;
 
-    if (!grown || version.major == 0)
+    version.major = target->last_major + 1;
+    version.serial = targets->serial + 1;
+    version.created = targets_now(targets);
+    version.items = known;
+    if (!grown || version.major == 0) {
+        free(version.author);
+        target->versions = grown ? grown : target->versions;
         return ina_error_errno(error, grown ? EOVERFLOW : ENOMEM, "deployment version of %s", target->id);
+    }
     target->versions = grown;
     version_text(version.major, text);
-    r = make_items(targets, target, plan, text, &version.items, &new_items, error);
-    if (r < 0)
+    if (!known)
+        r = make_items(targets, target, plan, text, &version.items, &items_text, error);
+    if (r < 0) {
+        free(version.author);
         return r;
+    }
     items_ref(targets, version.items);
-    version.author = strndup(author, REPOSITORY_AUTHOR_MAX);
-    r = version.author ? store_version(targets, target, &version, new_items, error)
-                       : ina_error_errno(error, ENOMEM, "deployment version");
+    r = store_version(targets, target, &version, items_text, error);
     if (r == 0)
         r = store_number(targets, "serial", version.serial, error);
     if (r < 0) {
@@ -348,28 +379,25 @@ static int append(Targets *targets, Target *target, const Plan *plan, int64_t re
     return r < 0 ? r : note_minted(targets, target, version.major, error);
 }
 
-static int mint(Targets *targets, Target *target, int64_t revision, int64_t rollout, const char *author, bool again,
-                InaError *error)
+static int mint(Targets *targets, Target *target, const Plan *plan, Items *known, int64_t revision, int64_t rollout,
+                const char *author, InaError *error)
 {
-    Plan plan = {.items = NULL};
-    const char *newest = target->n_versions > 0 ? target->versions[target->n_versions - 1].items->content : NULL;
-    int r = target_plan(targets, target, revision, &plan, NULL, error);
+    Version version = {.revision = revision, .rollout = rollout, .author = strndup(author, REPOSITORY_AUTHOR_MAX)};
+    int r;
 
-    if (r < 0)
-        return r;
-    if (!again && (newest ? strcmp(newest, plan.content) == 0 : plan.n == 0)) {
-        plan_clear(&plan);
-        return 0;
-    }
+    if (!version.author)
+        return ina_error_errno(error, ENOMEM, "deployment version");
     r = database_begin(targets->database, error);
-    if (r == 0) {
-        r = append(targets, target, &plan, revision, rollout, author, error);
-        if (r < 0)
-            database_rollback(targets->database);
-        else
-            r = database_commit(targets->database, error);
+    if (r < 0) {
+        free(version.author);
+        return r;
     }
-    plan_clear(&plan);
+    r = append(targets, target, plan, known, version, error);
+    if (r < 0) {
+        database_rollback(targets->database);
+        return r;
+    }
+    r = database_commit(targets->database, error);
     if (r < 0)
         return r;
     target_note(targets, target);
@@ -379,7 +407,30 @@ static int mint(Targets *targets, Target *target, int64_t revision, int64_t roll
 int target_mint(Targets *targets, Target *target, int64_t revision, int64_t rollout, const char *author,
                 InaError *error)
 {
-    return mint(targets, target, revision, rollout, author, false, error);
+    const Items *newest = target->n_versions > 0 ? target->versions[target->n_versions - 1].items : NULL;
+    Plan plan = {.items = NULL};
+    Shared *shared;
+    Items *items;
+    int r = target_shared(targets, target, revision, &shared, error);
+
+    if (r < 0)
+        return r;
+    /* Most have what others have already: that is kept, and nothing is to be put together. */
+    if (!shared->templates && (newest ? strcmp(newest->content, shared->content) == 0 : shared->empty))
+        return 0;
+    items = shared->templates || !shared->items_key[0] ? NULL : map_get(targets->items, shared->items_key);
+    if (items)
+        return mint(targets, target, NULL, items, revision, rollout, author, error);
+    r = target_plan(targets, target, revision, &plan, NULL, error);
+    if (r < 0)
+        return r;
+    r = 0;
+    if (newest ? strcmp(newest->content, plan.content) != 0 : plan.n > 0)
+        r = mint(targets, target, &plan, NULL, revision, rollout, author, error);
+    if (r > 0 && !shared->templates)
+        memcpy(shared->items_key, target->versions[target->n_versions - 1].items->key, BLOB_DIGEST_SIZE);
+    plan_clear(&plan);
+    return r;
 }
 
 /* Minting does not make the same twice in a row, so those are repeats. */
@@ -410,7 +461,7 @@ int targets_repeat(Targets *targets, const char *id, const char *version, InaErr
     if (count_repeats(target) >= most)
         return ina_error_set(error, EBUSY, "version %s of %.64s was repeated %u times already", version, id, most);
     (void)snprintf(author, sizeof author, "%s", last->author);
-    r = mint(targets, target, last->revision, last->rollout, author, true, error);
+    r = mint(targets, target, NULL, last->items, last->revision, last->rollout, author, error);
     targets_deliver(targets);
     return r > 0 ? 0 : r;
 }
