@@ -163,10 +163,10 @@ char *cli_read_password(const char *prompt)
     struct termios old, silent;
     bool typed = isatty(STDIN_FILENO) && tcgetattr(STDIN_FILENO, &old) == 0;
     if (typed) {
-        fputs(prompt, stderr);
         silent = old;
         silent.c_lflag &= ~(tcflag_t)ECHO;
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+        fputs(prompt, stderr); /* what is typed from now on is read, and not shown */
     }
     char *text = NULL;
     size_t room = 0;
