@@ -95,7 +95,7 @@ int identity_choose(const IdentityNode *node, const json_t *pod, const json_t *c
         return r;
     if (identity.uid == 0 && node->changes)
         return ina_error_set(error, EPERM, "runAsUser: it would be root of the machine");
-    if (!node->changes && !node->confined && truth(NULL, container, "readOnlyRootFilesystem"))
+    if (!node->confined && truth(NULL, container, "readOnlyRootFilesystem"))
         return ina_error_set(error, EPERM,
                              "readOnlyRootFilesystem: pods are not confined to their files here (no Landlock)");
     *ret = identity;

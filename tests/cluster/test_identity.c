@@ -32,7 +32,7 @@ static void each_pod_has_a_user_of_its_own_unless_it_names_one(void **state)
     assert_int_equal(identity.uid, 7);
     assert_int_equal(identity.gid, 6);
     assert_int_equal(identity.n_groups, 5);
-    assert_int_equal(identity.groups[0], USERS_GROUP); 
+    assert_int_equal(identity.groups[0], USERS_GROUP);
     assert_int_equal(identity.groups[1], 7001); /* what all containers of the pod share */
     assert_int_equal(identity.groups[2], 8);
     assert_int_equal(identity.groups[4], 10);
@@ -90,8 +90,9 @@ static void a_read_only_root_needs_someone_who_sees_to_it(void **state)
     InaError error;
     open.confined = false;
     assert_failure(choose(&open, "{}", "{\"readOnlyRootFilesystem\":true}", &identity, &error), error, "Landlock");
-    open.changes = true; /* a user of its own owns nothing of the machine */
-    assert_success(choose(&open, "{}", "{\"readOnlyRootFilesystem\":true}", &identity, &error), error);
+    open.changes = true; /* a user of its own can still write in /tmp and the like */
+    assert_failure(choose(&open, "{}", "{\"readOnlyRootFilesystem\":true}", &identity, &error), error, "Landlock");
+    assert_success(choose(&open, "{}", "{\"readOnlyRootFilesystem\":false}", &identity, &error), error);
 }
 
 int main(void)
