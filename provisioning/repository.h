@@ -65,6 +65,8 @@ Workspace *workspace_find(Repository *repository, const char *id); /* NULL: ther
  * `now` is of any clock that does not go back; `ending` (may be NULL) is told each before it ends. */
 void repository_expire(Repository *repository, int64_t now, void (*ending)(void *userdata, const Workspace *workspace),
                        void *userdata);
+void repository_each_workspace(Repository *repository, void (*each)(void *userdata, Workspace *workspace),
+                               void *userdata);
 const char *workspace_owner(const Workspace *workspace);
 int64_t workspace_revision(const Workspace *workspace);  /* it began with */
 Model *workspace_model(Workspace *workspace);            /* to be changed */

@@ -7,6 +7,7 @@
  *
  *   server.c        opens and closes the parts, answers
  *   server_auth.c   who the caller is
+ *   server_blobs.c  files that nobody names any more
  *   server_tell.c   what changes, as events and as JSON
  *   api.c           the table of routes of /v1 (api.h), api_*.c their handlers */
 #pragma once
@@ -137,6 +138,7 @@ void server_fail_text(InaHttpRequest *request, int status, int code, const char 
     __attribute__((format(printf, 4, 5)));
 void server_json(InaHttpRequest *request, int status, json_t *value); /* steals */
 
+int server_blobs_open(Server *server, InaError *error); /* removes files that nobody names, now and then */
 /* server_tell.c: new references */
 int server_tell_open(Server *server, InaError *error);
 json_t *settings_json(const TargetSettings *settings);

@@ -89,6 +89,15 @@ Workspace *workspace_find(Repository *repository, const char *id)
     return NULL;
 }
 
+void repository_each_workspace(Repository *repository, void (*each)(void *userdata, Workspace *workspace),
+                               void *userdata)
+{
+    Workspace *workspace;
+
+    LIST_FOREACH(workspace, &repository->workspaces, entry)
+        each(userdata, workspace);
+}
+
 void repository_expire(Repository *repository, int64_t now, void (*ending)(void *userdata, const Workspace *workspace),
                        void *userdata)
 {

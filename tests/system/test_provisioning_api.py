@@ -3,6 +3,7 @@ import concurrent.futures
 import hashlib
 import http.client
 import json
+import os
 import re
 import socket
 import subprocess
@@ -492,6 +493,26 @@ def test_uploads_that_are_too_large_unknown_or_cut_store_nothing(server, people)
             pass  # half an upload, then the client is gone
     assert people.right("GET", "/v1/objects?kind=artifact")["count"] == 0
     assert files_of(server) == []
+
+
+def test_files_that_nobody_names_go_and_others_stay(server, people):
+    kept = people.upload("a.jar", java_bundle("a", "1.0.0"))
+    removed = people.upload("b.jar", java_bundle("b", "1.0.0"))
+    workspace = people.workspace()
+    people.change(workspace, remove("artifact", removed["definition"]))
+    people.commit(workspace)  # an earlier revision has it
+    thrown = people.upload("c.jar", java_bundle("c", "1.0.0"), workspace=workspace)
+    people.delete(f"/v1/workspaces/{workspace}")
+    server.stop()
+    data = server.folder / "data"
+    (data / "upload-cut").write_bytes(b"half")
+    for path in data.rglob("*"):  # files are left alone while they are new
+        if re.fullmatch(r"[0-9a-f]{64}", path.name):
+            os.utime(path, (time.time() - 3600, time.time() - 3600))
+    server.start()
+    assert files_of(server) == sorted(item["attributes"]["sha256"] for item in (kept, removed))
+    assert thrown["attributes"]["sha256"] not in files_of(server)
+    assert not (data / "upload-cut").exists()
 
 
 def test_paths_that_are_tricks_find_nothing(server, people):
