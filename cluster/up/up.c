@@ -118,9 +118,9 @@ static void announce_pages(const Up *up)
     const UpPage *first = &up->pages.items[0];
     for (size_t i = 0; i < up->pages.count; i++) {
         const UpPage *page = &up->pages.items[i];
-        say(up, "  %-7s http://%s:%u\n", page->name, page->address, page->port);
+        say(up, "  %-13s http://%s:%u\n", page->name, page->address, page->port);
         if (up->options->listen)
-            say(up, "          and at port %u of %s\n", page->port, up->options->listen);
+            say(up, "                and at port %u of %s\n", page->port, up->options->listen);
     }
     char token[LINK_TOKEN_MAX];
     if (link_token(up->session, token, NULL) == 0)
@@ -151,7 +151,7 @@ static void announce(const Up *up)
     char last[16];
     instance_node_address(instance, INSTANCE_NODES, last);
     say(up, "Inaetics runs (data in %s).\n", instance->data);
-    say(up, "  etcd    %s\n  API     %s\n  nodes   node-1 to node-%d, %s to %s\n", instance->etcd_url,
+    say(up, "  etcd          %s\n  API           %s\n  nodes         node-1 to node-%d, %s to %s\n", instance->etcd_url,
         instance->api_url, INSTANCE_NODES, instance->node, strrchr(last, '.') + 1);
     say(up, "  kubectl --kubeconfig %s/kubeconfig get pods -o wide\n", instance->data);
     announce_isolation(up);
