@@ -86,7 +86,7 @@ static bool is(const Asked *asked, const char *method)
 static void new_workspace(Asked *asked)
 {
     InaError error = {0};
-    if (workspace_new(asked->call.server->repository, asked->call.account.name, &asked->workspace, &error) < 0)
+    if (server_new_workspace(asked->call.server, &asked->call.account, &asked->workspace, &error) < 0)
         server_fail(asked->call.request, 503, &error);
     else
         redirect(asked, NULL);

@@ -16,11 +16,33 @@ static void answer(ApiCall *call, int status, const Workspace *workspace)
     server_json(call->request, status, workspace_json(workspace));
 }
 
+typedef struct Owned {
+    const char *owner;
+    unsigned n;
+} Owned;
+
+static void count_owned(void *userdata, Workspace *workspace)
+{
+    Owned *owned = userdata;
+    owned->n += strcmp(workspace_owner(workspace), owned->owner) == 0;
+}
+
+/* So that one account cannot take them all. */
+int server_new_workspace(Server *server, const Account *account, Workspace **ret, InaError *error)
+{
+    Owned owned = {.owner = account->name};
+    repository_each_workspace(server->repository, count_owned, &owned);
+    if (owned.n >= SERVER_OWN_WORKSPACES_MAX)
+        return ina_error_set(error, EBUSY, "%s has %u workspaces open, more are not allowed; idle ones end after %d s",
+                             account->name, owned.n, (int)(REPOSITORY_WORKSPACE_IDLE_MS / 1000));
+    return workspace_new(server->repository, account->name, ret, error);
+}
+
 static void post_workspace(ApiCall *call)
 {
     InaError error = {0};
     Workspace *workspace;
-    if (workspace_new(call->server->repository, call->account.name, &workspace, &error) < 0)
+    if (server_new_workspace(call->server, &call->account, &workspace, &error) < 0)
         api_fail(call, &error);
     else
         answer(call, 201, workspace);
@@ -308,7 +330,7 @@ static void post_revert(ApiCall *call)
 
 const ApiRoute api_workspace_routes[] = {
     {"POST", "/v1/workspaces", API_ACCOUNT, API_NO_BODY, post_workspace, "Begin a workspace", NULL,
-     "201 the workspace,401,503"},
+     "201 the workspace,401,409"},
     {"GET", "/v1/workspaces/{workspace}", API_ACCOUNT, API_NO_BODY, get_workspace, "A workspace", NULL,
      "200 the workspace,401,403,404"},
     {"DELETE", "/v1/workspaces/{workspace}", API_ACCOUNT, API_NO_BODY, delete_workspace, "Throw a workspace away", NULL,

@@ -34,6 +34,7 @@
 #define SERVER_UNKNOWN_BODY_MAX (64u * 1024u) /* bytes that are read from somebody before it is known who it is */
 #define SERVER_AGENT_BODY_MAX (512u * 1024u)  /* of what our agents send: properties and reports */
 #define SERVER_CHECKS_MAX 256u                /* passwords being checked */
+#define SERVER_OWN_WORKSPACES_MAX 32u         /* of one account */
 #define SERVER_CLOSERS_MAX 16u
 #define SERVER_KNOWN_MAX 1024u /* passwords that were right, remembered by their digest */
 
@@ -166,6 +167,8 @@ int server_take_file(Server *server, const Model *model, const char *filename, c
 /* api_workspaces.c: one CHANGE on a model, if the account may; what a commit answers */
 int server_change(Server *server, const Account *account, const json_t *change, Model *model, json_t **ret,
                   InaError *error);
+/* -EBUSY: the account has too many, or all together. */
+int server_new_workspace(Server *server, const Account *account, Workspace **ret, InaError *error);
 int server_follow(Model *model, const Model *changed, InaError *error); /* makes a model as the other is */
 json_t *server_committed(Server *server, int64_t revision);
 int desired_open(Server *server, InaError *error); /* api_desired.c */

@@ -396,6 +396,17 @@ def test_workspaces_of_others_and_of_nobody_are_refused(server, people):
     assert people.get(f"/v1/workspaces/{workspace}").status == 404
 
 
+def test_one_account_cannot_take_all_workspaces(server, people):
+    people.right("PUT", "/v1/accounts/eve", {"password": "long enough", "role": "viewer"})
+    eve = server.people("eve", "long enough")
+    made = [eve.workspace() for _ in range(32)]
+    answer = eve.post("/v1/workspaces")
+    assert answer.status == 409 and answer.json["error"] == "busy", answer
+    people.workspace()
+    eve.delete(f"/v1/workspaces/{made[0]}")
+    eve.workspace()
+
+
 def test_what_defines_an_object_does_not_change(people):
     workspace = people.workspace()
     people.change(workspace, add("feature", name="f1"))
