@@ -4,6 +4,7 @@
 #include "provisioning/rollouts.h"
 #include "targets_fixture.h"
 #include <errno.h>
+#include <time.h>
 
 #define AGENTS_MAX 32
 
@@ -489,6 +490,87 @@ static void what_is_shown_is_what_the_interface_says(void **state)
     assert_null(rollouts_get(show->rollouts, 99));
 }
 
+static int64_t real_now(void *userdata)
+{
+    struct timespec time;
+
+    (void)userdata;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return 1700000000000 + time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+static int on_agents(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Show *show = userdata;
+
+    show->world->now = real_now(NULL);
+    for (size_t i = 0; i < show->n; i++) {
+        Agent *agent = &show->agents[i];
+
+        must(targets_seen(show->world->targets, agent->id, &world_error));
+        targets_modern(show->world->targets, agent->id);
+        if (!world_view(show->world, agent->id).object)
+            continue;
+        agent_act(show, agent);
+        if (agent->version[0] && !agent->failed)
+            agent_health(show, agent);
+    }
+    sd_event_source_set_time(source, usec + 20000);
+    sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    return 0;
+}
+
+/* Turns the loop until all agents have the item, and no rollout runs. */
+static void turn_until(Show *show, sd_event *event, const char *item)
+{
+    int64_t end = real_now(NULL) + 60000;
+
+    while (having(show, item) < show->n || strcmp(phase(show), "running") == 0) {
+        if (real_now(NULL) > end)
+            fail_msg("%zu of %zu have %s, and the rollout is %s", having(show, item), show->n, item, phase(show));
+        sd_event_run(event, 100000);
+    }
+}
+
+static void in_the_loop_it_goes_by_itself(void **state)
+{
+    Show *show = *state;
+    sd_event *event = NULL;
+    sd_event_source *timer = NULL;
+    RolloutPolicy policy;
+    TargetSettings all = {.register_filter = (char *)"(id=*)", .autoapprove_filter = (char *)"(id=*)"};
+
+    rollout_policy_default(&policy);
+    policy.gate_ms = 200;
+    targets_set_clock(show->world->targets, real_now, NULL);
+    must(targets_set_settings(show->world->targets, &all, &world_error));
+    must(sd_event_new(&event));
+    must(rollouts_open(event, show->world->database, show->world->repository, show->world->targets, &policy,
+                       &show->rollouts, &world_error));
+    must(sd_event_add_time_relative(event, &timer, CLOCK_MONOTONIC, 1000, 0, on_agents, show));
+    for (; show->n < 8; show->n++)
+        snprintf(show->agents[show->n].id, sizeof show->agents[0].id, "t%zu", show->n);
+    world_software(show->world, "a/1.0.0");
+    turn_until(show, event, "a-1.0.0");
+    world_software(show->world, "a/2.0.0");
+    turn_until(show, event, "a-2.0.0");
+    assert_string_equal(phase(show), "done");
+    world_software(show->world, "a/3.0.0 bad/1.0.0");
+    assert_string_equal(phase(show), "running");
+    while (strcmp(phase(show), "rolled-back") != 0) {
+        sd_event_run(event, 100000);
+        assert_true(having(show, "bad-") <= 1);
+    }
+    turn_until(show, event, "a-2.0.0");
+    must(rollouts_set_policy(show->rollouts, NULL, &world_error));
+    world_software(show->world, "a/4.0.0");
+    turn_until(show, event, "a-4.0.0");
+    sd_event_source_disable_unref(timer);
+    show->rollouts = rollouts_close(show->rollouts);
+    show->world->targets = targets_close(show->world->targets);
+    sd_event_unref(event);
+}
+
 #define with_show(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -507,6 +589,7 @@ int main(void)
         with_show(what_cannot_be_had_is_rolled_back_without_being_seen),
         with_show(a_restart_at_any_time_changes_nothing),
         with_show(a_commit_right_before_a_crash_is_not_forgotten),
+        with_show(in_the_loop_it_goes_by_itself),
         with_show(the_policy_is_kept),
         with_show(what_is_shown_is_what_the_interface_says),
     };
