@@ -539,7 +539,11 @@ void plan_fail(Plan *plan, const InaError *error)
     (void)set_text(&deployment->failed, plan->version);
     (void)set_text(&deployment->failure, why.message);
     deployment->failed_serial = plan->serial;
-    (void)set_text(&deployment->talk.after, plan->version);
+    /* Where nothing runs nothing can get worse: what it could not start with may come yet. */
+    bool again = !*runs && plan->applying;
+    if (!again)
+        (void)set_text(&deployment->talk.after, plan->version);
+    unsigned refusals = deployment->talk.refusals;
     deployment->plan = NULL;
     plan_free(plan);
     json_decref(TAKE_PTR(deployment->remembered.trying));
@@ -549,6 +553,10 @@ void plan_fail(Plan *plan, const InaError *error)
     /* As other agents have it: the version that is still there. */
     events_add(deployment, EVENT_DEPLOYMENT_DONE, "name", deployment->target, "success", "false", "version", runs,
                NULL);
+    if (again) {
+        deployment->talk.refusals = refusals;
+        talk_refused(deployment, deployment->failure ? deployment->failure : why.message);
+    }
 }
 
 void plan_forget(Plan *plan, const char *why)

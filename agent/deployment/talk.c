@@ -110,6 +110,10 @@ static void enrolled(void *userdata, const InaHttpResponse *response)
         (void)snprintf(why, sizeof why, "target %.100s is not enrolled: %s", deployment->target,
                        problem(response, buffer, sizeof buffer));
         talk_refused(deployment, why);
+        /* One that died before it could keep its token gets another one when it was silent for a while. */
+        uint64_t soon = ina_now() + SERVER_PAUSE_MAX;
+        if (deployment->talk.wait_until > soon)
+            deployment->talk.wait_until = soon;
     } else {
         servers_failed(deployment, problem(response, buffer, sizeof buffer));
     }

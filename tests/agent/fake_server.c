@@ -177,9 +177,9 @@ static void send_file(Fake *fake, InaHttpRequest *request, const FakeFile *file)
 
     if (range && sscanf(range, "bytes=%zu-", &begin) == 1)
         fake->ranges++;
-    if (begin > file->size)
+    if (begin > file->size || fake->whole)
         begin = 0;
-    if (fake->cut_after > 0 && begin == 0) {
+    if (fake->cut_after > 0 && !range) {
         InaHttpStream *stream = ina_http_respond_stream(request, 200, "application/zip", NULL, NULL, NULL);
         assert_non_null(stream);
         assert_int_equal(ina_http_stream_write(stream, file->data, fake->cut_after), 0);
@@ -188,7 +188,7 @@ static void send_file(Fake *fake, InaHttpRequest *request, const FakeFile *file)
             sd_event_add_time_relative(fake->event, &fake->cut, CLOCK_MONOTONIC, 100000, 0, on_cut_time, fake) >= 0);
         return;
     }
-    ina_http_respond(request, range ? 206 : 200, "application/zip", file->data + begin, file->size - begin);
+    ina_http_respond(request, begin > 0 ? 206 : 200, "application/zip", file->data + begin, file->size - begin);
 }
 
 static void on_blobs(void *userdata, InaHttpRequest *request)

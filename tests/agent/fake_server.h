@@ -38,6 +38,7 @@ typedef struct Fake {
     int blob_status;   /* 0: right */
     int busy;          /* so many blobs are answered 503 */
     size_t cut_after;  /* a blob breaks off after so many bytes, once; 0: no */
+    bool whole;        /* ranges are not served */
     bool silent;       /* nobody is answered */
     sd_event_source *cut;
 

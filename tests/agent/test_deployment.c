@@ -502,6 +502,23 @@ static void a_version_whose_component_fails_is_taken_back_and_a_newer_one_runs(v
     assert_counter(world->fixture, 5, "3.0.0");
 }
 
+static void a_first_version_that_fails_is_tried_again(void **state)
+{
+    World *world = *state;
+    char *zip = fixture_pack(world->fixture, "counter_fails_start", COUNTER, "1.0.0", NULL);
+
+    agent_start(world);
+    fake_offer(&world->fake, announced_as(world, 1, zip, COUNTER, "1.0.0"), NULL);
+    until(world, reports(world, "failed", "1.0.0"));
+    assert_contains(fake_reason(&world->fake), "there is no room to count");
+    assert_contains(deployer_waits(world->deployer), "there is no room to count");
+    setenv("TEST_ROOM_TO_COUNT", "1", 1);
+    until(world, reports(world, "running", "1.0.0"));
+    assert_int_equal(world->fake.blobs, 2);
+    unsetenv("TEST_ROOM_TO_COUNT");
+    free(zip);
+}
+
 static void a_failed_version_is_tried_again_after_a_restart(void **state)
 {
     World *world = *state;
@@ -594,6 +611,56 @@ static void a_transfer_that_breaks_off_goes_on_where_it_was(void **state)
     run_first(world);
     assert_int_equal(world->fake.ranges, 1);
     assert_int_equal(world->fake.blobs, 3);
+}
+
+static void a_server_that_serves_no_ranges_is_asked_for_all_again(void **state)
+{
+    World *world = *state;
+
+    world->fake.cut_after = 4000;
+    world->fake.whole = true;
+    run_first(world);
+    assert_int_equal(world->fake.ranges, 1);
+    assert_int_equal(world->fake.blobs, 4);
+}
+
+/* What was begun by the process before is gone on with; what is no part of the file is found out. */
+static void what_came_before_a_restart_is_not_fetched_again(void **state)
+{
+    World *world = *state;
+
+    agent_start(world);
+    until(world, world->fake.nexts > 0);
+    json_t *offer = statement(world, 1);
+    const FakeFile *file = &world->fake.files[0];
+    char name[100], wrong[3000] = "not of this file";
+    (void)snprintf(name, sizeof name, "files/%s.part", file->digest);
+    char *part = path_join(world->fixture->cache, "deployment"), *path = path_join(part, name);
+    write_file(path, file->data, 5000);
+    free(path);
+    (void)snprintf(name, sizeof name, "files/%s.part", world->fake.files[1].digest);
+    path = path_join(part, name);
+    write_file(path, wrong, sizeof wrong);
+    free(path);
+    free(part);
+    fake_offer(&world->fake, offer, NULL);
+    until(world, reports(world, "running", "1.0.0"));
+    assert_int_equal(world->fake.ranges, 2);
+    assert_int_equal(world->fake.blobs, 3); /* the second one once more, as a whole */
+}
+
+static void a_file_that_is_not_there_any_more_makes_it_ask_for_the_newest_version(void **state)
+{
+    World *world = *state;
+
+    run_first(world);
+    world->fake.blob_status = 404;
+    unsigned nexts = world->fake.nexts;
+    fake_offer(&world->fake, statement(world, 2), NULL);
+    until(world, world->fake.nexts > nexts + 1);
+    assert_first_runs(world);
+    world->fake.blob_status = 0;
+    until(world, reports(world, "running", "2.0.0"));
 }
 
 static void a_busy_server_is_asked_again(void **state)
@@ -700,11 +767,15 @@ int main(void)
         TEST(a_file_that_is_not_what_was_announced_fails_the_version),
         TEST(hostile_zips_and_lying_manifests_fail_the_version),
         TEST(a_version_whose_component_fails_is_taken_back_and_a_newer_one_runs),
+        TEST(a_first_version_that_fails_is_tried_again),
         TEST(a_failed_version_is_tried_again_after_a_restart),
         TEST(a_version_that_ends_the_agent_again_and_again_is_given_up),
         TEST(what_is_remembered_may_be_lost_or_damaged),
         TEST(a_troubled_agent_asks_its_server_first),
         TEST(a_transfer_that_breaks_off_goes_on_where_it_was),
+        TEST(a_server_that_serves_no_ranges_is_asked_for_all_again),
+        TEST(what_came_before_a_restart_is_not_fetched_again),
+        TEST(a_file_that_is_not_there_any_more_makes_it_ask_for_the_newest_version),
         TEST(a_busy_server_is_asked_again),
         TEST(who_is_not_known_any_more_enrols_again),
         TEST(a_name_that_another_agent_has_is_said),
