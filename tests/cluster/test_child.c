@@ -3,6 +3,7 @@
 
 #include "cluster/child.h"
 #include "cluster/ports.h"
+#include "cluster/users.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,6 +18,7 @@ typedef struct Fixture {
     sd_event *event;
     Children *children;
     Child *child;
+    const ChildUser *user; /* NULL: as we */
     char output[4096];
     int status;
     bool exited;
@@ -75,6 +77,8 @@ static int start(Fixture *fixture, const char *script, InaError *error)
         .arguments = arguments,
         .environment = environment,
         .inherit_fd = -1,
+        .user = fixture->user,
+        .files_max = 100,
         .output = handle_output,
         .exited = handle_exit,
         .userdata = fixture,
@@ -219,13 +223,51 @@ static void freeing_all_ends_whatever_was_left_behind(void **state)
     assert_int_equal(kill(pid, 0), -1);
 }
 
+#define SOMEBODY (USERS_FIRST + 7)
+
+static const gid_t some_groups[] = {SOMEBODY + 1, SOMEBODY + 2};
+static const ChildUser somebody = {.uid = SOMEBODY, .gid = SOMEBODY, .groups = some_groups, .n_groups = 2};
+
+static void as_another_user_it_has_no_privileges_and_what_it_was_given(void **state)
+{
+    Fixture *fixture = *state;
+    char expected[256];
+    if (geteuid() != 0)
+        return; /* nobody else can become somebody else */
+    fixture->user = &somebody;
+    run(fixture, "id -u; id -g; id -G; grep -E '^Cap(Inh|Prm|Eff|Amb)' /proc/self/status | cut -f2; "
+                 "echo again >/dev/stdout; cat /etc/shadow 2>&1 | grep -c denied; ulimit -n; ulimit -c");
+    snprintf(expected, sizeof expected,
+             "%u\n%u\n%u %u %u\n0000000000000000\n0000000000000000\n0000000000000000\n0000000000000000\nagain\n1\n"
+             "100\n0\n",
+             SOMEBODY, SOMEBODY, SOMEBODY, SOMEBODY + 1, SOMEBODY + 2);
+    assert_string_equal(fixture->output, expected);
+}
+
+static void what_a_user_left_is_found_by_the_user(void **state)
+{
+    Fixture *fixture = *state;
+    InaError error = {0};
+    if (geteuid() != 0)
+        return;
+    fixture->user = &somebody;
+    assert_success(start(fixture, "env -i setsid sh -c 'echo ready; exec sleep 1000' & exec sleep 1000", &error),
+                   error);
+    run_until_output(fixture, "ready");
+    assert_int_equal(child_sweep_users(SOMEBODY + 1, SOMEBODY + 100), 0);
+    assert_int_equal(child_sweep_users(SOMEBODY - 1, SOMEBODY), 2);
+    while (!fixture->exited)
+        assert_true(sd_event_run(fixture->event, 30000000) > 0);
+}
+
 static void a_child_dies_with_its_parent(void **state)
 {
     int ends[2];
     assert_int_equal(pipe(ends), 0);
     pid_t parent = fork();
     if (parent == 0) {
-        Fixture inner = {0}; /* an event loop does not cross a fork */
+        /* An event loop does not cross a fork. Changing the user would make it forget the parent. */
+        Fixture inner = {.user = geteuid() == 0 ? &somebody : NULL};
         InaError error = {0};
         pid_t pid = 0;
         if (sd_event_new(&inner.event) >= 0 && children_new(inner.event, &inner.children, &error) == 0 &&
@@ -293,6 +335,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_in_its_group_ends_with_it, make, drop),
         cmocka_unit_test_setup_teardown(what_left_its_group_is_found_by_its_environment, make, drop),
         cmocka_unit_test_setup_teardown(freeing_all_ends_whatever_was_left_behind, make, drop),
+        cmocka_unit_test_setup_teardown(as_another_user_it_has_no_privileges_and_what_it_was_given, make, drop),
+        cmocka_unit_test_setup_teardown(what_a_user_left_is_found_by_the_user, make, drop),
         cmocka_unit_test_setup_teardown(a_child_dies_with_its_parent, make, drop),
         cmocka_unit_test_setup_teardown(a_babbler_does_not_hold_up_the_loop, make, drop),
         cmocka_unit_test(who_listens_is_named),
