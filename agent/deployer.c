@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "base/files.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/worker.h"
 #include "framework/cache.h"
 #include "framework/components.h"
@@ -141,6 +142,18 @@ static int change(const Work *work, InaError *error)
     return framework_apply(work->deployer->framework, &set, error);
 }
 
+/* For so long the loop did nothing else. */
+static void change_timed(Work *work)
+{
+    char duration[32];
+    uint64_t begun = ina_now();
+
+    int r = change(work, &work->error);
+    snprintf(duration, sizeof(duration), "%.1f ms", (double)(ina_now() - begun) / 1e6);
+    log_record(INA_LOG_INFO, r == 0 ? "the bundles changed" : "the bundles did not change", "version", work->version,
+               "within", duration, NULL);
+}
+
 static void on_prepared(void *userdata, bool cancelled)
 {
     Work *work = userdata;
@@ -148,7 +161,7 @@ static void on_prepared(void *userdata, bool cancelled)
     ServiceVisit visit;
 
     if (!cancelled && work->error.code == 0)
-        (void)change(work, &work->error);
+        change_timed(work);
     deployer->work = NULL;
     if (!cancelled && work->done) {
         service_enter(deployer->entry, &visit);
