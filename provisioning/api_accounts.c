@@ -27,12 +27,17 @@ static void get_accounts(ApiCall *call)
     server_json(call->request, 200, json_pack("{s:o}", "items", items));
 }
 
-static void answer(InaHttpRequest *request, int result, const InaError *error, const char *name, const char *role)
+/* Who reads the events of something is asked again whether he may. */
+static void answer(Server *server, InaHttpRequest *request, int result, const InaError *error, const char *name,
+                   const char *role)
 {
-    if (result < 0)
+    if (result < 0) {
         server_fail(request, 0, error);
-    else
-        server_json(request, 200, json_pack("{s:s, s:s}", "name", name, "role", role));
+        return;
+    }
+    if (server->stream)
+        stream_close_clients(server->stream);
+    server_json(request, 200, json_pack("{s:s, s:s}", "name", name, "role", role));
 }
 
 static void hash_work(void *userdata)
@@ -49,7 +54,7 @@ static void hash_done(void *userdata, bool cancelled)
     if (hashing->result >= 0)
         hashing->result =
             accounts_set_hash(hashing->server->accounts, hashing->name, hashing->hash, hashing->role, &hashing->error);
-    answer(hashing->request, hashing->result, &hashing->error, hashing->name, hashing->role);
+    answer(hashing->server, hashing->request, hashing->result, &hashing->error, hashing->name, hashing->role);
     explicit_bzero(hashing->password, sizeof(hashing->password));
     free(hashing);
 }
@@ -89,7 +94,8 @@ static void put_account(ApiCall *call)
                          "the name of an account has 1 to %u letters, digits or characters of \"._@-\"",
                          ACCOUNT_NAME_MAX);
     } else if (!password) {
-        answer(call->request, accounts_set(call->server->accounts, name, NULL, role, &error), &error, name, role);
+        int r = accounts_set(call->server->accounts, name, NULL, role, &error);
+        answer(call->server, call->request, r, &error, name, role);
     } else if (strlen(password) < PASSWORD_MIN || strlen(password) > ACCOUNT_PASSWORD_MAX) {
         server_fail_text(call->request, 400, EINVAL, "the password must have %u to %u bytes", PASSWORD_MIN,
                          ACCOUNT_PASSWORD_MAX);
@@ -101,10 +107,12 @@ static void put_account(ApiCall *call)
 static void delete_account(ApiCall *call)
 {
     InaError error = {0};
-    if (accounts_remove(call->server->accounts, call->parameters[0], &error) < 0)
+    if (accounts_remove(call->server->accounts, call->parameters[0], &error) < 0) {
         api_fail(call, &error);
-    else
-        ina_http_respond(call->request, 204, NULL, NULL, 0);
+        return;
+    }
+    stream_close_clients(call->server->stream);
+    ina_http_respond(call->request, 204, NULL, NULL, 0);
 }
 
 const ApiRoute api_account_routes[] = {

@@ -115,12 +115,17 @@ static void client_close(StreamClient *client)
     client_free(client);
 }
 
+void stream_close_clients(Stream *stream)
+{
+    while (stream->clients)
+        client_close(stream->clients);
+}
+
 Stream *stream_free(Stream *stream)
 {
     if (!stream)
         return NULL;
-    while (stream->clients)
-        client_close(stream->clients);
+    stream_close_clients(stream);
     for (size_t i = 0; i < stream->n_pending; i++)
         pending_free(stream->pending[i]);
     free(stream->pending);

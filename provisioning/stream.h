@@ -29,4 +29,6 @@ void stream_serve(Stream *stream, InaHttpRequest *request);
 /* "EPOCH-NUMBER" of the last event: what a full reading is as new as. */
 const char *stream_cursor(const Stream *stream);
 size_t stream_clients(const Stream *stream);
+/* Ends all answers: who may still read comes back, asks again, and misses nothing. */
+void stream_close_clients(Stream *stream);
 Stream *stream_free(Stream *stream);

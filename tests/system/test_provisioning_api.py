@@ -607,6 +607,17 @@ def test_events_tell_what_changed_and_go_on_after_breaks_without_loss(people):
     reset.close()
 
 
+def test_who_may_not_read_events_any_more_does_not(server, people):
+    people.right("PUT", "/v1/accounts/eve", {"password": "long enough", "role": "viewer"})
+    events = Events(server.people("eve", "long enough"))
+    people.delete("/v1/accounts/eve")
+    events.thread.join(PATIENCE)
+    assert not events.thread.is_alive()
+    make_feature(people, "secret")
+    assert not events.of("revision")
+    events.close()
+
+
 def test_a_reader_that_does_not_read_holds_nobody_up(server, people):
     with bare(server.people_address, "GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n"
               f"Authorization: {basic('d', 'f')}\r\n\r\n") as deaf:
