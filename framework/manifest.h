@@ -47,7 +47,7 @@ const ManifestSection *manifest_section(const Manifest *manifest, const char *en
 /* -EEXIST. The section stays the manifest's. */
 int manifest_add_section(Manifest *manifest, const char *entry, ManifestSection **ret, InaError *error);
 const char *section_entry(const ManifestSection *section);
-const char *section_get(const ManifestSection *section, const char *name); /* NULL when absent */
+const char *section_get(const ManifestSection *section, const char *name);                       /* NULL when absent */
 int section_set(ManifestSection *section, const char *name, const char *value, InaError *error); /* replaces */
 size_t section_count(const ManifestSection *section); /* of headers, without Name */
 void section_at(const ManifestSection *section, size_t index, const char **ret_name, const char **ret_value);

@@ -88,9 +88,9 @@ static const char *base_of(Server *server, InaHttpRequest *request, const Deploy
 static void set_size(InaHttpRequest *request, const Package *package)
 {
     char text[24];
-    uint64_t content = package_content(package);
+    unsigned long long content = package_content(package);
 
-    (void)snprintf(text, sizeof text, "%llu", (unsigned long long)(content + content / 10));
+    (void)snprintf(text, sizeof text, "%llu", content + content / 10);
     ina_http_set_header(request, "X-ACE-DPSize", text);
 }
 

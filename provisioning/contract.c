@@ -201,7 +201,7 @@ static int declare(Set *set, DeclarationKind kind, const char *scope, const char
 static int read_declarations(Set *set, Slice body, const char *scope, const char *file, unsigned depth, InaError *error)
 {
     uint32_t message = depth == 0 ? 4 : 3, enumeration = depth == 0 ? 5 : 4;
-    const Declaration *declaration;
+    const Declaration *declaration = NULL;
     Field field;
 
     if (depth > NESTING_MAX)
@@ -214,7 +214,7 @@ static int read_declarations(Set *set, Slice body, const char *scope, const char
             continue;
         if (field.number == message) {
             r = declare(set, DECLARATION_MESSAGE, scope, file, field.bytes, &declaration, error);
-            if (r == 0)
+            if (r == 0 && declaration)
                 r = read_declarations(set, field.bytes, declaration->name, file, depth + 1, error);
         } else if (field.number == enumeration) {
             r = declare(set, DECLARATION_ENUM, scope, file, field.bytes, &declaration, error);

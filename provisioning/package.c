@@ -282,7 +282,7 @@ static int end_layout(Layout *layout, InaError *error)
 static int lay_out(Layout *layout, const PackageSpec *spec, InaError *error)
 {
     AUTO_FREE char *manifest = NULL;
-    size_t size;
+    size_t size = 0;
 
     int r = make_manifest(spec, &manifest, &size, error);
     if (r < 0)

@@ -191,12 +191,12 @@ static void take_event(Load *load, const struct epoll_event *event)
 static void run(Load *load, double seconds)
 {
     struct epoll_event events[EVENTS];
-    double begin = now(), end = begin + seconds;
+    double begin = now(), time = begin;
     unsigned next = 0;
 
     for (unsigned i = 0; i < load->n_agents; i++)
         load->agents[i].due = begin + load->interval * i / load->n_agents;
-    for (double time = begin; time < end; time = now()) {
+    while (time < begin + seconds) {
         while (load->agents[next].due <= time) {
             begin_poll(load, next, time);
             load->agents[next].due += load->interval;
@@ -206,6 +206,7 @@ static void run(Load *load, double seconds)
         int n = epoll_wait(load->epoll, events, EVENTS, wait < 0 ? 0 : wait > 100 ? 100 : (int)wait);
         for (int i = 0; i < n; i++)
             take_event(load, &events[i]);
+        time = now();
     }
 }
 
@@ -227,9 +228,14 @@ static double cpu_of(const char *pid)
     if (file)
         fclose(file);
     text[n] = '\0';
-    const char *after = strrchr(text, ')');
-    if (!after || sscanf(after, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+    /* The 14th and 15th field; the second may have blanks in it. */
+    char *at = strrchr(text, ')');
+    for (unsigned field = 2; at && field < 14; field++)
+        at = strchr(at + 1, ' ');
+    if (!at)
         die(path);
+    user = strtoul(at, &at, 10);
+    system = strtoul(at, NULL, 10);
     return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
 

@@ -189,13 +189,11 @@ static void wrong_lines_are_refused_with_the_column(void **state)
             fail_msg("'%s' does not say '%s'", error.message, wrong[i].why);
     }
     assert_int_equal(audit_parse("t,1,2,3,4,k,a\0b", 15, &event, NULL), -EINVAL);
-    char *large = malloc(AUDIT_LINE_MAX + 2);
-    memset(large, ',', AUDIT_LINE_MAX + 1);
-    memcpy(large, "t,1,2,3,4", 9);
+    static char large[AUDIT_LINE_MAX + 2] = "t,1,2,3,4";
+    memset(large + strlen(large), ',', sizeof large - 1 - strlen(large));
     assert_int_equal(audit_parse(large, AUDIT_LINE_MAX + 1, &event, NULL), -EFBIG);
     assert_int_equal(audit_parse(large, AUDIT_LINE_MAX, &event, &error), -EINVAL);
     assert_non_null(strstr(error.message, "more than 64"));
-    free(large);
 }
 
 /* --- the store ------------------------------------------------------------------------ */
