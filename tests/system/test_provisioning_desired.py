@@ -127,6 +127,7 @@ def provisioning(tmp_path):
     yield one
     one.stop()
     print(one.log()[-8000:])
+    assert one.process.returncode == 0 and "Sanitizer" not in one.log()
 
 
 @pytest.fixture
