@@ -264,7 +264,8 @@ static int do_work(Rollouts *rollouts, int64_t until, InaError *error)
 
 /* --- the end ------------------------------------------------------------------------------------ */
 
-static int keep_failed(Rollouts *rollouts, InaError *error)
+/* What the reached targets had failed, or did not after all. */
+static int keep_contents(Rollouts *rollouts, bool bad, InaError *error)
 {
     const Running *running = rollouts->running;
     int r = 0;
@@ -275,9 +276,13 @@ static int keep_failed(Rollouts *rollouts, InaError *error)
         bool reached;
         char content[BLOB_DIGEST_SIZE];
 
-        if (rollout_target(running->core, i, &id, &state, &reached) && reached &&
-            targets_content(rollouts->targets, id, running->to, content, NULL) == 0)
+        if (!rollout_target(running->core, i, &id, &state, &reached) || !reached ||
+            targets_content(rollouts->targets, id, running->to, content, NULL) < 0)
+            continue;
+        if (bad)
             r = rollouts_save_failed(rollouts, content, running->id, error);
+        else if (state == ROLLOUT_HEALTHY)
+            r = rollouts_clear_failed(rollouts, content, error);
     }
     return r;
 }
@@ -304,8 +309,8 @@ static int finish(Rollouts *rollouts, InaError *error)
         return r;
     if (phase == ROLLOUT_DONE)
         r = targets_release(rollouts->targets, running->to, error);
-    if (phase == ROLLOUT_ROLLED_BACK)
-        r = keep_failed(rollouts, error);
+    if (r == 0 && phase != ROLLOUT_ABORTED)
+        r = keep_contents(rollouts, phase == ROLLOUT_ROLLED_BACK, error);
     if (phase == ROLLOUT_ROLLED_BACK && r == 0)
         follow_all(rollouts);
     if (r == 0)

@@ -68,6 +68,7 @@ int rollouts_save_seen(Rollouts *rollouts, int64_t revision, InaError *error);
 int rollouts_save_policy(Rollouts *rollouts, InaError *error);
 int rollouts_next_id(Rollouts *rollouts, int64_t *ret, InaError *error);
 int rollouts_save_failed(Rollouts *rollouts, const char *content, int64_t rollout, InaError *error);
+int rollouts_clear_failed(Rollouts *rollouts, const char *content, InaError *error);
 /* The rollout in which it failed; 0: none. */
 int64_t rollouts_failed_in(Rollouts *rollouts, const char *content);
 /* {"id", ...} with what `inner` has. */

@@ -47,6 +47,9 @@ int rollouts_save(Rollouts *rollouts, bool ended, InaError *error)
     if (r == 0 && ended)
         r = database_run(rollouts->database, error, "DELETE FROM rollouts_rollouts WHERE ended > 0 AND id <= ? - ?",
                          "ii", running->id, (int64_t)ROLLOUTS_KEPT);
+    if (r == 0 && ended)
+        r = database_run(rollouts->database, error, "DELETE FROM rollouts_failed WHERE rollout <= ? - ?", "ii",
+                         running->id, (int64_t)ROLLOUTS_KEPT);
     return r;
 }
 
@@ -86,6 +89,11 @@ int rollouts_save_failed(Rollouts *rollouts, const char *content, int64_t rollou
     return database_run(rollouts->database, error,
                         "INSERT OR REPLACE INTO rollouts_failed(content, rollout) VALUES(?, ?)", "si", content,
                         rollout);
+}
+
+int rollouts_clear_failed(Rollouts *rollouts, const char *content, InaError *error)
+{
+    return database_run(rollouts->database, error, "DELETE FROM rollouts_failed WHERE content = ?", "s", content);
 }
 
 int64_t rollouts_failed_in(Rollouts *rollouts, const char *content)

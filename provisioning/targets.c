@@ -324,7 +324,7 @@ static int store_rows(Targets *targets, InaError *error)
 }
 
 /* Evaluates one, and mints when it approves itself. A problem is kept in its evaluation. */
-static int look_at(Targets *targets, Target *target, InaError *error)
+int target_look_at(Targets *targets, Target *target, InaError *error)
 {
     uint64_t before = target->evaluation.shared;
     InaError own = {0};
@@ -356,7 +356,7 @@ static int look_at_queue(Targets *targets, int64_t until, InaError *error)
 
         if (target) {
             target->queued = false;
-            r = look_at(targets, target, error);
+            r = target_look_at(targets, target, error);
         }
     }
     if (targets->queue_start == targets->n_queue)

@@ -182,6 +182,8 @@ void target_queue(Targets *targets, Target *target);                   /* to be 
 void target_happened(Targets *targets, const TargetEvent *event);
 void targets_soon(Targets *targets);    /* a flush is due */
 void targets_deliver(Targets *targets); /* unless within a transaction */
+/* Evaluates it, and mints when it approves itself. A problem is kept in its evaluation. */
+int target_look_at(Targets *targets, Target *target, InaError *error);
 /* Out of the index and freed; -GONE is told. */
 void target_drop(Targets *targets, Target *target);
 

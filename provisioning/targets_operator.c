@@ -383,7 +383,12 @@ int targets_register(Targets *targets, const char *id, bool auto_approve, const 
     r = repository_commit(targets->repository, author, message, register_one, &registration, NULL, error);
     if (r < 0 && is_new)
         target_drop(targets, registration.target);
-    return r < 0 ? r : targets_flush(targets, error);
+    if (r < 0)
+        return r;
+    /* The others, for whom this commit may mean something, have time. */
+    r = target_look_at(targets, registration.target, error);
+    targets_deliver(targets);
+    return r;
 }
 
 int targets_approve(Targets *targets, const char *id, const char *author, InaError *error)

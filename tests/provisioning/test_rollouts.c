@@ -264,6 +264,28 @@ static void what_failed_is_not_offered_again_but_by_a_person(void **state)
     fails(-ENOENT, "no revision", rollouts_start(show->rollouts, 1000, NULL, false, "d", &rollout, &world_error));
 }
 
+static void what_failed_and_then_ran_well_is_good_again(void **state)
+{
+    Show *show = *state;
+    int64_t revision, rollout;
+
+    begin(show, STAGED);
+    revision = world_software(show->world, "a/2.0.0");
+    pass(show, 1000);
+    must(rollouts_command(show->rollouts, newest(show), ROLLOUT_ROLL_BACK, "d", &world_error));
+    pass(show, 3000);
+    assert_string_equal(phase(show), "rolled-back");
+    must(rollouts_start(show->rollouts, revision, NULL, true, "d", &rollout, &world_error));
+    pass(show, 60000);
+    assert_int_equal(having(show, "a-2.0.0"), 10);
+    world_software(show->world, "a/3.0.0");
+    pass(show, 60000);
+    world_software(show->world, "a/2.0.0");
+    pass(show, 60000);
+    assert_int_equal(having(show, "a-2.0.0"), 10);
+    assert_null(rollouts_held(show->rollouts));
+}
+
 static void commits_that_wait_become_one(void **state)
 {
     Show *show = *state;
@@ -580,6 +602,7 @@ int main(void)
         with_show(a_commit_goes_out_in_groups),
         with_show(harm_is_caught_in_the_first_group_and_taken_back),
         with_show(what_failed_is_not_offered_again_but_by_a_person),
+        with_show(what_failed_and_then_ran_well_is_good_again),
         with_show(commits_that_wait_become_one),
         with_show(commands_steer_it),
         with_show(one_that_comes_meanwhile_gets_the_old_then_the_new),
