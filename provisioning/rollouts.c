@@ -206,8 +206,12 @@ static void mint_one(Rollouts *rollouts, const char *id, bool back)
     const Running *running = rollouts->running;
     InaError error = {0};
     char version[32] = "";
-    int r = targets_mint(rollouts->targets, id, back ? running->from : running->to, running->id, "rollout", version,
-                         &error);
+    int64_t revision = back ? running->from : running->to;
+    /* Asked first: a mint that fails takes back what others were given within the same transaction. */
+    int r = targets_differs(rollouts->targets, id, revision, &error);
+
+    if (r >= 0)
+        r = targets_mint(rollouts->targets, id, revision, running->id, "rollout", version, &error);
     RolloutEvent event = {.type = ROLLOUT_INSTALL_FAILED, .target = id, .reason = error.message};
 
     if (r == 0 && version[0])

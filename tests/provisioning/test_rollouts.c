@@ -423,6 +423,35 @@ static void what_cannot_be_had_is_rolled_back_without_being_seen(void **state)
     assert_int_equal(having(show, "only-c"), 0);
 }
 
+static void what_one_cannot_have_costs_the_others_nothing(void **state)
+{
+    Show *show = *state;
+    const Object *list[1];
+    AUTO_JSON json_t *rollout = NULL;
+    const json_t *target;
+    size_t i;
+
+    begin(show, "{\"groups\":[100],\"success\":90,\"error\":10,\"gateSeconds\":1}");
+    list[0] = world_bundle(show->world, "b", "1.0.0");
+    world_assign(show->world, "more", list, 1, "(id=*)");
+    list[0] = world_bundle(show->world, "a", "2.0.0");
+    world_assign(show->world, "clash", list, 1, "(id=t0)"); /* which has a 1.0.0, too */
+    world_store(show->world);
+    pass(show, 8000);
+    assert_int_equal(having(show, "b-1.0.0"), 9);
+    assert_string_equal(phase(show), "done");
+    rollout = rollouts_get(show->rollouts, newest(show));
+    json_array_foreach(json_object_get(rollout, "targets"), i, target)
+    {
+        const char *reason = json_string_value(json_object_get(target, "reason"));
+
+        if (strcmp(json_string_value(json_object_get(target, "id")), "t0") == 0)
+            assert_non_null(strstr(reason, "2.0.0"));
+        else
+            assert_null(reason);
+    }
+}
+
 static void a_restart_at_any_time_changes_nothing(void **state)
 {
     Show *show = *state;
@@ -610,6 +639,7 @@ int main(void)
         with_show(nothing_different_is_released_at_once),
         with_show(canaries_are_the_first),
         with_show(what_cannot_be_had_is_rolled_back_without_being_seen),
+        with_show(what_one_cannot_have_costs_the_others_nothing),
         with_show(a_restart_at_any_time_changes_nothing),
         with_show(a_commit_right_before_a_crash_is_not_forgotten),
         with_show(in_the_loop_it_goes_by_itself),
