@@ -215,6 +215,61 @@ static bool link_artifact(Provisioning *provisioning, const char *text, json_t *
     return true;
 }
 
+/* Of "artifact-Bundle-SymbolicName-NAME-Bundle-Version-VERSION" all before the version; 0: of no bundle. */
+static size_t bundle_length(const char *definition)
+{
+    static const char first[] = "artifact-Bundle-SymbolicName-", second[] = "-Bundle-Version-";
+    const char *found = NULL;
+    if (strncmp(definition, first, sizeof first - 1) != 0)
+        return 0;
+    for (const char *at = definition; (at = strstr(at, second)); at++)
+        found = at;
+    return found ? (size_t)(found - definition) + sizeof second - 1 : 0;
+}
+
+static size_t count_links(const json_t *links, const char *association)
+{
+    const json_t *link;
+    size_t i, n = 0;
+    json_array_foreach(links, i, link) n += strcmp(text_of(link, "association"), association) == 0;
+    return n;
+}
+
+/* An agent has one version of a bundle: the links of others to the same feature go, in the same change. What a filter
+ * makes that links more than this stays, and is told. */
+static bool replace_versions(Provisioning *provisioning, const json_t *object, json_t *changes)
+{
+    AUTO_JSON json_t *answer = NULL;
+    const char *left = text_of(object, "left"), *right = text_of(object, "right");
+    size_t length = bundle_length(left), i;
+    const json_t *link, *links;
+    bool dynamic = json_object_get(json_object_get(object, "attributes"), "associationVersionStatement") != NULL;
+    if (length == 0 || !*right)
+        return true;
+    if (!provisioning_ask(provisioning, "GET", "/v1/links", NULL, &answer))
+        return false;
+    links = json_object_get(answer, "items");
+    json_array_foreach(links, i, link)
+    {
+        const char *other = text_of(link, "left"), *association = text_of(link, "association");
+        bool same = strcmp(other, left) == 0 && !dynamic && !json_is_true(json_object_get(link, "dynamic"));
+        if (strcmp(text_of(link, "right"), right) != 0 || bundle_length(other) != length ||
+            strncmp(other, left, length) != 0 || same)
+            continue;
+        if (count_links(links, association) > 1) {
+            fprintf(stderr,
+                    "inaetics: version %s stays, linked by a filter: unlink it, an agent has one version of a bundle\n",
+                    other + length);
+            continue;
+        }
+        printf("instead of version %s%s\n", other + length,
+               json_is_true(json_object_get(link, "dynamic")) ? " (dynamic)" : "");
+        json_array_append_new(changes, json_pack("{s:s, s:s, s:s}", "op", "remove", "kind", "artifact2feature",
+                                                 "definition", association));
+    }
+    return true;
+}
+
 int provisioning_link(Provisioning *provisioning, int count, char *const *items)
 {
     const char *const *kind = find_link_kind(items[0]);
@@ -237,7 +292,13 @@ int provisioning_link(Provisioning *provisioning, int count, char *const *items)
         json_object_set_new(object, "right", json_string(right ? right : ""));
     }
     snprintf(message, sizeof message, "Link %s %.200s to %s %.200s", kind[0], items[1], kind[2], items[2]);
-    return store(provisioning, json_pack("[{s:s, s:s, s:O}]", "op", "add", "kind", kind[1], "object", object), message);
+    json_t *changes = json_array();
+    if (!replace_versions(provisioning, object, changes)) {
+        json_decref(changes);
+        return CLI_FAILED;
+    }
+    json_array_append_new(changes, json_pack("{s:s, s:s, s:O}", "op", "add", "kind", kind[1], "object", object));
+    return store(provisioning, changes, message);
 }
 
 /* Whether a link's left is what the user calls so. */

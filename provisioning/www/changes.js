@@ -11,6 +11,32 @@ import {ASSOCIATIONS, COLUMNS, WORDS, nameOf, state, targetToAdd, titleOf} from 
 const endOf = (row) => (row.group !== undefined ? {definition: row.versions[0].definition, dynamic: true} :
   {definition: row.key, dynamic: false});
 
+const bundleOf = (definition) => state.get(definition)?.attributes["Bundle-SymbolicName"];
+
+// An agent has one version of a bundle: a link of another one to the same feature is replaced. What a filter makes that
+// links more than this stays, and is told.
+function replacedBy(end, feature) {
+  const bundle = bundleOf(end.definition);
+  const others = !bundle ? [] : (state.fromRight.get(feature) || []).filter((one) => bundleOf(one.left) === bundle &&
+    (one.left !== end.definition || one.dynamic !== end.dynamic));
+  return {gone: others.filter((one) => state.sharing.get(one.association) === 1),
+    kept: others.filter((one) => state.sharing.get(one.association) > 1)};
+}
+
+const versionOf = (link) => `${state.get(link.left)?.attributes["Bundle-Version"]}${link.dynamic ? " (dynamic)" : ""}`;
+
+function checkOneVersion(rows) {
+  const seen = new Set();
+  for (const row of rows) {
+    const bundle = bundleOf(endOf(row).definition);
+    if (bundle && seen.has(bundle)) {
+      throw new Error(`Not linked: an agent has one version of a bundle, and two of ${bundle} are selected. Select one, ` +
+        "or the row above them, which is always the newest.");
+    }
+    seen.add(bundle);
+  }
+}
+
 // Links each row of one column with each of a neighbour's. A row of all versions of a bundle makes a dynamic link;
 // an unregistered target is registered and approves itself from then on, as ACE does.
 export async function linkTogether(kind, rows, otherKind, otherRows, range = "0.0.0") {
@@ -21,9 +47,15 @@ export async function linkTogether(kind, rows, otherKind, otherRows, range = "0.
   if (denied) {
     throw new Error(`Not linked: ${denied}.`);
   }
+  if (leftKind === "artifact") {
+    checkOneVersion(left);
+  }
   const changes = [];
+  const replaced = [];
+  const kept = [];
   let known = 0;
   let registered = 0;
+  let made = 0;
   for (const rightRow of rightRows) {
     const right = endOf(rightRow).definition;
     if (right.startsWith("target-") && !state.isRegistered(right)) {
@@ -36,6 +68,11 @@ export async function linkTogether(kind, rows, otherKind, otherRows, range = "0.
         known++;
         continue;
       }
+      const others = leftKind === "artifact" ? replacedBy(end, right) : {gone: [], kept: []};
+      replaced.push(...others.gone);
+      kept.push(...others.kept);
+      changes.push(...others.gone.map((link) => ({op: "remove", kind: association, definition: link.association})));
+      made++;
       changes.push({op: "add", kind: association, object: {left: end.definition, right, tags: {},
         attributes: end.dynamic ? {associationVersionStatement: range} : {}}});
     }
@@ -44,10 +81,13 @@ export async function linkTogether(kind, rows, otherKind, otherRows, range = "0.
     tell("They are linked already.");
     return;
   }
+  // In words before the change: what is replaced is gone afterwards.
+  const instead = [...new Set(replaced.map((link) => `${bundleOf(link.left)} ${versionOf(link)}`))].join(", ");
+  const beside = [...new Set(kept.map((link) => `${bundleOf(link.left)} ${versionOf(link)}`))].join(", ");
   await state.change(changes);
-  const n = changes.length - registered;
-  tell(`${plural(n, "link")} made${left.some((row) => row.group !== undefined) ? " (dynamic: the newest version)" : ""}` +
-    `${known ? `, ${known} there already` : ""}` +
+  tell(`${plural(made, "link")} made${left.some((row) => row.group !== undefined) ? " (dynamic: the newest version)" : ""}` +
+    `${instead ? ` instead of that of ${instead}` : ""}${known ? `, ${known} there already` : ""}` +
+    `${beside ? `; ${beside} stays, linked by a filter: unlink it, an agent has one version` : ""}` +
     `${registered ? `; ${plural(registered, "target")} registered, approving by itself` : ""}. Store makes it count.`);
 }
 

@@ -277,6 +277,7 @@ def test_a_link_is_dynamic_unless_a_version_is_named(client, server):
     server.answers["GET", "/v1/objects"] = (200, {"next": None, "items": [
         {"definition": definition + version, "attributes": {"Bundle-SymbolicName": "processor", "Bundle-Version": version}}
         for version in ("1.0.0", "2.0.0")]})
+    server.answers["GET", "/v1/links"] = (200, {"dangling": [], "items": []})
 
     def linked(left):
         client.run("link", "artifact", left, "f")
@@ -288,6 +289,34 @@ def test_a_link_is_dynamic_unless_a_version_is_named(client, server):
     assert linked("processor@2") == (definition + "2.0.0", {})
     assert "there is no artifact processor 3" in client.run("link", "artifact", "processor@3", "f", status=1).stderr
     assert server.asked()[-1].startswith("GET /v1/objects?kind=artifact&filter=%28%7C%28Bundle-SymbolicName%3Dprocessor")
+
+
+def test_a_link_replaces_that_of_another_version_of_the_bundle(client, server):
+    definition = "artifact-Bundle-SymbolicName-processor-Bundle-Version-"
+    workspace(server)
+    server.answers["GET", "/v1/objects"] = (200, {"next": None, "items": [
+        {"definition": definition + version, "attributes": {"Bundle-SymbolicName": "processor", "Bundle-Version": version}}
+        for version in ("1.0.0", "2.0.0")]})
+
+    def link(association, left, dynamic=False, right="f"):
+        return {"association": association, "kind": "artifact2feature", "right": f"feature-name-{right}",
+                "dynamic": dynamic, "left": left}
+
+    def linked(left, *links):
+        server.answers["GET", "/v1/links"] = (200, {"dangling": [], "items": list(links)})
+        result = client.run("link", "artifact", left, "f")
+        changes = server.body("/v1/workspaces/rest-1/changes")["changes"]
+        assert changes[-1]["op"] == "add"
+        return [one["definition"] for one in changes[:-1] if one["op"] == "remove"], result
+    old, new = definition + "1.0.0", definition + "2.0.0"
+    gone, result = linked("processor@2", link("l0", old), link("l1", old, right="g"),
+                          link("l2", "artifact-Bundle-SymbolicName-processor-b-Bundle-Version-1.0.0"))
+    assert gone == ["l0"] and "instead of version 1.0.0" in result.stdout
+    assert linked("processor@2", link("l0", new, dynamic=True))[0] == ["l0"]
+    assert linked("processor@2", link("l0", new))[0] == []
+    assert linked("processor", link("l0", old))[0] == ["l0"]
+    gone, result = linked("processor@2", link("l0", old), link("l0", old, right="g"))
+    assert gone == [] and "linked by a filter" in result.stderr
 
 
 def test_what_is_refused_is_said_and_the_workspace_thrown_away(client, server):
