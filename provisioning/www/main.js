@@ -17,7 +17,7 @@ const SEGMENTS = ["#e8731a", "#ec8a16", "#efa013", "#f2b711", "#e5c41b", "#bfbf2
 // Says that this browser logged in before: only then it is worth asking whether the session still lives.
 const KNOWN = "inaetics-provisioning-known";
 const WARNED = "inaetics-provisioning-warned";
-const LOOK_MS = 5000;
+const LOOK_MS = 2000;
 const VIEWS = ["software", "rollouts", "history", "settings"];
 
 for (const colour of SEGMENTS) {

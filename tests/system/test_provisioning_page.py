@@ -318,6 +318,54 @@ def test_software_is_uploaded_linked_by_dragging_stored_seen_running_evolved_and
     assert browser.console_errors() == []
 
 
+def test_a_rollout_is_paused_resumed_and_rolled_back_by_hand(page, server, agents):
+    browser = page.browser
+    small_model(server)
+    server.change([{"op": "add", "kind": "distribution2target", "object": {"tags": {}, "attributes": {
+        "leftEndpoint": "(name=d1)", "rightEndpoint": "(id=lab-*)", "rightCardinality": "100"}}}])
+    labs = [agents(f"lab-{i}") for i in (1, 2)]
+    for lab in labs:
+        wait_for(lambda: any(one["id"] == lab.name for one in server.api("GET", "/v1/targets")["items"]), "it is known")
+        server.api("POST", f"/v1/targets/{lab.name}/register", {"autoApprove": True})
+    wait_for(lambda: all(lab.bundles == [("org.example.part", "1.0.0")] for lab in labs), "both have the old one")
+    wait_for(lambda: server.api("GET", "/v1/state")["rollout"] is None, "nothing is under way")
+    server.api("PUT", "/v1/policy", {"groups": [50, 100], "gateSeconds": 3600})
+    server.upload("part-2.0.0.zip", bundle("org.example.part", "2.0.0"))
+    page.log_in().live()
+    browser.wait("the banner", lambda: "canary" in browser.text("rollout-banner"))
+    browser.find("#rollout-banner a").click()
+    browser.wait("the canary has it", lambda: "1 installed" in browser.find("#rollout-active .groups").text)
+    browser.click("#rollout-pause")
+    browser.wait("it is paused", lambda: browser.find("#rollout-resume").is_enabled())
+    browser.click("#rollout-resume")
+    browser.wait("it goes on", lambda: browser.find("#rollout-pause").is_enabled())
+    assert sorted(lab.bundles[0][1] for lab in labs) == ["1.0.0", "2.0.0"]
+    browser.click("#rollout-rollback")
+    browser.wait("the question", lambda: browser.find("#confirmed").is_displayed())
+    browser.click("#confirmed")
+    wait_for(lambda: all(lab.bundles == [("org.example.part", "1.0.0")] for lab in labs), "all have the old one again")
+    browser.wait("it is said", lambda: "rolled back" in browser.find("#rollout-history tr").text)
+    assert sorted(lab.installed for lab in labs) == ["1.0.0", "3.0.0"], "one never saw the new one"
+    assert browser.console_errors() == []
+
+
+def test_what_drifted_from_the_desired_state_is_shown(page, server):
+    browser = page.browser
+    server.api("POST", "/v1/desired", {"version": 1, "artifacts": [], "features": {"wanted": {"artifacts": []}},
+                                       "distributions": {"wanted": {"features": ["wanted"]}}})
+    page.log_in().live()
+    page.row("distribution", "distribution-name-wanted")
+    assert not browser.find("#drift").is_displayed()
+    server.change([{"op": "add", "kind": "feature", "object": {"attributes": {"name": "by-hand"}, "tags": {}}}])
+    browser.wait("the banner", lambda: "in 1 place" in browser.text("drift-text"))
+    browser.click("#drift-show")
+    browser.wait("the difference", lambda: "feature by-hand" in browser.find("#drift-dialog .differences").text)
+    page.press(Keys.ESCAPE)
+    browser.find('nav a[href="#history"]').click()
+    browser.wait("it stands with the history, too", lambda: "by-hand" in browser.text("desired"))
+    assert browser.console_errors() == []
+
+
 def test_a_target_says_in_words_what_it_is_what_it_did_and_what_it_has(page, server, agents):
     browser = page.browser
     small_model(server)
