@@ -201,6 +201,11 @@ static void on_blobs(void *userdata, InaHttpRequest *request)
     if (guarded(fake, request, token))
         return;
     fake->blobs++;
+    if (fake->holding) {
+        assert_true(fake->n_held_blobs < FAKE_FILES_MAX);
+        fake->held_blobs[fake->n_held_blobs++] = request;
+        return;
+    }
     if (fake->busy > 0 || fake->blob_status) {
         fake->busy -= fake->busy > 0;
         ina_http_respond_text(request, fake->blob_status ? fake->blob_status : 503, "not now");
@@ -212,6 +217,15 @@ static void on_blobs(void *userdata, InaHttpRequest *request)
             return;
         }
     ina_http_respond_text(request, 404, "there is no %s", digest);
+}
+
+void fake_send_held(Fake *fake)
+{
+    fake->holding = false;
+    fake->blobs -= (unsigned)fake->n_held_blobs;
+    for (size_t i = 0; i < fake->n_held_blobs; i++)
+        on_blobs(fake, fake->held_blobs[i]);
+    fake->n_held_blobs = 0;
 }
 
 void fake_add_bytes(Fake *fake, const char *digest, const void *data, size_t size)
@@ -379,6 +393,8 @@ void fake_close(Fake *fake)
 {
     for (size_t i = 0; i < fake->n_held; i++)
         ina_http_respond_text(fake->held[i], 503, "too late");
+    for (size_t i = 0; i < fake->n_held_blobs; i++)
+        ina_http_respond_text(fake->held_blobs[i], 503, "too late");
     if (fake->waiting)
         next_left(fake);
     sd_event_source_disable_unref(fake->cut);

@@ -51,6 +51,9 @@ typedef struct Fake {
     char *audit;    /* all lines, in the order they came */
     char *has;      /* what it says it has of the audit log; "" */
     unsigned queries;
+    bool holding; /* files are not sent until fake_send_held */
+    InaHttpRequest *held_blobs[FAKE_FILES_MAX];
+    size_t n_held_blobs;
     InaHttpRequest *held[64]; /* silently */
     size_t n_held;
 } Fake;
@@ -69,5 +72,6 @@ void fake_offer(Fake *fake, json_t *statement, const SigningKey *key);
 void fake_offer_anything(Fake *fake, json_t *statement);
 /* {"name", "sha256", "size", "symbolicName", "version"} of a zip that it keeps from now on. */
 json_t *fake_bundle(Fake *fake, const char *zip, const char *name, const char *version);
+void fake_send_held(Fake *fake);
 const char *fake_state(const Fake *fake);  /* of the last report; "" */
 const char *fake_reason(const Fake *fake); /* of the last report; "" */

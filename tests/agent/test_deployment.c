@@ -224,6 +224,28 @@ static void only_files_that_changed_are_fetched(void **state)
     free(files);
 }
 
+static void at_most_four_files_are_fetched_at_once(void **state)
+{
+    World *world = *state;
+    json_t *artifacts = json_array();
+    char name[32];
+
+    for (int i = 0; i < 9; i++) {
+        (void)snprintf(name, sizeof name, "test.user-%d", i);
+        json_array_append_new(artifacts, packed(world, "user", name, "1.0.0"));
+    }
+    world->fake.holding = true;
+    agent_start(world);
+    fake_offer(&world->fake, fake_statement("1.0.0", 1, artifacts), NULL);
+    until(world, world->fake.n_held_blobs == 4);
+    run_for(world, 200 * INA_MILLISECOND);
+    assert_int_equal(world->fake.n_held_blobs, 4);
+    fake_send_held(&world->fake);
+    until(world, reports(world, "running", "1.0.0"));
+    assert_int_equal(world->fake.blobs, 9);
+    assert_int_equal(framework_bundles(world->fixture->framework, NULL, 0), 10);
+}
+
 static void what_was_brought_runs_at_once_after_a_restart_without_a_server(void **state)
 {
     World *world = *state;
@@ -757,6 +779,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_first_deployment_is_fetched_and_run_and_reported),
         TEST(only_files_that_changed_are_fetched),
+        TEST(at_most_four_files_are_fetched_at_once),
         TEST(what_was_brought_runs_at_once_after_a_restart_without_a_server),
         TEST(a_configuration_comes_with_its_deployment),
         TEST(a_statement_by_somebody_else_is_refused),
