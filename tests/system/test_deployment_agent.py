@@ -1,5 +1,6 @@
 """A real agent and a real provisioning server: what is stored runs, what fails is taken back, whoever goes is missed."""
 import json
+import signal
 import subprocess
 import threading
 
@@ -180,27 +181,53 @@ def test_a_configuration_of_a_deployment_is_below_the_environment(world):
         assert json.loads(agent.ask("/counter.v1.Counter/Count", "POST", '{"by":"1"}')[1])["total"] == step
 
 
-def test_an_agent_finds_its_server_in_etcd_and_changes_to_another(world):
+@pytest.fixture
+def etcd(tmp_path):
+    """The URL of an etcd without accounts."""
     ports = free_port(), free_port()
-    etcd = subprocess.Popen(
-        [find_etcd(), "--data-dir", world.folder / "etcd", "--listen-client-urls", f"http://127.0.0.1:{ports[0]}",
-         "--advertise-client-urls", f"http://127.0.0.1:{ports[0]}", "--listen-peer-urls",
-         f"http://127.0.0.1:{ports[1]}", "--log-level", "error"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{ports[0]}"
+    process = subprocess.Popen(
+        [find_etcd(), "--data-dir", tmp_path / "etcd", "--listen-client-urls", url, "--advertise-client-urls", url,
+         "--listen-peer-urls", f"http://127.0.0.1:{ports[1]}", "--log-level", "error"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    yield url
+    process.kill()
+    process.wait(PATIENCE)
+
+
+def test_an_agent_finds_its_server_in_etcd_and_again_when_it_moved(world, etcd):
+    agent = world.agent("lab-1", None, INAETICS_ETCD=etcd,
+                        INAETICS_TRUST=str(world.folder / "server-0" / "data" / "signing.key.pub"))
+    wait_for(lambda: "no provisioning server is known" in agent.ask("/readyz")[1], "it says that there is none")
+    server = world.server("--etcd", etcd)
+    deploy(server.people(), [pack(world.folder, "test.counter", "1.0.0")])
+    agent.until_has({"test.counter": "1.0.0"})
+    server.kill()
+    server.start()  # at other addresses
+    deploy(server.people(), [pack(world.folder, "test.counter", "2.0.0")])
+    agent.until_has({"test.counter": "2.0.0"})
+    until_installed(server.people(), "lab-1", versions(server.people(), "lab-1")[0])
+
+
+def test_a_frozen_server_is_left_for_another(world, etcd):
+    trust = world.folder / "trusted.pub"
+    trust.write_text("")
+    first = world.server("--etcd", etcd)
+    agent = world.agent("lab-1", None, INAETICS_ETCD=etcd, INAETICS_TRUST=str(trust))
+    trust.write_text((first.folder / "data" / "signing.key.pub").read_text())
+    deploy(first.people(), [pack(world.folder, "test.counter", "1.0.0")])
+    agent.until_has({"test.counter": "1.0.0"})
+    until_installed(first.people(), "lab-1", "1.0.0")
+    second = world.server("--etcd", etcd)
+    trust.write_text(trust.read_text() + (second.folder / "data" / "signing.key.pub").read_text())
+    first.process.send_signal(signal.SIGSTOP)
     try:
-        url = f"http://127.0.0.1:{ports[0]}"
-        agent = world.agent("lab-1", None, INAETICS_ETCD=url,
-                            INAETICS_TRUST=str(world.folder / "server-0" / "data" / "signing.key.pub"))
-        wait_for(lambda: "no provisioning server is known" in agent.ask("/readyz")[1], "it says that there is none")
-        server = world.server("--etcd", url)
-        counter = pack(world.folder, "test.counter", "1.0.0")
-        deploy(server.people(), [counter])
-        agent.until_has({"test.counter": "1.0.0"})
-        # Another one with the same data comes in its place.
-        server.kill()
-        server.start()
-        deploy(server.people(), [pack(world.folder, "test.counter", "2.0.0")])
+        people = second.people()
+        deploy(people, [pack(world.folder, "test.counter", "1.0.0")])
+        wait_for(lambda: any(one["id"] == "lab-1" for one in people.right("GET", "/v1/targets")["items"]),
+                 "the agent comes to the other server")
+        deploy(people, [pack(world.folder, "test.counter", "2.0.0")])
         agent.until_has({"test.counter": "2.0.0"})
-        until_installed(server.people(), "lab-1", versions(server.people(), "lab-1")[0])
+        until_installed(people, "lab-1", versions(people, "lab-1")[0])
     finally:
-        etcd.kill()
-        etcd.wait(PATIENCE)
+        first.process.send_signal(signal.SIGCONT)
