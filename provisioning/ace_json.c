@@ -129,13 +129,13 @@ static int read_escape(Reader *reader, Buffer *out)
 {
     static const char names[] = "bfnrt", values[] = "\b\f\n\r\t";
     int c = peek(reader);
-    if (c < 0)
+    if (c <= 0)
         return refuse(reader, "the rest of the string");
     reader->at++;
     if (c == 'u')
         return read_unicode(reader, out);
     const char *place = strchr(names, c);
-    char value = place && c ? values[place - names] : (char)c;
+    char value = place ? values[place - names] : (char)c;
     buffer_append(out, &value, 1);
     return 0;
 }
@@ -147,6 +147,8 @@ static int read_quoted(Reader *reader, Buffer *out)
     for (int c; (c = peek(reader)) != quote;) {
         if (c < 0)
             return refuse(reader, "the end of the string");
+        if (c == 0)
+            return refuse(reader, "no NUL");
         reader->at++;
         char byte = (char)c;
         int r = 0;

@@ -87,6 +87,7 @@ static void anything_else_is_refused_with_its_place(void **state)
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
         is_refused(wrong[i], strlen(wrong[i]));
     is_refused("{a:b\0}", 6);
+    is_refused("{a:'b\0'}", 8);
 }
 
 static void depth_and_size_are_limited(void **state)
