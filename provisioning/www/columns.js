@@ -220,7 +220,7 @@ function showDragged(event, rows) {
   setTimeout(() => image.remove());
 }
 
-export function selectedRows() {
+function selectedRows() {
   const column = columns.get(selection.kind);
   if (!column) {
     return [];

@@ -159,11 +159,11 @@ export function settle(ms, f) {
 }
 
 // A line that goes away by itself; errors stay until they are closed.
-export function tell(text, bad) {
+export function tell(text, bad, where) {
   const note = h("div.notice.toast-line" + (bad ? ".error" : ""), {role: bad ? "alert" : "status"}, h("span", {}, text),
     h("button.btn-close", {type: "button", "aria-label": "Close", onclick: () => note.remove()}));
   // An error belongs to what was tried in the dialog; a success outlives it.
-  const place = (bad && document.querySelector("dialog[open]:last-of-type .notes")) || byId("notes");
+  const place = where || (bad && document.querySelector("dialog[open]:last-of-type .notes")) || byId("notes");
   if (!bad) {
     place.querySelectorAll("[role=status]").forEach((old) => old.remove()); // the newest says enough
   }
@@ -176,7 +176,7 @@ export function tell(text, bad) {
   }
 }
 
-export const tellError = (error) => tell(error.message || String(error), true);
+const tellError = (error) => tell(error.message || String(error), true);
 
 // Runs an async action of a button: no second click while it runs, its error told.
 export async function attempt(action, button) {

@@ -14,7 +14,7 @@ const READABLE = {"Bundle-SymbolicName": "Symbolic name", "Bundle-Version": "Ver
   runtime: "Runtime", processors: "Processors", name: "Name", id: "Id", autoapprove: "Approves itself", url: "Address",
   "Deployment-ProvidesResourceProcessor": "Provides processor"};
 
-export function definitionList(pairs) {
+function definitionList(pairs) {
   return h("dl.facts", {}, pairs.filter(([, value]) => value !== undefined && value !== null && value !== "")
     .map(([key, value]) => [h("dt", {}, key), h("dd", {}, value)]));
 }
@@ -22,7 +22,7 @@ export function definitionList(pairs) {
 // --- tags ----------------------------------------------------------------------
 
 // Rows of key and value; `read()` gives them, or throws what is wrong.
-export function tagEditor(tags, denied) {
+function tagEditor(tags, denied) {
   const rows = h("div.tag-rows");
   const add = (key = "", value = "") => {
     const row = h("div.tag-row", {}, h("input.form-control.form-control-sm", {value: key, "aria-label": "Tag",

@@ -20,7 +20,7 @@ const EXPLAINED = {
 
 const denied = () => state.denied("steerRollout");
 
-export function phase(rollout) {
+function phase(rollout) {
   const [name, word] = PHASES[rollout.phase] || ["unknown", rollout.phase];
   return h(`span.phase.${rollout.phase}`, {}, icon(name), word);
 }
@@ -97,7 +97,7 @@ function details(rollout) {
     h("div.notice.error", {}, h("b", {}, "Why: "), rollout.reason), groupRows(rollout)];
 }
 
-export async function openRollout(id) {
+async function openRollout(id) {
   const rollout = await api.get(`/v1/rollouts/${id}`);
   openDialog({title: `Rollout ${id}`, size: "wide", id: "rollout-dialog", body: [...details(rollout).filter(Boolean),
     targetTable(rollout)], buttons: [rollout.phase === "done" && rollout.from > 0 && {text: "Go back to revision " +
@@ -169,7 +169,8 @@ function tellEnds() {
       told.add(rollout.id);
       if (state.loaded) {
         const word = PHASES[rollout.phase]?.[1] || rollout.phase;
-        tell(`Rollout ${rollout.id}: ${word}.${rollout.reason ? ` ${rollout.reason}` : ""}`, rollout.phase !== "done");
+        tell(`Rollout ${rollout.id}: ${word}.${rollout.reason ? ` ${rollout.reason}` : ""}`, rollout.phase !== "done",
+          byId("notes")); // not to a dialog that happens to be open
       }
     }
   }
@@ -201,7 +202,7 @@ const FIELDS = [
   ["silenceSeconds", "Silence, s", "Not heard for so long: failed."],
 ];
 
-export function openPolicy() {
+function openPolicy() {
   const policy = state.policy || DEFAULT_POLICY;
   const inputs = {};
   const on = h("input.form-check-input", {type: "checkbox", id: "policy-on", checked: Boolean(state.policy)});

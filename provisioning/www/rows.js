@@ -2,11 +2,11 @@
 
 import {h, icon, iconButton, plural} from "./dom.js";
 import {allow as permit, describe} from "./rights.js";
-import {groupArtifacts, selection, versionsOf} from "./select.js";
+import {groupArtifacts, selection} from "./select.js";
 import {isBundle, isProcessor, nameOf, state} from "./state.js";
 import {chips, needsApproval} from "./target-state.js";
 
-export const FEW_ARTIFACTS = 60; // so many are shown unfolded
+const FEW_ARTIFACTS = 60; // so many are shown unfolded
 
 const byName = new Intl.Collator(undefined, {numeric: true}).compare;
 
@@ -196,5 +196,3 @@ export function fillRow(kind, row, element, actions) {
   element.replaceChildren(h("div.cell", {role: "gridcell"}, head, told,
     kind === "target" && chips(state.targetOf(row.key), state.isRegistered(row.key))));
 }
-
-export const objectsOf = (row) => (row.group !== undefined ? versionsOf(row.group) : [row.object]);

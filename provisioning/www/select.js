@@ -4,7 +4,7 @@ import {COLUMNS, state} from "./state.js";
 
 // Everything linked with `definitions` of column `kind`: leftwards from them to the left, rightwards to the right.
 // Returns the direct neighbours (definition -> links) and all (a set).
-export function associated(kind, definitions) {
+function associated(kind, definitions) {
   const all = new Set();
   const direct = new Map();
   const walk = (from, map, end) => {
@@ -80,7 +80,7 @@ class Selection extends EventTarget {
 }
 
 // Newest first, as versions compare in OSGi.
-export function compareVersions(a, b) {
+function compareVersions(a, b) {
   const left = a.split(".");
   const right = b.split(".");
   for (let i = 0; i < 3; i++) {

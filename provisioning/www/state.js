@@ -15,7 +15,7 @@ export const WORDS = {artifact: "artifact", feature: "feature", distribution: "d
 export const ASSOCIATIONS = ["artifact2feature", "feature2distribution", "distribution2target"];
 const KEPT_WORKSPACE = "inaetics-provisioning-workspace";
 
-export const targetDefinition = (id) => "target-id-" + id.replaceAll("/", "&#47");
+const targetDefinition = (id) => "target-id-" + id.replaceAll("/", "&#47");
 
 // A target for the repository; what its agent told of itself stands in its tags, where filters and checks look for it.
 export function targetToAdd(id, autoApprove) {

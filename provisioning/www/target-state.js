@@ -37,7 +37,7 @@ export function statesOf(target, registered) {
   return states;
 }
 
-export function healthOf(target) {
+function healthOf(target) {
   const health = target.health;
   if (!health?.time) {
     const who = target.legacy ? "An ACE or Celix agent: it reports no health." : "It has not reported its health yet.";
@@ -52,7 +52,7 @@ export function healthOf(target) {
   return ["good", "healthy", "Healthy: all components are active and no error was logged."];
 }
 
-export function chip([name, word, explanation]) {
+function chip([name, word, explanation]) {
   return h(`span.chip.${TONE[name] || "neutral"}`, {title: explanation}, icon(name), word);
 }
 

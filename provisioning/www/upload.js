@@ -4,7 +4,7 @@ import {openDialog} from "./dialog.js";
 import {byId, formatSize, h, icon, plural, tell} from "./dom.js";
 import {state, titleOf} from "./state.js";
 
-export const FILE_MAX = 64 * 1024 * 1024; // as the server has it
+const FILE_MAX = 64 * 1024 * 1024; // as the server has it
 
 export const chooseFiles = () => byId("files").click();
 
