@@ -1,4 +1,4 @@
-/* targets.c - see targets.h: life, what agents tell, views, what is told to others. */
+/* targets.c - see targets.h: life, what agents tell, what is told to others. */
 #include "targets.h"
 #include "base/cleanup.h"
 #include "targets_internal.h"
@@ -117,7 +117,7 @@ static int compare_targets(const void *a, const void *b)
     return strcmp((*(const Target *const *)a)->id, (*(const Target *const *)b)->id);
 }
 
-static void sort_list(Targets *targets)
+void targets_sort(Targets *targets)
 {
     if (!targets->sorted && targets->n_list > 1)
         qsort(targets->list, targets->n_list, sizeof(Target *), compare_targets);
@@ -144,7 +144,7 @@ void target_drop(Targets *targets, Target *target)
 {
     const TargetEvent event = {.type = TARGET_GONE, .id = target->id};
 
-    sort_list(targets);
+    targets_sort(targets);
     for (size_t low = 0, high = targets->n_list; low < high;) {
         size_t middle = low + (high - low) / 2;
         int order = strcmp(targets->list[middle]->id, target->id);
@@ -464,7 +464,7 @@ static void row_changed(Targets *targets, Target *target)
     targets_deliver(targets);
 }
 
-static bool present(const Targets *targets, const Target *target)
+bool target_present(const Targets *targets, const Target *target)
 {
     int64_t limit = target->legacy ? TARGETS_PRESENT_LEGACY_MS : TARGETS_PRESENT_MS;
 
@@ -473,7 +473,7 @@ static bool present(const Targets *targets, const Target *target)
 
 static void heard(Targets *targets, Target *target)
 {
-    bool was = present(targets, target);
+    bool was = target_present(targets, target);
 
     target->seen = targets_now(targets);
     target->heard = true;
@@ -621,81 +621,6 @@ void targets_health(Targets *targets, const char *id, const TargetHealth *health
         target_note(targets, target);
     target_happened(targets, &event);
     targets_deliver(targets);
-}
-
-/* --- views -------------------------------------------------------------------------------------- */
-
-static StoreState store_state(Targets *targets, Target *target)
-{
-    if (!target->object ||
-        target_evaluate(targets, target, target_revision(targets, target), &target->evaluation, NULL) < 0)
-        return STORE_NEW;
-    if (target->evaluation.code < 0)
-        return STORE_UNAPPROVED;
-    if (!target_matches_newest(target, &target->evaluation))
-        return STORE_UNAPPROVED;
-    return target->n_versions == 0 ? STORE_NEW : STORE_APPROVED;
-}
-
-static void fill_view(Targets *targets, Target *target, TargetView *ret)
-{
-    const char *automatic = target->object ? object_attribute(target->object, "autoapprove") : NULL;
-
-    *ret = (TargetView){
-        .id = target->id,
-        .object = target->object,
-        .properties = target->properties,
-        .registration = target->object ? TARGET_REGISTERED : TARGET_UNREGISTERED,
-        .store = store_state(targets, target),
-        .provisioning = target->provisioning,
-        .auto_approve = automatic && strcmp(automatic, "true") == 0,
-        .legacy = target->legacy,
-        .installed_ok = target->installed_ok,
-        .present = present(targets, target),
-        .software = target_auto(targets, target),
-        .seen = target->seen,
-        .health = target->health,
-    };
-    ret->problem = target->object ? target->evaluation.problem : NULL;
-    if (!ret->problem)
-        ret->problem = target->failure;
-    if (target->n_versions > 0)
-        (void)snprintf(ret->current, sizeof ret->current, "%u.0.0",
-                       (unsigned)target->versions[target->n_versions - 1].major);
-    memcpy(ret->installed, target->installed, sizeof ret->installed);
-}
-
-bool targets_view(Targets *targets, const char *id, TargetView *ret)
-{
-    Target *target = target_find(targets, id);
-
-    if (target)
-        fill_view(targets, target, ret);
-    return target != NULL;
-}
-
-size_t targets_each(Targets *targets, const char *after, size_t maximum,
-                    void (*each)(void *userdata, const TargetView *view), void *userdata)
-{
-    size_t low = 0, high, done = 0;
-
-    sort_list(targets);
-    high = targets->n_list;
-    while (after && low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (strcmp(targets->list[middle]->id, after) <= 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    for (; low < targets->n_list && done < maximum; low++, done++) {
-        TargetView view;
-
-        fill_view(targets, targets->list[low], &view);
-        each(userdata, &view);
-    }
-    return done;
 }
 
 /* --- life ---------------------------------------------------------------------------------------- */

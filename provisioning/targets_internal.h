@@ -1,6 +1,7 @@
 /* targets_internal.h - what the files of targets.h share.
  *
- *   targets.c           life, what agents tell, views, what is told to others
+ *   targets.c           life, what agents tell, what is told to others
+ *   targets_view.c      how targets look from outside
  *   targets_operator.c  registering, approving by filter, forgetting, settings
  *   targets_evaluate.c  what a target is to have at a revision
  *   targets_versions.c  deployment versions: minting, packages, statements
@@ -176,6 +177,8 @@ int target_get(Targets *targets, const char *id, Target **ret, InaError *error);
 bool target_id_valid(const char *id);
 bool target_auto(const Targets *targets, const Target *target);
 bool target_ephemeral(const Target *target);
+bool target_present(const Targets *targets, const Target *target);     /* was heard lately */
+void targets_sort(Targets *targets);                                   /* the list, by id */
 int64_t target_revision(const Targets *targets, const Target *target); /* that counts for it */
 void target_note(Targets *targets, Target *target);                    /* its view changed */
 void target_queue(Targets *targets, Target *target);                   /* to be looked at */
