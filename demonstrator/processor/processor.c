@@ -3,7 +3,11 @@
  * Each lane repeats: take, compute and put into the store, acknowledge, rest
  * for the service time of what was done. Samples are not held in between: when
  * the store cannot take the results their lease is given back and the queue
- * hands them out again, so a processor has nothing to lose. */
+ * hands them out again, so a processor has nothing to lose.
+ *
+ * When nothing is acknowledged for STALL although samples were taken it logs
+ * an error, once until it goes on: by that the health gate of a rollout sees a
+ * version that runs and does nothing. */
 #include "processor.h"
 
 #include <errno.h>
@@ -14,6 +18,8 @@
 #define REST_MAX (INA_SECOND / 10) /* how long one take may keep a lane busy */
 #define PAUSE_FIRST (100 * INA_MILLISECOND)
 #define PAUSE_LAST (2 * INA_SECOND)
+#define STALL (4 * INA_SECOND)
+#define WATCH (INA_SECOND / 2)
 
 typedef ProcessorLane Lane;
 
@@ -36,6 +42,31 @@ static void pause_lane(Lane *lane, const char *what, const InaFailure *failure)
     ina_timer_after(lane->timer, lane->pause);
 }
 
+static void watch_fired(void *userdata)
+{
+    Processor *processor = userdata;
+    uint64_t since = processor->waiting_since;
+    if (since > 0 && !processor->stalled && ina_now() - since >= STALL) {
+        processor->stalled = true;
+        ina_log(processor->component, INA_LOG_ERROR, "samples were taken, but none was acknowledged for %llu s",
+                (unsigned long long)(STALL / INA_SECOND));
+    }
+    ina_timer_after(processor->watch, WATCH);
+}
+
+static void note_progress(Processor *processor)
+{
+    uint64_t now = ina_now();
+    if (processor->inherited_at > 0) {
+        processor->pause_ms = (double)(now - processor->inherited_at) / (double)INA_MILLISECOND;
+        processor->inherited_at = 0;
+        ina_log(processor->component, INA_LOG_INFO, "the update took the flow away for %.1f ms", processor->pause_ms);
+    }
+    processor->acknowledged_at = now;
+    processor->waiting_since = 0;
+    processor->stalled = false;
+}
+
 static void acknowledged(void *userdata, const Demonstrator__V1__AcknowledgeReply *reply, const InaFailure *failure)
 {
     Lane *lane = userdata;
@@ -47,6 +78,7 @@ static void acknowledged(void *userdata, const Demonstrator__V1__AcknowledgeRepl
     }
     lane->pause = 0;
     lane->lease[0] = '\0';
+    note_progress(processor);
     uint64_t rest = lane->samples * (uint64_t)processor->service_time_us * INA_MICROSECOND;
     if (rest > 0) {
         ina_timer_after(lane->timer, rest);
@@ -179,6 +211,9 @@ static void taken(void *userdata, const Demonstrator__V1__TakeReply *reply, cons
         pause_lane(lane, "the queue's answer cannot be used", &(InaFailure){INA_CODE_DATA_LOSS, fault});
         return;
     }
+    if (lane->processor->waiting_since == 0) {
+        lane->processor->waiting_since = ina_now();
+    }
     lane->samples = 0;
     for (size_t i = 0; i < reply->n_batches; i++) {
         lane->samples += reply->batches[i]->n_time_us;
@@ -234,6 +269,11 @@ int processor_start(Processor *processor, InaComponent *component, const Process
     char name[160];
     snprintf(name, sizeof(name), "Processor %s, %s", ina_agent_id(component), kind->result);
     statistics_add_rate(processor->statistics, name, "samples/s", &processor->processed);
+    processor->watch = ina_timer_new(component, watch_fired, processor);
+    if (!processor->watch) {
+        return ina_error_set(error, ENOMEM, "out of memory for a timer");
+    }
+    ina_timer_after(processor->watch, WATCH);
     int r = ina_provide_property(component, 0, "result", &(InaValue){.type = INA_TYPE_STRING, .string = kind->result},
                                  error);
     /* Several lanes would pay the service time side by side. */
@@ -271,6 +311,7 @@ int processor_save(const Processor *processor, Demonstrator__V1__ProcessorState 
             leases[state->n_leases++] = (char *)processor->lane[i].lease;
         }
     }
+    state->acknowledged_at = processor->acknowledged_at;
     size_t size = demonstrator__v1__processor_state__get_packed_size(state);
     uint8_t *packed = malloc(size + 1);
     if (!packed) {
@@ -287,6 +328,9 @@ int processor_restore(Processor *processor, const void *packed, size_t size, Dem
     Demonstrator__V1__ProcessorState *state = demonstrator__v1__processor_state__unpack(NULL, size, packed);
     if (!state) {
         return ina_error_set(error, EBADMSG, "the state handed over is no ProcessorState");
+    }
+    if (state->acknowledged_at <= ina_now()) {
+        processor->inherited_at = processor->acknowledged_at = state->acknowledged_at;
     }
     for (size_t i = 0; i < state->n_leases && i < PROCESSOR_LANES_MAX; i++) {
         if (strlen(state->leases[i]) < PROCESSOR_LEASE_MAX) {

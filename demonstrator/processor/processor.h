@@ -40,6 +40,12 @@ struct Processor {
     Statistics *statistics;
     uint64_t processed;
     char inherited[PROCESSOR_LANES_MAX][PROCESSOR_LEASE_MAX]; /* leases of the version before */
+    InaTimer *watch;
+    uint64_t acknowledged_at; /* the last one, as ina_now; of the version before at first; 0: none yet */
+    uint64_t inherited_at;    /* that of the version before, until this one has its first; 0: none */
+    uint64_t waiting_since;   /* the first take of which nothing was acknowledged; 0: none */
+    bool stalled;             /* and that was said */
+    double pause_ms;          /* from the last acknowledgement of the version before to the first of this one */
     ProcessorLane lane[PROCESSOR_LANES_MAX];
 };
 
