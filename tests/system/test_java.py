@@ -17,7 +17,8 @@ def test_a_java_program_finds_the_queue_puts_and_takes(make_instance, tmp_path):
     instance = make_instance(demonstrator=True)
     deployment = tmp_path / "deployment"
     deployment.mkdir()
-    shutil.copy(BUILD / "demonstrator" / "deployment" / "queue.json", deployment)
+    for part in ("provisioning", "queue"):
+        shutil.copy(BUILD / "demonstrator" / "deployment" / f"{part}.json", deployment)
     instance.start("--deployment", deployment)
 
     def run():
