@@ -503,6 +503,11 @@ bool server_authorize_target(Server *server, InaHttpRequest *request, const char
     char name[TARGET_ID_MAX + 2];
     const char *bearer = credentials(request, "Bearer");
     Account account;
+    /* Agents are no browsers. One on this machine could else be led here by any page that it shows. */
+    if (ina_http_header(request, "Origin") || ina_http_header(request, "Sec-Fetch-Site")) {
+        refuse_target(server, request, 403, target, "this is for agents, not for browsers");
+        return false;
+    }
     if (common_name(http_request_subject(request), name, sizeof(name))) {
         if (strcmp(name, target) == 0)
             return true;
