@@ -179,11 +179,20 @@ int desired_drift(Server *server)
 
 /* --- requests --------------------------------------------------------------------------- */
 
+/* States and differences show objects of all kinds. */
+static bool may_see_all(ApiCall *call)
+{
+    return api_permit(call, PERMIT_VIEW_ARTIFACT) && api_permit(call, PERMIT_VIEW_FEATURE) &&
+           api_permit(call, PERMIT_VIEW_DISTRIBUTION) && api_permit(call, PERMIT_VIEW_TARGET);
+}
+
 static void get_desired(ApiCall *call)
 {
     Applied applied;
     Plan plan = {0};
     InaError error = {0};
+    if (!may_see_all(call))
+        return;
     int r = read_applied(call->server, &applied, &error);
     if (r >= 0 && !applied.state) {
         server_fail_text(call->request, 404, ENOENT, "no desired state was applied so far");
@@ -279,7 +288,7 @@ static void post_desired(ApiCall *call)
     Model *base = NULL;
     Plan plan = {0};
     InaError error = {0};
-    if (id && !workspace)
+    if ((id && !workspace) || !may_see_all(call))
         return;
     int r = workspace ? with_uploads(call->server, workspace, &base, &error) : 0;
     if (r < 0 || plan_make(call->server, call->body, base, &plan, &error) < 0) {
@@ -304,8 +313,7 @@ static void get_export(ApiCall *call)
     Server *server = call->server;
     InaError error = {0};
     json_t *state;
-    if (!api_permit(call, PERMIT_VIEW_ARTIFACT) || !api_permit(call, PERMIT_VIEW_FEATURE) ||
-        !api_permit(call, PERMIT_VIEW_DISTRIBUTION) || !api_permit(call, PERMIT_VIEW_TARGET))
+    if (!may_see_all(call))
         return;
     AUTO_JSON json_t *settings = settings_json(targets_settings(server->targets));
     AUTO_JSON json_t *policy = rollouts_policy(server->rollouts);
@@ -317,8 +325,8 @@ static void get_export(ApiCall *call)
 }
 
 const ApiRoute api_desired_routes[] = {
-    {"GET", "/v1/desired", PERMIT_VIEW_TARGET, API_NO_BODY, get_desired, "What was applied, and what drifted from it",
-     NULL, "200 state and drift,401,403,404"},
+    {"GET", "/v1/desired", API_ACCOUNT, API_NO_BODY, get_desired, "What was applied, and what drifted from it", NULL,
+     "200 state and drift,401,403,404"},
     {"POST", "/v1/desired", API_ACCOUNT, API_JSON, post_desired, "Make everything as the state says",
      "dry-run,workspace", "200 differences,400,401,403,409"},
     {"GET", "/v1/export", API_ACCOUNT, API_NO_BODY, get_export, "What is stored now, as a state", NULL,

@@ -251,6 +251,15 @@ def test_every_route_asks_for_its_permission_of_every_role(people, role_callers)
             "createArtifact", "viewArtifact"} <= seen
 
 
+def test_who_does_not_see_all_kinds_of_objects_sees_no_state_of_all(people, role_callers):
+    state = people.right("GET", "/v1/export")
+    for role, caller in role_callers.items():
+        may = {"viewArtifact", "viewFeature", "viewDistribution", "viewTarget"} <= set(caller.permissions)
+        expected = {"/v1/export": 200, "/v1/desired": 404} if may else {"/v1/export": 403, "/v1/desired": 403}
+        assert {path: caller.get(path).status for path in expected} == expected, role
+        assert caller.post("/v1/desired?dry-run=true", state).status == (200 if may else 403), role
+
+
 VIEWS = {"artifact": "viewArtifact", "feature": "viewFeature", "distribution": "viewDistribution",
          "target": "viewTarget"}
 LINKS = {"artifact2feature": ("artifact-Bundle-SymbolicName-a-Bundle-Version-1.0.0", "feature-name-f",
