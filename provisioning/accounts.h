@@ -104,4 +104,7 @@ const char *accounts_target_of(Accounts *accounts, const char *token); /* whose 
 bool accounts_target_enrolled(Accounts *accounts, const char *target);
 bool accounts_target_check(Accounts *accounts, const char *target, const char *token);
 int accounts_target_forget(Accounts *accounts, const char *target, InaError *error);
+/* Forgets those that `known` does not know. */
+int accounts_target_sweep(Accounts *accounts, bool (*known)(void *userdata, const char *target), void *userdata,
+                          InaError *error);
 Accounts *accounts_close(Accounts *accounts);

@@ -131,6 +131,8 @@ int64_t accounts_attempt(Accounts *accounts, const char *address, int64_t now)
             return 1000;
         }
     }
+    if (attempts->last > now) /* the clock was set back: nobody waits for that */
+        attempts->last = now;
     int64_t until = attempts->last + delay_of(attempts->wrong);
     if (now < until)
         return until - now;
@@ -268,5 +270,32 @@ int accounts_target_forget(Accounts *accounts, const char *target, InaError *err
     int r = database_run(accounts->database, error, "DELETE FROM accounts_targets WHERE target = ?", "s", target);
     if (r >= 0)
         drop_target(accounts, target);
+    return r;
+}
+
+int accounts_target_sweep(Accounts *accounts, bool (*known)(void *userdata, const char *target), void *userdata,
+                          InaError *error)
+{
+    size_t position = 0, n = 0;
+    const char *target;
+    void *value;
+    const char **gone = calloc(map_count(accounts->targets) + 1, sizeof(*gone));
+    int r = gone ? database_begin(accounts->database, error) : ina_error_set(error, ENOMEM, "no memory");
+    if (r < 0) {
+        free(gone);
+        return r;
+    }
+    while (map_next(accounts->targets, &position, &target, &value))
+        if (!known(userdata, target))
+            gone[n++] = ((const TargetToken *)value)->target;
+    for (size_t i = 0; r >= 0 && i < n; i++)
+        r = database_run(accounts->database, error, "DELETE FROM accounts_targets WHERE target = ?", "s", gone[i]);
+    if (r < 0)
+        database_rollback(accounts->database);
+    else
+        r = database_commit(accounts->database, error);
+    for (size_t i = 0; r >= 0 && i < n; i++)
+        drop_target(accounts, gone[i]);
+    free(gone);
     return r;
 }

@@ -282,12 +282,12 @@ static bool properties_valid(const json_t *properties)
 static void post_enrol(ApiCall *call)
 {
     Server *server = call->server;
-    const char *id = call->parameters[0], *old;
+    const char *id = call->parameters[0], *old, *version;
     const json_t *properties = json_object_get(call->body, "properties");
     TargetView view;
     char token[65];
     InaError error = {0};
-    if (!may_enrol(call) || !api_string(call, "token", false, &old))
+    if (!may_enrol(call) || !api_string(call, "token", false, &old) || !api_string(call, "version", false, &version))
         return;
     if (properties && !properties_valid(properties)) {
         server_fail_text(call->request, 400, EINVAL,
@@ -295,12 +295,15 @@ static void post_enrol(ApiCall *call)
                          MODEL_VALUE_MAX);
         return;
     }
-    int64_t seen = targets_view(server->targets, id, &view) ? view.seen : 0;
-    int r = accounts_target_enrol_check(server->accounts, id, old, seen, server_now(), &error);
+    /* By the clock by which it was heard: the machine's may have been set meanwhile. */
+    int64_t seen = targets_view(server->targets, id, &view) ? view.seen : 0, now = targets_now(server->targets);
+    int r = accounts_target_enrol_check(server->accounts, id, old, seen, now, &error);
     if (r >= 0)
         r = heard(call, &error); /* judges the id */
     if (r >= 0)
-        r = accounts_target_enrol(server->accounts, id, old, seen, server_now(), token, &error);
+        r = accounts_target_enrol(server->accounts, id, old, seen, now, token, &error);
+    if (r >= 0 && version)
+        targets_count_on(server->targets, id, version);
     if (r >= 0 && properties)
         r = targets_properties(server->targets, id, properties, &error);
     if (r < 0)

@@ -575,3 +575,21 @@ int audit_forget(Audit *audit, const char *target, InaError *error)
     forget(audit, target);
     return database_commit(audit->database, error);
 }
+
+int audit_sweep(Audit *audit, bool (*known)(void *userdata, const char *target), void *userdata, InaError *error)
+{
+    char at[AUDIT_TARGET_MAX + 1] = "";
+
+    int r = database_begin(audit->database, error);
+    if (r < 0)
+        return r;
+    while ((r = next_target(audit, at, error)) == 1) {
+        if (!known(userdata, at) && (r = audit_forget(audit, at, error)) < 0)
+            break;
+    }
+    if (r < 0) {
+        database_rollback(audit->database);
+        return r;
+    }
+    return database_commit(audit->database, error);
+}

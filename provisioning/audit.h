@@ -78,4 +78,6 @@ int audit_read(Audit *audit, const char *target, int64_t log, const Ranges *rang
 int audit_trim(Audit *audit, const char *target, int64_t log, int64_t lowest, InaError *error);
 /* All of a target. */
 int audit_forget(Audit *audit, const char *target, InaError *error);
+/* All of those that `known` does not know. */
+int audit_sweep(Audit *audit, bool (*known)(void *userdata, const char *target), void *userdata, InaError *error);
 Audit *audit_close(Audit *audit);

@@ -7,7 +7,7 @@
  *
  *   server.c        opens and closes the parts, answers
  *   server_auth.c   who the caller is
- *   server_blobs.c  files that nobody names any more
+ *   server_blobs.c  files that nobody names any more, what forgotten targets left
  *   server_tell.c   what changes, as events and as JSON
  *   api.c           the table of routes of /v1 (api.h), api_*.c their handlers */
 #pragma once
@@ -56,6 +56,12 @@ typedef struct Record Record;
 struct Approvals;
 struct AgentProtocol;
 
+typedef struct Cleaning {
+    struct Server *server;
+    sd_event_source *timer, *gone;
+    bool ended;
+} Cleaning;
+
 typedef struct Server {
     ServerOptions options;
     sd_event *event;
@@ -90,6 +96,7 @@ typedef struct Server {
         void *userdata;
     } closers[SERVER_CLOSERS_MAX];
     unsigned n_closers;
+    Cleaning cleaning; /* server_blobs.c */
     int64_t started; /* ms since 1970 */
     uint64_t requests, refused;
 } Server;
@@ -139,7 +146,8 @@ void server_fail_text(InaHttpRequest *request, int status, int code, const char 
     __attribute__((format(printf, 4, 5)));
 void server_json(InaHttpRequest *request, int status, json_t *value); /* steals */
 
-int server_blobs_open(Server *server, InaError *error); /* removes files that nobody names, now and then */
+/* Removes files that nobody names, and what forgotten targets left. */
+int server_blobs_open(Server *server, InaError *error);
 /* server_tell.c: new references */
 int server_tell_open(Server *server, InaError *error);
 json_t *settings_json(const TargetSettings *settings);

@@ -1,9 +1,11 @@
-/* server_blobs.c - removes files that nobody names any more: no revision, no
- * workspace, no version of a target. At start, and once an hour. */
+/* server_blobs.c - removes files that nobody names any more (no revision, no
+ * workspace, no version of a target), and tokens and logs of targets that were
+ * forgotten. At start, and once an hour. */
 #include "server.h"
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/soon.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -79,6 +81,44 @@ static void collect(Server *server)
     map_free(usage.digests);
 }
 
+/* --- forgotten targets ---------------------------------------------------------- */
+
+static bool is_known(void *userdata, const char *target)
+{
+    TargetView view;
+    return targets_view(((Server *)userdata)->targets, target, &view);
+}
+
+/* At once: an agent that was silent for so long and comes back is to enrol again, for what it told went with it. */
+static void forget_tokens(Server *server)
+{
+    InaError error = {0};
+    if (accounts_target_sweep(server->accounts, is_known, server, &error) < 0)
+        log_record(INA_LOG_WARNING, "tokens of forgotten targets are not removed", "why", error.message, NULL);
+}
+
+static void forget_logs(Server *server)
+{
+    InaError error = {0};
+    if (audit_sweep(server->audit, is_known, server, &error) < 0)
+        log_record(INA_LOG_WARNING, "logs of forgotten targets are not removed", "why", error.message, NULL);
+}
+
+static int on_gone(sd_event_source *source, void *userdata)
+{
+    Cleaning *cleaning = userdata;
+    cleaning->gone = sd_event_source_disable_unref(cleaning->gone);
+    forget_tokens(cleaning->server);
+    return 0;
+}
+
+static void on_target(void *userdata, const char *id, bool gone)
+{
+    Cleaning *cleaning = userdata;
+    if (gone && !cleaning->ended)
+        soon(cleaning->server->event, &cleaning->gone, on_gone, cleaning);
+}
+
 /* What an upload left that a kill interrupted. */
 static void remove_uploads(const char *folder)
 {
@@ -90,21 +130,32 @@ static void remove_uploads(const char *folder)
 
 static int on_collect(sd_event_source *source, uint64_t when, void *userdata)
 {
-    collect(userdata);
+    const Cleaning *cleaning = userdata;
+    collect(cleaning->server);
+    forget_logs(cleaning->server);
     (void)sd_event_source_set_time_relative(source, COLLECT_US);
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-static void close_collect(void *userdata)
+static void close_cleaning(void *userdata)
 {
-    sd_event_source_disable_unref(userdata);
+    Cleaning *cleaning = userdata;
+    sd_event_source_disable_unref(cleaning->timer);
+    sd_event_source_disable_unref(cleaning->gone);
+    cleaning->timer = cleaning->gone = NULL;
+    cleaning->ended = true;
 }
 
 int server_blobs_open(Server *server, InaError *error)
 {
-    sd_event_source *source;
+    Cleaning *cleaning = &server->cleaning;
+    cleaning->server = server;
     remove_uploads(server->options.data);
     collect(server);
-    int r = sd_event_add_time_relative(server->event, &source, CLOCK_MONOTONIC, COLLECT_US, 0, on_collect, server);
-    return r < 0 ? ina_error_errno(error, r, "event loop") : server_on_close(server, close_collect, source, error);
+    forget_tokens(server);
+    forget_logs(server);
+    targets_watch(server->targets, on_target, cleaning);
+    int r = sd_event_add_time_relative(server->event, &cleaning->timer, CLOCK_MONOTONIC, COLLECT_US, 0, on_collect,
+                                       cleaning);
+    return r < 0 ? ina_error_errno(error, r, "event loop") : server_on_close(server, close_cleaning, cleaning, error);
 }

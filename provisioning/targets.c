@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#define COUNT_ON_MAX 1000000000u /* of what agents say: far from where numbers end */
+
 /* --- time ---------------------------------------------------------------------------- */
 
 static int64_t ms_of(clockid_t clock)
@@ -551,6 +553,19 @@ int targets_properties(Targets *targets, const char *id, const json_t *propertie
     target->operate = true;
     row_changed(targets, target);
     return 0;
+}
+
+void targets_count_on(Targets *targets, const char *id, const char *version)
+{
+    Target *target = target_find(targets, id);
+    char *end;
+    unsigned long major = strtoul(version, &end, 10);
+
+    if (!target || version[0] < '0' || version[0] > '9' || strcmp(end, ".0.0") != 0 || major > COUNT_ON_MAX ||
+        major <= target->last_major)
+        return;
+    target->last_major = (uint32_t)major;
+    row_changed(targets, target);
 }
 
 void targets_modern(Targets *targets, const char *id)

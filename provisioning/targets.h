@@ -121,6 +121,9 @@ void targets_watch_versions(Targets *targets, void (*minted)(void *userdata, con
 int targets_seen(Targets *targets, const char *id, InaError *error);
 /* Properties the agent told (event 4001, or /v1): become tags "target.KEY" of a registered target. */
 int targets_properties(Targets *targets, const char *id, const json_t *properties, InaError *error);
+/* It says that it runs this version. One that was forgotten goes on counting from there, so that no other content gets
+ * a version that it has. */
+void targets_count_on(Targets *targets, const char *id, const char *version);
 /* It speaks /v1: it is not `legacy`. */
 void targets_modern(Targets *targets, const char *id);
 /* The version was offered to (fetched by) the agent: InProgress. */

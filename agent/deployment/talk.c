@@ -123,8 +123,9 @@ static void enrolled(void *userdata, const InaHttpResponse *response)
 static void enrol(Deployment *deployment, const char *base)
 {
     char url[SERVER_URL_MAX + 512];
-    AUTO_JSON json_t *body =
-        json_pack("{s:O, s:s*}", "properties", deployment->properties, "token", deployment->talk.old_token);
+    const char *runs = deployment_version(deployment);
+    AUTO_JSON json_t *body = json_pack("{s:O, s:s*, s:s*}", "properties", deployment->properties, "token",
+                                       deployment->talk.old_token, "version", *runs ? runs : NULL);
 
     (void)snprintf(url, sizeof url, "%s/v1/agents/%s/enrol", base, deployment->target);
     if (!body)

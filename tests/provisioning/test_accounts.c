@@ -201,6 +201,10 @@ static void wrong_passwords_cost_their_address_a_growing_delay(void **state)
     assert_int_equal(accounts_attempt(place.accounts, "10.0.0.2", now), 0);
     accounts_attempt_right(place.accounts, "10.0.0.1");
     assert_int_equal(accounts_attempt(place.accounts, "10.0.0.1", now), 0);
+    for (unsigned i = 0; i < ATTEMPTS_FREE; i++)
+        assert_int_equal(accounts_attempt(place.accounts, "10.0.0.3", now), 0);
+    assert_in_range(accounts_attempt(place.accounts, "10.0.0.3", now - 86400000), 1,
+                    ATTEMPT_DELAY_MAX_MS);                     /* set back */
     for (unsigned i = 0; i < 2 * ATTEMPT_ADDRESSES_MAX; i++) { /* bounded */
         char address[32];
         snprintf(address, sizeof(address), "10.1.%u", i);
@@ -241,6 +245,31 @@ static void collect(void *userdata, const Account *account)
     strcat(strcat(userdata, account->name), " ");
 }
 
+static bool is_second(void *userdata, const char *target)
+{
+    return strcmp(target, "t2") == 0;
+}
+
+static void tokens_of_targets_that_nobody_knows_are_swept(void **state)
+{
+    Place place;
+    InaError error = {0};
+    char first[65], second[65];
+
+    begin(&place);
+    assert_int_equal(accounts_target_enrol(place.accounts, "t1", NULL, 0, 100000, first, &error), 0);
+    assert_int_equal(accounts_target_enrol(place.accounts, "t2", NULL, 0, 100000, second, &error), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(accounts_target_sweep(place.accounts, is_second, NULL, &error), 0);
+        assert_false(accounts_target_enrolled(place.accounts, "t1"));
+        assert_false(accounts_target_check(place.accounts, "t1", first));
+        assert_true(accounts_target_check(place.accounts, "t2", second));
+        close_place(&place);
+        open_place(&place);
+    }
+    end(&place);
+}
+
 static void accounts_are_listed_by_name(void **state)
 {
     Place place;
@@ -266,6 +295,7 @@ int main(void)
         cmocka_unit_test(sessions_are_bounded_the_oldest_goes),
         cmocka_unit_test(wrong_passwords_cost_their_address_a_growing_delay),
         cmocka_unit_test(a_target_enrols_once_until_it_is_silent_or_forgotten),
+        cmocka_unit_test(tokens_of_targets_that_nobody_knows_are_swept),
         cmocka_unit_test(accounts_are_listed_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -553,6 +553,24 @@ static void ephemeral_targets_are_forgotten_when_silent(void **state)
     assert_true(targets_version(world->targets, "pod-1", "1.0.0")->serial > serial);
 }
 
+static void one_that_comes_back_goes_on_from_the_version_that_it_runs(void **state)
+{
+    World *world = *state;
+
+    world_release(world, "a/1.0.0");
+    settings(world, "(id=*)", NULL, "(id=*)");
+    assert_int_equal(targets_seen(world->targets, "pod-1", NULL), 0);
+    targets_count_on(world->targets, "pod-1", "4.0.0");
+    targets_count_on(world->targets, "pod-1", "3.0.0");
+    targets_count_on(world->targets, "pod-1", "9");
+    targets_count_on(world->targets, "pod-1", "99999999999999999999.0.0");
+    world_properties(world, "pod-1", "{\"ephemeral\":\"true\"}");
+    assert_string_equal(world_view(world, "pod-1").current, "5.0.0");
+    reopen(world);
+    world_release(world, "a/1.1.0");
+    assert_string_equal(world_view(world, "pod-1").current, "6.0.0");
+}
+
 static void a_target_that_was_forgotten_by_hand_goes_on_counting(void **state)
 {
     World *world = *state;
@@ -634,6 +652,7 @@ int main(void)
         with_world(packages_are_whole_or_fixes),
         with_world(statements_can_be_signed),
         with_world(ephemeral_targets_are_forgotten_when_silent),
+        with_world(one_that_comes_back_goes_on_from_the_version_that_it_runs),
         with_world(a_target_that_was_forgotten_by_hand_goes_on_counting),
         with_world(what_was_rolled_back_is_not_there),
         with_world(they_are_listed_by_id_from_any_place),

@@ -139,6 +139,31 @@ def test_an_id_belongs_to_the_agent_that_enrolled(server, people):
     assert agent.enrol(properties={}).status == 200
 
 
+def test_a_target_that_was_silent_is_forgotten_whole_and_goes_on_counting_when_it_comes_back(server, people):
+    people.right("PUT", "/v1/settings", {"register": "(target.ephemeral=true)", "autoApprove": "(id=*)",
+                                         "forgetSeconds": 2})
+    people.assign(people.upload("a.jar", java_bundle("a", "1.0.0"))["definition"], "pod-1")
+    agent = Agent(server, "pod-1", ephemeral="true")
+    assert agent.statement()["version"] == "1.0.0"
+    wait_for(lambda: people.get("/v1/targets/pod-1").status == 404, "the target is forgotten")
+    wait_for(lambda: agent.next("1.0.0").status == 401, "its token is gone with it")
+    # What it has is another 1.0.0 than the one that would be next.
+    answer = agent.enrol(properties={"runtime": "java", "ephemeral": "true"}, token=TOKEN, version="1.0.0")
+    assert answer.status == 200, answer
+    agent.caller = server.agents(answer.json["token"])
+    assert agent.statement("1.0.0")["version"] == "2.0.0"
+
+
+def test_a_browser_is_no_agent(server):
+    caller = Caller(server.agents_address)
+    assert caller.get("/deployment/old-1/versions").status == 200
+    for header in ({"Origin": "http://127.0.0.1:1"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert caller.get("/deployment/old-1/versions", headers=header).status == 403
+        answer = caller.post("/auditlog/send", b"old-1,1,1,1,1005\n", headers=header)
+        assert answer.status == 403 and b"browsers" in answer.body, answer
+    assert caller.get("/auditlog/query?tid=old-1&logid=1").body == b"old-1,1,"
+
+
 def test_enrolling_takes_the_clusters_token_and_a_right_id(server):
     stranger = Caller(server.agents_address)
     for wrong in (None, "Bearer x", "Bearer " + TOKEN + "x", "Basic ZDpm"):
