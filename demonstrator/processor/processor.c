@@ -54,15 +54,18 @@ static void watch_fired(void *userdata)
     ina_timer_after(processor->watch, WATCH);
 }
 
-static void note_progress(Processor *processor)
+/* What an update took away: until this version took, and from what it got first until that was acknowledged. What it
+ * waited for samples in between is none of the update's. */
+static void note_progress(Lane *lane)
 {
-    uint64_t now = ina_now();
+    Processor *processor = lane->processor;
     if (processor->inherited_at > 0) {
-        processor->pause_ms = (double)(now - processor->inherited_at) / (double)INA_MILLISECOND;
+        uint64_t pause = processor->begun_at - processor->inherited_at + ina_now() - lane->taken_at;
         processor->inherited_at = 0;
-        ina_log(processor->component, INA_LOG_INFO, "the update took the flow away for %.1f ms", processor->pause_ms);
+        ina_log(processor->component, INA_LOG_INFO, "the update took the flow away for %.1f ms",
+                (double)pause / (double)INA_MILLISECOND);
     }
-    processor->acknowledged_at = now;
+    processor->flowed = true;
     processor->waiting_since = 0;
     processor->stalled = false;
 }
@@ -78,7 +81,7 @@ static void acknowledged(void *userdata, const Demonstrator__V1__AcknowledgeRepl
     }
     lane->pause = 0;
     lane->lease[0] = '\0';
-    note_progress(processor);
+    note_progress(lane);
     uint64_t rest = lane->samples * (uint64_t)processor->service_time_us * INA_MICROSECOND;
     if (rest > 0) {
         ina_timer_after(lane->timer, rest);
@@ -211,8 +214,9 @@ static void taken(void *userdata, const Demonstrator__V1__TakeReply *reply, cons
         pause_lane(lane, "the queue's answer cannot be used", &(InaFailure){INA_CODE_DATA_LOSS, fault});
         return;
     }
+    lane->taken_at = ina_now();
     if (lane->processor->waiting_since == 0) {
-        lane->processor->waiting_since = ina_now();
+        lane->processor->waiting_since = lane->taken_at;
     }
     lane->samples = 0;
     for (size_t i = 0; i < reply->n_batches; i++) {
@@ -227,6 +231,9 @@ static void taken(void *userdata, const Demonstrator__V1__TakeReply *reply, cons
 static void take(Lane *lane)
 {
     Processor *processor = lane->processor;
+    if (processor->begun_at == 0) {
+        processor->begun_at = ina_now();
+    }
     uint64_t maximum = (uint64_t)processor->maximum;
     if (processor->service_time_us > 0) {
         uint64_t fitting = REST_MAX / ((uint64_t)processor->service_time_us * INA_MICROSECOND);
@@ -300,6 +307,19 @@ void processor_stop(Processor *processor)
 
 /* --- update ----------------------------------------------------------------- */
 
+static uint64_t flowed_until(const Processor *processor)
+{
+    uint64_t until = ina_now();
+    if (processor->inherited_at > 0 || !processor->flowed) {
+        return processor->inherited_at;
+    }
+    for (size_t i = 0; i < PROCESSOR_LANES_MAX; i++) {
+        const Lane *lane = &processor->lane[i];
+        until = lane->lease[0] && lane->taken_at < until ? lane->taken_at : until;
+    }
+    return until;
+}
+
 int processor_save(const Processor *processor, Demonstrator__V1__ProcessorState *state, void **ret, size_t *ret_size,
                    InaError *error)
 {
@@ -311,7 +331,7 @@ int processor_save(const Processor *processor, Demonstrator__V1__ProcessorState 
             leases[state->n_leases++] = (char *)processor->lane[i].lease;
         }
     }
-    state->acknowledged_at = processor->acknowledged_at;
+    state->flowed_until = flowed_until(processor);
     size_t size = demonstrator__v1__processor_state__get_packed_size(state);
     uint8_t *packed = malloc(size + 1);
     if (!packed) {
@@ -329,8 +349,8 @@ int processor_restore(Processor *processor, const void *packed, size_t size, Dem
     if (!state) {
         return ina_error_set(error, EBADMSG, "the state handed over is no ProcessorState");
     }
-    if (state->acknowledged_at <= ina_now()) {
-        processor->inherited_at = processor->acknowledged_at = state->acknowledged_at;
+    if (state->flowed_until <= ina_now()) {
+        processor->inherited_at = state->flowed_until;
     }
     for (size_t i = 0; i < state->n_leases && i < PROCESSOR_LANES_MAX; i++) {
         if (strlen(state->leases[i]) < PROCESSOR_LEASE_MAX) {

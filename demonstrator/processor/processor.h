@@ -28,6 +28,7 @@ typedef struct ProcessorLane {
     InaTimer *timer;
     char lease[PROCESSOR_LEASE_MAX]; /* empty when it holds none */
     uint64_t samples;                /* under the lease */
+    uint64_t taken_at;               /* as ina_now */
     uint64_t pause;                  /* before the next try after a failure */
 } ProcessorLane;
 
@@ -41,11 +42,11 @@ struct Processor {
     uint64_t processed;
     char inherited[PROCESSOR_LANES_MAX][PROCESSOR_LEASE_MAX]; /* leases of the version before */
     InaTimer *watch;
-    uint64_t acknowledged_at; /* the last one, as ina_now; of the version before at first; 0: none yet */
-    uint64_t inherited_at;    /* that of the version before, until this one has its first; 0: none */
-    uint64_t waiting_since;   /* the first take of which nothing was acknowledged; 0: none */
-    bool stalled;             /* and that was said */
-    double pause_ms;          /* from the last acknowledgement of the version before to the first of this one */
+    bool flowed;            /* something was acknowledged */
+    uint64_t inherited_at;  /* until when samples flowed in the version before; 0: not known, or told already */
+    uint64_t begun_at;      /* the first take */
+    uint64_t waiting_since; /* the first take of which nothing was acknowledged; 0: none */
+    bool stalled;           /* and that was said */
     ProcessorLane lane[PROCESSOR_LANES_MAX];
 };
 

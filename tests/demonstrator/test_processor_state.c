@@ -149,7 +149,7 @@ static void leases_are_handed_over_and_those_that_cannot_be_are_left_out(void **
     Demonstrator__V1__ProcessorState state = DEMONSTRATOR__V1__PROCESSOR_STATE__INIT;
     state.n_leases = sizeof leases / sizeof *leases;
     state.leases = leases;
-    state.acknowledged_at = 17;
+    state.flowed_until = 17;
     for (size_t i = 0; i < 2; i++) {
         const InaComponentClass *class = load(versions[i]);
         Processor *self = calloc(1, class->size); /* every version's struct begins with one */
@@ -162,7 +162,7 @@ static void leases_are_handed_over_and_those_that_cannot_be_are_left_out(void **
         Demonstrator__V1__ProcessorState *saved = save(class, self);
         assert_int_equal(saved->n_leases, 1);
         assert_string_equal(saved->leases[0], "2-1");
-        assert_int_equal(saved->acknowledged_at, 17); /* until this version has acknowledged something itself */
+        assert_int_equal(saved->flowed_until, 17); /* until this version has acknowledged something itself */
         demonstrator__v1__processor_state__free_unpacked(saved, NULL);
         free(self);
     }
