@@ -209,7 +209,8 @@ void member_health(Rollout *rollout, Member *member, const RolloutEvent *event, 
     if (event->running_ms >= 0 && before >= 0 && event->running_ms < before)
         fail_member(rollout, member, now, "it restarted after %lld s", (long long)(before / 1000));
     else if (member->state == ROLLOUT_INSTALLED && event->errors > 0)
-        fail_member(rollout, member, now, "it logged %lld errors", (long long)event->errors);
+        fail_member(rollout, member, now, "it logged %lld error%s", (long long)event->errors,
+                    event->errors == 1 ? "" : "s");
     else if (event->ready)
         ready(rollout, member, now);
     else
