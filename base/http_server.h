@@ -51,6 +51,9 @@ void http_server_set_guard(HttpServer *server, bool (*guard)(void *userdata, Ina
  * `ca` signed it for clients; NULL: none, or none that counts. */
 const char *http_request_subject(const InaHttpRequest *request);
 
+/* How a browser calls the cookie `name` of this port: "NAME-8080". */
+void http_cookie_name(const InaHttpRequest *request, const char *name, char *ret, size_t size);
+
 /* Every argument of the query called `name` ("command=ls&command=-l"), or all (NULL); without a value: "". Ends when
  * `each` returns false. */
 void http_request_each(const InaHttpRequest *request, const char *name,

@@ -62,6 +62,6 @@ Permission api_view_permission(ObjectKind kind);
 Permission api_change_permission(ObjectKind kind, char operation /* 'a'dd, 'r'eplace, 'd'elete */);
 /* The workspace of the query or path that the account may use: its own, or as admin any. Answers 403, 404 itself. */
 Workspace *api_workspace(ApiCall *call, const char *id);
-json_t *api_openapi(void);
+json_t *api_openapi(const InaHttpRequest *request);
 /* The next unused route number is NULL's: for the document and tests. */
 const ApiRoute *api_route_at(size_t index);

@@ -6,7 +6,7 @@
 
 static void get_openapi(ApiCall *call)
 {
-    server_json(call->request, 200, api_openapi());
+    server_json(call->request, 200, api_openapi(call->request));
 }
 
 static void get_health(ApiCall *call)

@@ -95,8 +95,9 @@ static void lower(const char *text, char *ret, size_t size)
     ret[i] = '\0';
 }
 
-json_t *api_openapi(void)
+json_t *api_openapi(const InaHttpRequest *request)
 {
+    char cookie[64];
     json_t *paths = json_object();
     const ApiRoute *route;
     for (size_t i = 0; (route = api_route_at(i)); i++) {
@@ -109,11 +110,11 @@ json_t *api_openapi(void)
         lower(route->method, method, sizeof(method));
         json_object_set_new(path, method, operation(route));
     }
+    http_cookie_name(request, SESSION_COOKIE, cookie, sizeof(cookie));
     return json_pack(
         "{s:s, s:{s:s, s:s, s:s}, s:o, s:{s:{s:{s:s, s:s}, s:{s:s, s:s, s:s}, s:{s:s, s:s}, s:{s:s, s:s}}}}", "openapi",
         "3.0.3", "info", "title", "Inaetics provisioning", "version", INAETICS_VERSION, "description",
         "What software which agent is to have, and its way there.", "paths", paths, "components", "securitySchemes",
-        "session", "type", "http", "scheme", "bearer", "cookie", "type", "apiKey", "in", "cookie", "name",
-        "inaetics-provisioning", "basic", "type", "http", "scheme", "basic", "targetToken", "type", "http", "scheme",
-        "bearer");
+        "session", "type", "http", "scheme", "bearer", "cookie", "type", "apiKey", "in", "cookie", "name", cookie,
+        "basic", "type", "http", "scheme", "basic", "targetToken", "type", "http", "scheme", "bearer");
 }

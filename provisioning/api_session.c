@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-#define COOKIE_FORMAT "inaetics-provisioning=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%lld"
-
 static json_t *account_json(const Account *account)
 {
     json_t *permissions = json_array();
@@ -13,13 +11,6 @@ static json_t *account_json(const Account *account)
         if (account->permissions & (1u << i))
             json_array_append_new(permissions, json_string(permission_name((Permission)i)));
     return json_pack("{s:s, s:s, s:o}", "name", account->name, "role", account->role, "permissions", permissions);
-}
-
-static void set_cookie(InaHttpRequest *request, const char *token, int64_t seconds)
-{
-    char cookie[256];
-    snprintf(cookie, sizeof(cookie), COOKIE_FORMAT, token, (long long)seconds);
-    ina_http_set_header(request, "Set-Cookie", cookie);
 }
 
 static void on_checked(Server *server, InaHttpRequest *request, const Account *account, void *userdata)
@@ -36,7 +27,7 @@ static void on_checked(Server *server, InaHttpRequest *request, const Account *a
     }
     json_t *value = account_json(account);
     json_object_set_new(value, "token", json_string(token));
-    set_cookie(request, token, SESSION_MS / 1000);
+    ina_http_set_cookie(request, SESSION_COOKIE, token, SESSION_MS / 1000);
     server_json(request, 200, value);
 }
 
@@ -62,7 +53,7 @@ static void delete_session(ApiCall *call)
     char token[128];
     if (server_session_token(call->request, token, sizeof(token)))
         accounts_session_end(call->server->accounts, token);
-    set_cookie(call->request, "", 0);
+    ina_http_set_cookie(call->request, SESSION_COOKIE, "", 0);
     ina_http_respond(call->request, 204, NULL, NULL, 0);
 }
 

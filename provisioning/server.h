@@ -36,7 +36,8 @@
 #define SERVER_CHECKS_MAX 256u                /* passwords being checked */
 #define SERVER_OWN_WORKSPACES_MAX 32u         /* of one account */
 #define SERVER_CLOSERS_MAX 16u
-#define SERVER_KNOWN_MAX 1024u /* passwords that were right, remembered by their digest */
+#define SESSION_COOKIE "inaetics-provisioning" /* "-PORT" follows */
+#define SERVER_KNOWN_MAX 1024u                 /* passwords that were right, remembered by their digest */
 
 typedef struct ServerOptions {
     char *listen[SERVER_LISTEN_MAX + 1]; /* for agents */
@@ -116,8 +117,8 @@ typedef void (*ServerHandler)(Server *server, InaHttpRequest *request);
 int server_on_close(Server *server, void (*close)(void *userdata), void *userdata, InaError *error);
 int server_handle(Server *server, unsigned where, const char *prefix, ServerHandler handle, InaError *error);
 
-/* Answers 401/403 itself and returns false when the caller may not. A session (cookie "inaetics-provisioning" or
- * "Authorization: Bearer"), or HTTP Basic. */
+/* Answers 401/403 itself and returns false when the caller may not. A session (cookie or "Authorization: Bearer"), or
+ * HTTP Basic. */
 bool server_authorize(Server *server, InaHttpRequest *request, Permission permission, Account *ret);
 /* The target itself: its token, a client certificate with its CN, Basic; or, for one that never enrolled, anybody when
  * `open`. Answers itself when not. */

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COOKIE "inaetics-provisioning"
 #define BASIC_MAX (ACCOUNT_NAME_MAX + ACCOUNT_PASSWORD_MAX + 2u)
 #define KEY_BYTES crypto_generichash_KEYBYTES
 #define DIGEST_SIZE (2u * crypto_generichash_BYTES + 1u)
@@ -84,22 +83,6 @@ static void peer_address(const InaHttpRequest *request, char *ret, size_t size)
     snprintf(ret, size, "%.*s", (int)(colon ? colon - peer : (ptrdiff_t)strlen(peer)), peer);
 }
 
-static bool cookie_value(const InaHttpRequest *request, char *ret, size_t size)
-{
-    const size_t n = strlen(COOKIE);
-    for (const char *at = ina_http_header(request, "Cookie"); at && *at;) {
-        at += strspn(at, "; ");
-        size_t length = strcspn(at, ";");
-        if (length > n && strncmp(at, COOKIE, n) == 0 && at[n] == '=' && length - n - 1 < size) {
-            memcpy(ret, at + n + 1, length - n - 1);
-            ret[length - n - 1] = '\0';
-            return true;
-        }
-        at += length;
-    }
-    return false;
-}
-
 static const char *credentials(const InaHttpRequest *request, const char *scheme)
 {
     const char *header = ina_http_header(request, "Authorization");
@@ -113,7 +96,7 @@ bool server_session_token(const InaHttpRequest *request, char *ret, size_t size)
 {
     const char *bearer = credentials(request, "Bearer");
     if (!bearer)
-        return !ina_http_header(request, "Authorization") && cookie_value(request, ret, size);
+        return !ina_http_header(request, "Authorization") && ina_http_cookie(request, SESSION_COOKIE, ret, size);
     return (size_t)snprintf(ret, size, "%s", bearer) < size;
 }
 
@@ -420,7 +403,7 @@ bool server_check_origin(InaHttpRequest *request)
         return false;
     }
     if (changes && !own && !ina_http_header(request, "Authorization") &&
-        cookie_value(request, cookie, sizeof(cookie))) {
+        ina_http_cookie(request, SESSION_COOKIE, cookie, sizeof(cookie))) {
         server_fail_text(request, 403, EPERM,
                          "a change with a cookie must come from the server's own page (with its Origin); programs "
                          "send \"Authorization: Bearer TOKEN\"");

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define COOKIE "inaetics"
 #define NONCE_HEX 32u
 #define MAC_HEX (2u * crypto_auth_BYTES)
 #define PASSWORD_MAX 1024u
@@ -126,37 +127,10 @@ static bool is_authentic(const Sessions *sessions, const char *purpose, char *to
     return sodium_memcmp(expected, dot + 1, MAC_HEX) == 0;
 }
 
-/* Cookies do not tell ports apart, so the name does: two instances on one
- * machine keep their own sessions. */
-static void cookie_name(const InaHttpRequest *request, char *ret, size_t size)
-{
-    const char *colon = strrchr(ina_http_local(request), ':');
-    snprintf(ret, size, "inaetics-%s", colon ? colon + 1 : "0");
-}
-
-static bool cookie_value(const InaHttpRequest *request, char *ret, size_t size)
-{
-    char name[32];
-    cookie_name(request, name, sizeof(name));
-    size_t n = strlen(name);
-    const char *cookies = ina_http_header(request, "Cookie");
-    for (const char *at = cookies; at && *at;) {
-        at += strspn(at, "; ");
-        size_t length = strcspn(at, ";");
-        if (length > n && strncmp(at, name, n) == 0 && at[n] == '=' && length - n - 1 < size) {
-            memcpy(ret, at + n + 1, length - n - 1);
-            ret[length - n - 1] = '\0';
-            return true;
-        }
-        at += length;
-    }
-    return false;
-}
-
 bool sessions_has(const Sessions *sessions, const InaHttpRequest *request)
 {
     char value[512];
-    if (!cookie_value(request, value, sizeof(value)) || !is_authentic(sessions, "cookie", value)) {
+    if (!ina_http_cookie(request, COOKIE, value, sizeof(value)) || !is_authentic(sessions, "cookie", value)) {
         return false;
     }
     return strtoll(value, NULL, 10) > ina_wall_clock_us() / 1000000;
@@ -262,15 +236,13 @@ static int use_nonce(const Sessions *sessions, const char *nonce)
 static void set_cookie(const Sessions *sessions, InaHttpRequest *request)
 {
     unsigned char random[NONCE_HEX / 2];
-    char nonce[NONCE_HEX + 1], text[96], mac[MAC_HEX + 1], name[32], cookie[512];
+    char nonce[NONCE_HEX + 1], text[96], mac[MAC_HEX + 1], value[192];
     randombytes_buf(random, sizeof(random));
     sodium_bin2hex(nonce, sizeof(nonce), random, sizeof(random));
     snprintf(text, sizeof(text), "%lld.%s", (long long)(ina_wall_clock_us() / 1000000 + SESSION_SECONDS), nonce);
     authenticate(sessions, "cookie", text, mac);
-    cookie_name(request, name, sizeof(name));
-    snprintf(cookie, sizeof(cookie), "%s=%s.%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%d", name, text, mac,
-             SESSION_SECONDS);
-    ina_http_set_header(request, "Set-Cookie", cookie);
+    snprintf(value, sizeof(value), "%s.%s", text, mac);
+    ina_http_set_cookie(request, COOKIE, value, SESSION_SECONDS);
 }
 
 static void open_session(const Sessions *sessions, InaHttpRequest *request)

@@ -46,6 +46,11 @@ void ina_http_on_cancel(InaHttpRequest *request, void (*cancelled)(void *userdat
 
 /* Adds a header to the coming answer (at most 16). */
 void ina_http_set_header(InaHttpRequest *request, const char *name, const char *value);
+/* Browsers send the cookies of one server to all ports of its address, so the port is added to the name: servers beside
+ * each other keep their own. False: there is none, or it does not fit. */
+bool ina_http_cookie(const InaHttpRequest *request, const char *name, char *ret, size_t size);
+/* For that port's pages only (HttpOnly, SameSite=Strict), together at most 1000 characters; 0 seconds take it back. */
+void ina_http_set_cookie(InaHttpRequest *request, const char *name, const char *value, int64_t seconds);
 /* Copies the body. */
 void ina_http_respond(InaHttpRequest *request, int status, const char *content_type, const void *body, size_t size);
 void ina_http_respond_text(InaHttpRequest *request, int status, const char *format, ...)

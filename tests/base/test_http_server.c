@@ -83,6 +83,49 @@ static void a_request_tells_what_it_is(void **state)
     fixture_stop(&f);
 }
 
+static void show_cookie(void *userdata, InaHttpRequest *request)
+{
+    char value[8] = "-";
+    bool found = ina_http_cookie(request, "session", value, sizeof(value));
+    ina_http_set_cookie(request, "session", "next", 60);
+    ina_http_respond_text(request, 200, "%s %s", found ? "found" : "none", value);
+}
+
+static void expect_cookie(Fixture *f, const char *cookies, const char *expected)
+{
+    char text[512], *answer;
+    const char *port = strrchr(f->address, ':') + 1;
+    int fd = bare_connect(f->address);
+    snprintf(text, sizeof(text), "GET /cookie HTTP/1.1\r\nHost: x\r\nCookie: ");
+    for (; *cookies; cookies++) /* "%" stands for the port */
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), *cookies == '%' ? "%s" : "%.1s",
+                 *cookies == '%' ? port : cookies);
+    snprintf(text + strlen(text), sizeof(text) - strlen(text), "\r\n\r\n");
+    bare_send(fd, text);
+    assert_int_equal(bare_answer(f, fd, &answer), 200);
+    assert_string_equal(strstr(answer, "\r\n\r\n") + 4, expected);
+    snprintf(text, sizeof(text), "\r\nSet-Cookie: session-%s=next; Path=/; HttpOnly; SameSite=Strict; Max-Age=60\r\n",
+             port);
+    assert_non_null(strstr(answer, text));
+    free(answer);
+    close(fd);
+}
+
+static void a_cookie_is_that_of_the_port_alone(void **state)
+{
+    Fixture f;
+
+    fixture_start(&f, NULL);
+    http_server_handle(f.server, "/cookie", show_cookie, NULL, NULL);
+    expect_cookie(&f, "session-%=mine", "found mine");
+    expect_cookie(&f, "session-%=", "found ");
+    expect_cookie(&f, "session-%0=other; session=old;session-%=mine; x=y", "found mine");
+    expect_cookie(&f, "session-%0=other; xsession-%=a; session-%; ;; =", "none -");
+    expect_cookie(&f, "session-%=1234567", "found 1234567");
+    expect_cookie(&f, "session-%=12345678", "none -"); /* does not fit */
+    fixture_stop(&f);
+}
+
 static void name_route(void *userdata, InaHttpRequest *request)
 {
     ina_http_respond_text(request, 200, "[%s]", (const char *)userdata);
@@ -376,6 +419,7 @@ int main(void)
         cmocka_unit_test(a_connection_is_kept_for_many_requests),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(a_request_tells_what_it_is),
+        cmocka_unit_test(a_cookie_is_that_of_the_port_alone),
         cmocka_unit_test(the_longest_prefix_of_whole_segments_wins),
         cmocka_unit_test(an_answer_may_come_later),
         cmocka_unit_test(a_large_body_arrives_whole),

@@ -104,6 +104,18 @@ def test_a_session_opens_by_password_and_ends(server):
     assert Caller(server.people_address).get("/v1/state").status == 401
 
 
+def test_a_login_to_one_port_leaves_those_to_others_alone(server):
+    port = server.people_address.split(":")[1]
+    name, _, value = login(server).headers["Set-Cookie"].split(";")[0].partition("=")
+    assert name == f"inaetics-provisioning-{port}"
+    caller = Caller(server.people_address)
+    other = f"inaetics-provisioning-{port}0=another; inaetics-provisioning=old; inaetics-{port}=viewer"
+    assert caller.get("/v1/state", headers={"Cookie": f"{other}; {name}={value}"}).status == 200
+    assert caller.get("/v1/state", headers={"Cookie": f"inaetics-provisioning-{port}0={value}"}).status == 401
+    described = caller.right("GET", "/v1/openapi.json")["components"]["securitySchemes"]["cookie"]
+    assert described == {"type": "apiKey", "in": "cookie", "name": name}
+
+
 def test_a_change_with_the_cookie_must_come_from_the_own_page(server):
     cookie = login(server).headers["Set-Cookie"].split(";")[0]
     caller = Caller(server.people_address)
