@@ -48,6 +48,8 @@ struct Deployer {
     sd_event_source *settled;
     Work *work; /* NULL: none is under way */
     char waits[WAITS_MAX];
+    void (*ending)(void *userdata);
+    void *ending_userdata;
 };
 
 static int no_memory(InaError *error)
@@ -349,6 +351,19 @@ static void waits(void *self, const char *why)
     snprintf(deployer->waits, sizeof(deployer->waits), "%s", why);
 }
 
+static void on_end(void *self, void (*ending)(void *userdata), void *userdata)
+{
+    Deployer *deployer = self;
+    deployer->ending = ending;
+    deployer->ending_userdata = userdata;
+}
+
+void deployer_end(Deployer *deployer)
+{
+    if (deployer && deployer->ending)
+        deployer->ending(deployer->ending_userdata);
+}
+
 static const InaDeployer table = {
     .apply = apply,
     .forget = forget,
@@ -356,6 +371,7 @@ static const InaDeployer table = {
     .health = health,
     .folder = folder,
     .each = each,
+    .on_end = on_end,
     .waits = waits,
 };
 

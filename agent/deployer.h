@@ -13,4 +13,6 @@ const char *deployer_waits(const Deployer *deployer);
 /* To be called once, at the start. Whether the last starts all ended soon: then whoever brings software is to have a
  * word with its server before what is here is started. */
 bool deployer_is_troubled(Deployer *deployer);
+/* The agent ends: whoever brings software may say so. Takes NULL. */
+void deployer_end(Deployer *deployer);
 Deployer *deployer_free(Deployer *deployer); /* before the framework */

@@ -101,6 +101,7 @@ static int on_terminate(sd_event_source *source, const struct signalfd_siginfo *
         return sd_event_exit(agent->event, 0);
     log_record(INA_LOG_NOTICE, "agent ends", "agent", agent->options.id, NULL);
     agent->ending = true;
+    deployer_end(agent->deployer);
     discovery_close(agent->discovery, on_withdrawn, agent);
     return sd_event_add_time_relative(agent->event, &agent->end_timer, CLOCK_MONOTONIC, END_SECONDS * 1000000, 0,
                                       on_end, agent);

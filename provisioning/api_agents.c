@@ -374,10 +374,10 @@ static bool read_report(ApiCall *call, Report *ret)
         return false;
     if (strlen(ret->version) >= sizeof(ret->health.version) ||
         (strcmp(ret->state, "installing") != 0 && strcmp(ret->state, "running") != 0 &&
-         strcmp(ret->state, "failed") != 0)) {
+         strcmp(ret->state, "failed") != 0 && strcmp(ret->state, "leaving") != 0)) {
         server_fail_text(call->request, 400, EINVAL,
-                         "expected is {\"version\": at most 31 bytes, \"state\": \"installing\", \"running\" or "
-                         "\"failed\"}");
+                         "expected is {\"version\": at most 31 bytes, \"state\": \"installing\", \"running\", "
+                         "\"failed\" or \"leaving\"}");
         return false;
     }
     ret->has_health = json_is_object(health);
@@ -412,6 +412,11 @@ static void post_report(ApiCall *call)
         return;
     }
     targets_modern(targets, id);
+    if (strcmp(report.state, "leaving") == 0) {
+        targets_left(targets, id);
+        ina_http_respond(call->request, 204, NULL, NULL, 0);
+        return;
+    }
     AUTO_FREE char *reason = report.reason ? cut_reason(report.reason) : NULL;
     bool known = targets_view(targets, id, &view);
     bool running = strcmp(report.state, "running") == 0;

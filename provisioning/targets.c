@@ -505,6 +505,20 @@ int targets_seen(Targets *targets, const char *id, InaError *error)
     return 0;
 }
 
+void targets_left(Targets *targets, const char *id)
+{
+    Target *target = target_find(targets, id);
+    const TargetEvent event = {.type = TARGET_GONE, .id = id};
+
+    if (!target || !target->heard)
+        return;
+    target->heard = false;
+    target_note(targets, target);
+    if (target->object)
+        target_happened(targets, &event);
+    targets_deliver(targets);
+}
+
 static bool properties_valid(const json_t *properties, InaError *error)
 {
     const char *key;

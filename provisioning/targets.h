@@ -124,6 +124,8 @@ int targets_properties(Targets *targets, const char *id, const json_t *propertie
 /* It says that it runs this version. One that was forgotten goes on counting from there, so that no other content gets
  * a version that it has. */
 void targets_count_on(Targets *targets, const char *id, const char *version);
+/* It said that it ends: not present until it is heard again, and no rollout waits for it. */
+void targets_left(Targets *targets, const char *id);
 /* It speaks /v1: it is not `legacy`. */
 void targets_modern(Targets *targets, const char *id);
 /* The version was offered to (fetched by) the agent: InProgress. */

@@ -151,6 +151,11 @@ static int find_token(Deployment *deployment, InaError *error)
 
 /* --- life ------------------------------------------------------------------------------------ */
 
+static void ending(void *userdata)
+{
+    talk_leave(userdata);
+}
+
 static int start(void *self, InaComponent *component, InaError *error)
 {
     Deployment *deployment = self;
@@ -184,6 +189,7 @@ static int start(void *self, InaComponent *component, InaError *error)
     plan_recall(deployment);
     if (!*deployment->trust)
         ina_log(component, INA_LOG_WARNING, "no key is trusted (INAETICS_TRUST): nothing will be installed");
+    deployment->agent->on_end(deployment->deployer.self, ending, deployment);
     r = servers_open(deployment, error);
     if (r == 0)
         talk_go_on(deployment);
@@ -197,8 +203,10 @@ static void stop(void *self)
     if (!deployment->agent)
         return;
     /* At the agent's end it goes first. */
-    if (deployment->deployer.table)
+    if (deployment->deployer.table) {
         deployment->agent->forget(deployment->deployer.self);
+        deployment->agent->on_end(deployment->deployer.self, NULL, NULL);
+    }
     plan_stop(deployment);
     servers_close(deployment);
     talk_close(deployment);

@@ -121,6 +121,8 @@ void talk_close(Deployment *deployment);
 void talk_interrupt(Deployment *deployment);
 /* The state changed: reports now. */
 void talk_report(Deployment *deployment);
+/* The agent ends: one last report, without waiting for the answer. */
+void talk_leave(Deployment *deployment);
 /* What it answers cannot be used: asks again after a pause that grows. */
 void talk_refused(Deployment *deployment, const char *why);
 /* The server does not know the token any more. */
@@ -246,6 +248,7 @@ struct Deployment {
     uint64_t running_since;
     uint64_t errors_before; /* when this version began to run */
     InaHealth health;       /* as last reported */
+    bool leaving;           /* the agent ends */
 };
 
 /* Why there is no software yet; for /readyz and the log, once. */

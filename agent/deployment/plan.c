@@ -145,6 +145,20 @@ static void note_refusal(Deployment *deployment, const json_t *reply, const char
 
 static void begin(Plan *plan);
 
+/* What runs is this, file by file: a server that forgot a target counts its versions from 1.0.0 again. */
+static bool has_content(const Plan *plan)
+{
+    const json_t *digests = plan->deployment->remembered.digests;
+    if (json_array_size(digests) != plan->n_artifacts)
+        return false;
+    for (size_t i = 0; i < plan->n_artifacts; i++) {
+        const char *digest = json_string_value(json_array_get(digests, i));
+        if (!digest || strcmp(digest, plan->artifacts[i].digest) != 0)
+            return false;
+    }
+    return true;
+}
+
 bool plan_take(Deployment *deployment, const char *text, size_t size, InaError *error)
 {
     AUTO_JSON json_t *reply = NULL;
@@ -164,7 +178,7 @@ bool plan_take(Deployment *deployment, const char *text, size_t size, InaError *
         plan_free(plan);
         return false;
     }
-    bool runs = strcmp(plan->version, deployment_version(deployment)) == 0;
+    bool runs = strcmp(plan->version, deployment_version(deployment)) == 0 && has_content(plan);
     bool tried = deployment->failed && strcmp(plan->version, deployment->failed) == 0 &&
                  deployment->failed_serial == plan->serial && strcmp(plan->version, deployment->talk.after) == 0;
     if (runs || tried) {

@@ -99,6 +99,7 @@ static void enrolled(void *userdata, const InaHttpResponse *response)
     deployment->talk.enrolling = false;
     if (response->status == 200 && take_token(deployment, response)) {
         free(TAKE_PTR(deployment->talk.old_token));
+        (void)sets_free("", &deployment->talk.after); /* a version of this name may be another one to it */
         deployment->talk.refusals = 0;
         servers_answered(deployment);
         store_save(deployment, NULL);
@@ -278,6 +279,26 @@ static void report(Deployment *deployment, const char *base)
     talk->report_at = ina_now() + report_interval(deployment);
 }
 
+void talk_leave(Deployment *deployment)
+{
+    char url[SERVER_URL_MAX + 512];
+    Talk *talk = &deployment->talk;
+    const char *base = servers_url(deployment);
+    AUTO_JSON json_t *body = json_pack("{s:s, s:s}", "version", deployment_version(deployment), "state", "leaving");
+
+    if (talk->fetch) /* else an answer to it would show an agent that is there */
+        ina_http_fetch_cancel(TAKE_PTR(talk->fetch));
+    if (talk->report)
+        ina_http_fetch_cancel(TAKE_PTR(talk->report));
+    if (!base || !deployment->remembered.token || !body)
+        return;
+    (void)snprintf(url, sizeof url, "%s/v1/agents/%s/report", base, deployment->target);
+    talk->report = ask(deployment, url, deployment->remembered.token, body, TALK_TIMEOUT, REPLY_MAX, reported);
+    talk->wait_until = ina_now() + TALK_TIMEOUT;
+    talk->report_at = talk->wait_until;
+    deployment->leaving = true;
+}
+
 void talk_report(Deployment *deployment)
 {
     deployment->talk.report_at = 0;
@@ -301,6 +322,8 @@ static void ask_what_is_to_be_asked(Deployment *deployment, const char *base)
 void talk_go_on(Deployment *deployment)
 {
     Talk *talk = &deployment->talk;
+    if (deployment->leaving)
+        return;
     const char *base = servers_url(deployment);
 
     if (deployment->servers.n == 0)

@@ -60,6 +60,9 @@ typedef struct InaDeployer {
     void (*each)(void *self,
                  void (*bundle)(void *userdata, int64_t id, const char *name, const char *version, const char *state),
                  void *userdata);
+    /* `ending` is called once, when the agent begins to end: there is a moment left to say goodbye. NULL takes it back.
+     */
+    void (*on_end)(void *self, void (*ending)(void *userdata), void *userdata);
     /* What a first deployment is still waited for, for whoever asks whether the agent is ready. Copied. */
     void (*waits)(void *self, const char *why);
 } InaDeployer;

@@ -711,6 +711,39 @@ static void who_is_not_known_any_more_enrols_again(void **state)
     until(world, reports(world, "running", "2.0.0"));
 }
 
+static void a_server_that_forgot_the_target_may_use_the_name_of_the_version_again(void **state)
+{
+    World *world = *state;
+    json_t *offer;
+
+    run_first(world);
+    free(world->fake.offer); /* nothing, and it knows the agent no more */
+    world->fake.offer = NULL;
+    world->fake.offered[0] = '\0';
+    unsigned enrolments = world->fake.enrolments;
+    world->fake.refuse_tokens = 1;
+    until(world, world->fake.enrolments > enrolments);
+    until(world, world->fake.after[0] == '\0');
+    offer = statement(world, 2);
+    json_object_set_new(offer, "version", json_string("1.0.0"));
+    fake_offer(&world->fake, offer, NULL);
+    until(world, strstr(world->fake.reported, "running 1.0.0,installing 1.0.0,running 1.0.0,"));
+    assert_counter(world->fixture, 5, "2.0.0");
+}
+
+static void an_agent_that_ends_in_order_says_goodbye_and_nothing_after_it(void **state)
+{
+    World *world = *state;
+
+    run_first(world);
+    deployer_end(world->deployer);
+    until(world, reports(world, "leaving", "1.0.0"));
+    unsigned nexts = world->fake.nexts, told = world->fake.reports;
+    run_for(world, 2 * INA_SECOND);
+    assert_int_equal(world->fake.nexts, nexts);
+    assert_int_equal(world->fake.reports, told);
+}
+
 static void a_name_that_another_agent_has_is_said(void **state)
 {
     World *world = *state;
@@ -801,6 +834,8 @@ int main(void)
         TEST(a_file_that_is_not_there_any_more_makes_it_ask_for_the_newest_version),
         TEST(a_busy_server_is_asked_again),
         TEST(who_is_not_known_any_more_enrols_again),
+        TEST(a_server_that_forgot_the_target_may_use_the_name_of_the_version_again),
+        TEST(an_agent_that_ends_in_order_says_goodbye_and_nothing_after_it),
         TEST(a_name_that_another_agent_has_is_said),
         TEST(a_server_that_hangs_or_goes_is_left_for_another),
         TEST(servers_that_are_not_at_loopback_get_no_token),

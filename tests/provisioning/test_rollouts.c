@@ -370,6 +370,25 @@ static void those_that_are_away_do_not_hold_it_up(void **state)
     assert_int_equal(having(show, "a-2.0.0"), 10); /* theirs waits for them */
 }
 
+static void those_that_end_in_order_while_they_are_watched_are_no_failure(void **state)
+{
+    Show *show = *state;
+
+    begin(show, STAGED);
+    world_software(show->world, "a/2.0.0");
+    pass(show, 2000); /* the first one has it, its gate is not passed */
+    for (size_t i = 0; i < show->n; i++) {
+        if (!strstr(world_items(show->world, show->agents[i].id), "a-2.0.0"))
+            continue;
+        show->agents[i].silent = true;
+        targets_left(show->world->targets, show->agents[i].id);
+        assert_false(world_view(show->world, show->agents[i].id).present);
+    }
+    pass(show, 60000);
+    assert_string_equal(phase(show), "done");
+    targets_left(show->world->targets, "nobody");
+}
+
 static void nothing_different_is_released_at_once(void **state)
 {
     Show *show = *state;
@@ -636,6 +655,7 @@ int main(void)
         with_show(commands_steer_it),
         with_show(one_that_comes_meanwhile_gets_the_old_then_the_new),
         with_show(those_that_are_away_do_not_hold_it_up),
+        with_show(those_that_end_in_order_while_they_are_watched_are_no_failure),
         with_show(nothing_different_is_released_at_once),
         with_show(canaries_are_the_first),
         with_show(what_cannot_be_had_is_rolled_back_without_being_seen),
