@@ -13,7 +13,8 @@ static const Command commands[] = {
      "                      needs a login, see `inaetics password`\n"
      "  --etcd PROGRAM      the etcd to run (default: $INAETICS_ETCD_PROGRAM, what ./run fetched, $PATH)\n"
      "  --deployment DIR    manifests to put into the data folder (default: the demonstrator's; \"\": none)\n"
-     "  --software DIR      what is provisioned at first, a folder with provisioning.json (default: the demonstrator's)\n"
+     "  --software DIR      what is provisioned at first, a folder with provisioning.json (default: the "
+     "demonstrator's)\n"
      "\n"
      "examples:\n"
      "  inaetics up\n"
@@ -176,6 +177,7 @@ static const Command commands[] = {
      "  restore REVISION                       the software as it was then\n"
      "  apply DIRECTORY | diff [DIRECTORY] | export DIRECTORY   desired state as code\n"
      "  events                                 what happens, live\n"
+     "  settings [NAME VALUE]                  which targets are registered by themselves, and more\n"
      "  account NAME ROLE                      makes or changes one; the password is asked for\n"
      "\n"
      "  --server URL        which one (default: this instance's, $INAETICS_PROVISIONING_SERVER)\n"
@@ -195,6 +197,7 @@ static const Command commands[] = {
      "examples:\n"
      "  inaetics provisioning upload build/demonstrator/anomaly.zip --wait 60\n"
      "  inaetics provisioning link artifact processor processor --message 'find anomalies'\n"
+     "  inaetics provisioning settings register '(target.application=*)'\n"
      "  inaetics provisioning rollback\n"
      "  inaetics provisioning export deployment && git -C deployment init\n"
      "  inaetics provisioning apply deployment --wait 120\n",
@@ -216,7 +219,7 @@ static const Command commands[] = {
 
 #define COMMANDS (sizeof commands / sizeof *commands)
 
-static const char common_help[] = "  --name N            the instance, 0 to 11 (default 0)\n"
+static const char common_help[] = "  --name N            the instance, 0 to 9 (default 0)\n"
                                   "  --data DIR          its data folder (default $INAETICS_DATA, else\n"
                                   "                      $XDG_DATA_HOME/inaetics, else ~/.local/share/inaetics,\n"
                                   "                      for root /var/lib/inaetics)\n"
@@ -482,8 +485,24 @@ static int run(const Command *command, int argc, char **argv)
     return status;
 }
 
+/* `inaetics --name 1 pods` is what `inaetics pods --name 1` is: puts the command first. */
+static void put_command_first(int argc, char **argv)
+{
+    int first = 1;
+    while (first < argc && (strncmp(argv[first], "--name=", 7) == 0 || strncmp(argv[first], "--data=", 7) == 0 ||
+                            (first + 1 < argc &&
+                             (strcmp(argv[first], "--name") == 0 || strcmp(argv[first], "--data") == 0) && first++)))
+        first++;
+    if (first == 1 || first >= argc)
+        return;
+    char *command = argv[first];
+    memmove(argv + 2, argv + 1, (size_t)(first - 1) * sizeof *argv);
+    argv[1] = command;
+}
+
 int main(int argc, char **argv)
 {
+    put_command_first(argc, argv);
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         print_help();
         return argc < 2 ? CLI_USAGE : CLI_OK;

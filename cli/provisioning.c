@@ -70,6 +70,7 @@ static const struct {
     {"diff", "[DIRECTORY]", 0, 1, provisioning_diff},
     {"export", "DIRECTORY", 1, 1, provisioning_export},
     {"events", "", 0, 0, provisioning_events},
+    {"settings", "[NAME VALUE]", 0, 2, provisioning_settings},
     {"account", "NAME ROLE", 2, 2, provisioning_account},
 };
 

@@ -71,6 +71,7 @@ int provisioning_unlink(Provisioning *provisioning, int count, char *const *item
 int provisioning_register(Provisioning *provisioning, int count, char *const *items);
 int provisioning_approve(Provisioning *provisioning, int count, char *const *items);
 int provisioning_forget(Provisioning *provisioning, int count, char *const *items);
+int provisioning_settings(Provisioning *provisioning, int count, char *const *items);
 int provisioning_account(Provisioning *provisioning, int count, char *const *items);
 int provisioning_rollout(Provisioning *provisioning, int count, char *const *items);
 int provisioning_restore(Provisioning *provisioning, int count, char *const *items);

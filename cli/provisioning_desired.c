@@ -137,7 +137,11 @@ static void print_differences(const json_t *differences)
         const char *change = text_of(difference, "change"), *kind = text_of(difference, "kind");
         bool changed = strcmp(change, "changed") == 0,
              plain = strcmp(kind, "settings") == 0 || strcmp(kind, "rollout") == 0;
-        printf("  %c %s ", changed ? '~' : strcmp(change, "added") == 0 ? '+' : '-', kind_text(kind));
+        printf("  %c %s%s",
+               changed                        ? '~'
+               : strcmp(change, "added") == 0 ? '+'
+                                              : '-',
+               kind_text(kind), plain ? "" : " ");
         print_text(plain ? "" : text_of(difference, "name"));
         putchar('\n');
         if (changed || plain)

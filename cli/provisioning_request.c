@@ -295,7 +295,8 @@ static bool read_user(Provisioning *provisioning)
     if (provisioning->user[0])
         return true;
     if (!isatty(STDIN_FILENO)) {
-        cli_fail("%s wants a login: who are you? Give --user NAME, or set $INAETICS_PROVISIONING_USER",
+        cli_fail("%s wants a login: who are you? Give --user NAME, or set $INAETICS_PROVISIONING_USER (a new server "
+                 "knows d, with password f)",
                  provisioning->server);
         return false;
     }

@@ -58,6 +58,50 @@ int provisioning_forget(Provisioning *provisioning, int count, char *const *item
     return provisioning_ask(provisioning, "POST", path, NULL, NULL) ? CLI_OK : CLI_FAILED;
 }
 
+/* --- settings --------------------------------------------------------------- */
+
+static void show_settings(const json_t *settings)
+{
+    const char *key;
+    json_t *value, *table = json_array();
+    json_object_foreach((json_t *)settings, key, value)
+    {
+        char number[24] = "none";
+        if (json_is_integer(value))
+            snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        TABLE_ROW(table, key, json_is_string(value) ? json_string_value(value) : number);
+    }
+    table_print(table);
+    json_decref(table);
+}
+
+int provisioning_settings(Provisioning *provisioning, int count, char *const *items)
+{
+    AUTO_JSON json_t *settings = NULL;
+    if (!provisioning_ask(provisioning, "GET", "/v1/settings", NULL, &settings))
+        return CLI_FAILED;
+    if (count == 0 && provisioning->arguments->json)
+        return cli_print_json(settings);
+    if (count == 0) {
+        show_settings(settings);
+        return CLI_OK;
+    }
+    const json_t *before = json_object_get(settings, items[0]);
+    char *end = NULL;
+    if (count == 1 || !before)
+        return cli_fail("%s \"%.40s\": give one of register, approve, autoApprove and a filter (\"\": none), or "
+                        "versionsKept or forgetSeconds and a number",
+                        count == 1 ? "no value for" : "there is no setting", items[0]);
+    json_int_t number = json_is_integer(before) ? strtoll(items[1], &end, 10) : 0;
+    if (json_is_integer(before) && (*end || end == items[1]))
+        return cli_fail("%s: \"%.40s\" is no number", items[0], items[1]);
+    json_object_set_new(settings, items[0],
+                        json_is_integer(before) ? json_integer(number)
+                        : *items[1]             ? json_string(items[1])
+                                                : json_null());
+    return provisioning_ask(provisioning, "PUT", "/v1/settings", settings, NULL) ? CLI_OK : CLI_FAILED;
+}
+
 /* --- accounts --------------------------------------------------------------- */
 
 int provisioning_account(Provisioning *provisioning, int count, char *const *items)

@@ -6,6 +6,8 @@
 #include "base/json.h"
 #include "cluster/up/up.h"
 
+#include "table.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -116,16 +118,20 @@ static void clear(Listing *listing)
     sd_event_unref(listing->event);
 }
 
-static void print_properties(const json_t *properties)
+/* "type=queue result=sum"; malloc'ed. */
+static char *properties_text(const json_t *properties)
 {
     const char *key;
     json_t *value;
+    char *all = strdup("");
     json_object_foreach((json_t *)properties, key, value)
     {
-        AUTO_FREE char *text = json_is_string(value) ? strdup(json_string_value(value))
-                                                     : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-        printf(" %s=%s", key, text ? text : "?");
+        AUTO_FREE char *before = all, *text = json_is_string(value) ? strdup(json_string_value(value))
+                                                                    : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        if (asprintf(&all, "%s%s%s=%s", before ? before : "", before && *before ? " " : "", key, text ? text : "?") < 0)
+            return NULL;
     }
+    return all;
 }
 
 static int by_contract(const void *left, const void *right)
@@ -147,14 +153,15 @@ static int print_table(const json_t *services)
     for (size_t i = 0; i < count; i++)
         sorted[i] = json_array_get(services, i);
     qsort(sorted, count, sizeof(void *), by_contract);
-    printf("%-28s %-24s %-28s PROPERTIES\n", "SERVICE", "AGENT", "AT");
+    AUTO_JSON json_t *table = json_array();
+    TABLE_ROW(table, "SERVICE", "AGENT", "AT", "PROPERTIES");
     for (size_t i = 0; i < count; i++) {
         const char *url = json_string_value(json_object_get(sorted[i], "url"));
-        printf("%-28s %-24s %-28s", json_string_value(json_object_get(sorted[i], "contract")),
-               json_string_value(json_object_get(sorted[i], "agent")), url[0] ? url : "(no wire)");
-        print_properties(json_object_get(sorted[i], "properties"));
-        putchar('\n');
+        AUTO_FREE char *properties = properties_text(json_object_get(sorted[i], "properties"));
+        TABLE_ROW(table, json_string_value(json_object_get(sorted[i], "contract")),
+                  json_string_value(json_object_get(sorted[i], "agent")), *url ? url : "(no wire)", properties);
     }
+    table_print(table);
     return CLI_OK;
 }
 

@@ -25,7 +25,7 @@ static const char help[] =
     "  --images FOLDER    look for images there too (again and again; see docs/images.md)\n"
     "  --simulate N       be node-1 to node-N, which run nothing\n"
     "  --data DIR         data folder (default $INAETICS_DATA, else as `inaetics --help` says)\n"
-    "  --name N           number of the instance, 0 to 11: other addresses and ports\n"
+    "  --name N           number of the instance, 0 to 9: other addresses and ports\n"
     "  --listen ADDRESS   offer host ports at this address too, not only at 127.0.0.1\n"
     "  --log-size BYTES   size of a container's log file before it is rotated (default 8388608)\n"
     "  --ready-fd FD      write READY there when it is registered\n"

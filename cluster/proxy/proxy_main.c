@@ -16,7 +16,7 @@ static const char help[] = "inaetics-proxy: spread connections to services over 
                            "  --server URL       of the Kubernetes API (default https://127.17.8.20:10260)\n"
                            "  --pki FOLDER       with ca.pem, proxy.pem and proxy-key.pem (default DATA/pki)\n"
                            "  --data DIR         data folder (default $INAETICS_DATA, else as `inaetics --help` says)\n"
-                           "  --name N           number of the instance, 0 to 11: other addresses and ports\n"
+                           "  --name N           number of the instance, 0 to 9: other addresses and ports\n"
                            "  --help, --version\n";
 
 typedef struct Options {

@@ -400,6 +400,28 @@ def plan(server, missing=(), differences=(), done=None):
     workspace(server)
 
 
+def test_settings_are_shown_and_changed_one_at_a_time(client, server):
+    server.answers[("GET", "/v1/settings")] = (200, {"register": "(a=b)", "approve": None, "versionsKept": 20})
+    server.answers[("PUT", "/v1/settings")] = (200, {})
+    lines = client.run("settings").stdout.split("\n")
+    assert [line.split() for line in lines] == [["register", "(a=b)"], ["approve", "none"], ["versionsKept", "20"], []]
+    client.run("settings", "approve", "(c=*)")
+    assert server.body("/v1/settings") == {"register": "(a=b)", "approve": "(c=*)", "versionsKept": 20}
+    client.run("settings", "register", "")
+    assert server.body("/v1/settings") == {"register": None, "approve": None, "versionsKept": 20}
+    client.run("settings", "versionsKept", "3")
+    assert server.body("/v1/settings") == {"register": "(a=b)", "approve": None, "versionsKept": 3}
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["register"], 'no value for "register"'), (["aprove", "(a=b)"], 'there is no setting "aprove"'),
+    (["versionsKept", "many"], '"many" is no number'), (["versionsKept", ""], '"" is no number')])
+def test_a_setting_that_is_none_is_refused_and_nothing_sent(client, server, arguments, words):
+    server.answers[("GET", "/v1/settings")] = (200, {"register": "(a=b)", "approve": None, "versionsKept": 20})
+    assert words in client.run("settings", *arguments, status=1).stderr
+    assert server.asked("PUT") == []
+
+
 def test_apply_sends_what_is_missing_and_then_the_state(client, server, folder):
     plan(server, [artifact("b.zip", b"second")], [difference()])
     said = client.run("apply", folder).stdout
@@ -446,7 +468,7 @@ def test_diff_shows_what_would_change_and_says_it_by_its_status(client, server, 
     - description = "old"
     + description = "new"
     - tag a = "b"
-  ~ settings 
+  ~ settings
     - versionsKept = 20
     + versionsKept = 5
 """

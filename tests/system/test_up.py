@@ -416,6 +416,17 @@ def test_every_command_has_help_with_an_example():
         assert "examples:" in result.stdout, command
 
 
+def test_the_instance_may_be_named_before_the_command(tmp_path):
+    for options in (["--name", "9", "--data", tmp_path], ["--name=9", f"--data={tmp_path}"]):
+        said = [subprocess.run([INAETICS, *arguments], capture_output=True, text=True, check=False)
+                for arguments in ([*options, "pods", "--json"], ["pods", *options, "--json"])]
+        assert said[0].returncode == said[1].returncode == 1 and str(tmp_path) in said[0].stderr
+        assert said[0].stderr == said[1].stderr
+    for wrong in (["--name"], ["--name", "9"], ["--name", "9", "--data"]):
+        said = subprocess.run([INAETICS, *wrong], capture_output=True, text=True, check=False)
+        assert said.returncode == 2 and "Try inaetics --help" in said.stderr
+
+
 def test_commands_without_an_instance_say_what_to_do(instance):
     for command in (["pods"], ["logs", "x"], ["kill", "x"], ["scale"], ["node", "list"], ["services"]):
         result = instance.cli(*command, check=False)
