@@ -162,7 +162,7 @@ typedef struct Harm {
 static void harm_while_watched_is_failure_at_once(void **state)
 {
     static const Harm harms[] = {
-        {"errors", {.type = ROLLOUT_HEALTH, .target = "a", .ready = true, .errors = 1, .running_ms = 3000}, "1 errors"},
+        {"errors", {.type = ROLLOUT_HEALTH, .target = "a", .ready = true, .errors = 1, .running_ms = 3000}, "1 error"},
         {"restart", {.type = ROLLOUT_HEALTH, .target = "a", .ready = true, .running_ms = 100}, "restarted after 2 s"},
         {"fall back", {.type = ROLLOUT_INSTALL_FAILED, .target = "a", .reason = "fell back"}, "fell back"},
     };
