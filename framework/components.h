@@ -53,7 +53,7 @@ typedef enum ComponentState {
     COMPONENT_FAILED, /* its start failed or it gave up; tried again after a pause */
 } ComponentState;
 
-/* Whether bundles may change now: not inside a component's function, nor while the consequences of one are dealt with. */
+/* Whether bundles may change now: not inside a component's function, nor while its consequences are dealt with. */
 bool framework_idle(const Framework *framework);
 
 const char *component_state_name(ComponentState state); /* "waiting" */

@@ -17,6 +17,11 @@ const char *deployment_version(const Deployment *deployment)
     return deployment->agent->version(deployment->deployer.self);
 }
 
+bool deployment_is_over(const Deployment *deployment)
+{
+    return !deployment->deployer.table;
+}
+
 const char *deployment_authorization(const char *token, char *buffer, size_t size)
 {
     if (!token)
@@ -202,8 +207,7 @@ static void stop(void *self)
 
     if (!deployment->agent)
         return;
-    /* At the agent's end it goes first. */
-    if (deployment->deployer.table) {
+    if (!deployment_is_over(deployment)) {
         deployment->agent->forget(deployment->deployer.self);
         deployment->agent->on_end(deployment->deployer.self, NULL, NULL);
     }

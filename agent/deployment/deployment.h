@@ -254,6 +254,8 @@ struct Deployment {
 /* Why there is no software yet; for /readyz and the log, once. */
 void deployment_waits(Deployment *deployment, const char *format, ...) __attribute__((format(printf, 2, 3)));
 const char *deployment_version(const Deployment *deployment);
+/* At the agent's end its services go first; work that ends then has nobody to turn to. */
+bool deployment_is_over(const Deployment *deployment);
 /* "Authorization: Bearer TOKEN" into the buffer. */
 const char *deployment_authorization(const char *token, char *buffer, size_t size);
 /* Wakes talk_go_on at that time. */

@@ -246,7 +246,7 @@ static void checked(void *userdata, bool cancelled)
     Check *check = userdata;
     Plan *plan = check->plan;
 
-    if (plan && !cancelled) {
+    if (plan && !cancelled && !deployment_is_over(plan->deployment)) {
         plan->check = NULL;
         for (size_t i = 0; i < check->n; i++)
             plan->artifacts[check->files[i].artifact].state = check->files[i].right ? ARTIFACT_THERE : ARTIFACT_MISSING;
@@ -254,6 +254,8 @@ static void checked(void *userdata, bool cancelled)
         plan_go_on(plan);
         return;
     }
+    if (plan)
+        plan->check = NULL;
     check_free(check);
 }
 

@@ -88,7 +88,7 @@ static void done(void *userdata, bool cancelled)
     Deployment *deployment = save->deployment;
 
     deployment->saving = false;
-    if (!cancelled) {
+    if (!cancelled && !deployment_is_over(deployment)) {
         if (save->error.code)
             ina_log(deployment->component, INA_LOG_ERROR, "%s", save->error.message);
         if (save->saved)

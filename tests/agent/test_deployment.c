@@ -623,6 +623,22 @@ static void a_troubled_agent_asks_its_server_first(void **state)
     assert_false(deployer_is_troubled(world->deployer));
 }
 
+/* With whatever is under way: files coming, files being read, what is remembered being written. */
+static void an_agent_may_end_at_any_moment(void **state)
+{
+    World *world = *state;
+
+    run_first(world);
+    for (int i = 0; i < 40; i++) {
+        fake_offer(&world->fake, statement(world, i + 2), NULL);
+        for (int turn = 0; turn < i % 20; turn++)
+            assert_true(sd_event_run(world->fixture->event, 1000) >= 0);
+        world->deployer = deployer_free(world->deployer); /* as the agent does: first */
+        agent_restart(world);
+    }
+    until(world, reports(world, "running", "41.0.0"));
+}
+
 /* --- servers in trouble ------------------------------------------------------------------------ */
 
 static void a_transfer_that_breaks_off_goes_on_where_it_was(void **state)
@@ -828,6 +844,7 @@ int main(void)
         TEST(a_version_that_ends_the_agent_again_and_again_is_given_up),
         TEST(what_is_remembered_may_be_lost_or_damaged),
         TEST(a_troubled_agent_asks_its_server_first),
+        TEST(an_agent_may_end_at_any_moment),
         TEST(a_transfer_that_breaks_off_goes_on_where_it_was),
         TEST(a_server_that_serves_no_ranges_is_asked_for_all_again),
         TEST(what_came_before_a_restart_is_not_fetched_again),
