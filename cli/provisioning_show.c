@@ -93,6 +93,11 @@ int provisioning_status(Provisioning *provisioning, int count, char *const *item
     printf("revision    %" JSON_INTEGER_FORMAT ", released %" JSON_INTEGER_FORMAT "\n", number_of(state, "revision"),
            number_of(state, "released"));
     show_counts(json_object_get(state, "counts"));
+    if (*text_of(state, "held")) {
+        printf("waiting     ");
+        print_text(text_of(state, "held"));
+        printf("\n");
+    }
     const json_t *rollout = json_object_get(state, "rollout");
     if (json_is_integer(rollout) && !show_rollout_line(provisioning, json_integer_value(rollout)))
         return CLI_FAILED;

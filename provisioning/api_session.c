@@ -77,11 +77,12 @@ static void get_state(ApiCall *call)
         json_object_set_new(counts, object_kind_name((ObjectKind)kind),
                             json_integer((json_int_t)model_count(model, (ObjectKind)kind)));
     server_json(call->request, 200,
-                json_pack("{s:s, s:I, s:I, s:o, s:b, s:b, s:i, s:o, s:s}", "cursor", stream_cursor(server->stream),
-                          "revision", (json_int_t)repository_head(server->repository), "released",
-                          (json_int_t)targets_released(server->targets), "counts", counts, "defaultAccount",
+                json_pack("{s:s, s:I, s:I, s:o, s:b, s:b, s:i, s:o, s:s?, s:s}", "cursor",
+                          stream_cursor(server->stream), "revision", (json_int_t)repository_head(server->repository),
+                          "released", (json_int_t)targets_released(server->targets), "counts", counts, "defaultAccount",
                           accounts_default(server->accounts), "desired", desired_applied(server), "drift",
-                          desired_drift(server), "rollout", running_rollout(server), "version", INAETICS_VERSION));
+                          desired_drift(server), "rollout", running_rollout(server), "held",
+                          rollouts_held(server->rollouts), "version", INAETICS_VERSION));
 }
 
 static void get_events(ApiCall *call)

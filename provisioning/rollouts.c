@@ -428,9 +428,9 @@ static void arm_timer(Rollouts *rollouts, int r)
     int64_t now = targets_now(rollouts->targets), delay = RETRY_MS;
 
     rollouts->timer_source = sd_event_source_disable_unref(rollouts->timer_source);
-    if (r == 0 && !rollouts->running)
+    if (r == 0 && !rollouts->running && rollouts->waiting == 0)
         return;
-    if (r == 0) {
+    if (r == 0 && rollouts->running) {
         int64_t next = rollout_next(rollouts->running->core);
 
         if (next < now + delay)
@@ -577,7 +577,7 @@ int rollouts_open(sd_event *event, Database *database, Repository *repository, T
         rollouts_close(rollouts);
         return r;
     }
-    rollouts->last_work = targets_now(targets);
+    rollouts->last_work = rollouts->opened = targets_now(targets);
     if (rollouts->running)
         rollouts_resume_work(rollouts);
     targets_watch_events(targets, on_target_event, rollouts);

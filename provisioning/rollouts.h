@@ -27,7 +27,8 @@ int rollouts_open(sd_event *event, Database *database, Repository *repository, T
 /* Does what is due now, wholly. */
 void rollouts_work(Rollouts *rollouts);
 void rollouts_watch(Rollouts *rollouts, void (*changed)(void *userdata, int64_t rollout), void *userdata);
-/* policy NULL: the usual one, or, without one, the default. -EBUSY: one runs. -EEXIST: this content failed before, and
+/* policy NULL: the usual one, or, without one, the default. -EBUSY: one runs, or targets are still to be heard
+ * since the server started (unless forced). -EEXIST: this content failed before, and
  * not forced. -ENOENT: no such revision. */
 int rollouts_start(Rollouts *rollouts, int64_t revision, const RolloutPolicy *policy, bool force, const char *author,
                    int64_t *ret, InaError *error);

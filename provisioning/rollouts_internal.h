@@ -44,6 +44,7 @@ struct Rollouts {
     int64_t waiting; /* the newest revision of the software, while nothing is decided about it; 0: none */
     int64_t seen;    /* the newest that was decided about: kept */
     int64_t scanned; /* while loading */
+    int64_t opened;
     char *held;
     HeldEvent *events;
     size_t n_events, events_capacity;

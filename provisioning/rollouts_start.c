@@ -5,6 +5,8 @@
 #include <sodium.h>
 #include <string.h>
 
+#define LEGACY_POLL_MS (INT64_C(75) * 1000) /* agents without /v1 ask each minute */
+
 typedef struct Chosen {
     Rollouts *rollouts;
     char **ids;
@@ -193,6 +195,38 @@ static int begin_chosen(Rollouts *rollouts, const Chosen *chosen, int64_t from, 
     return running ? 1 : 0;
 }
 
+/* --- after a start ------------------------------------------------------------------------ */
+
+typedef struct Absent {
+    int64_t age; /* of the server */
+    size_t n;
+} Absent;
+
+static void count_absent(void *userdata, const TargetView *view)
+{
+    Absent *absent = userdata;
+
+    absent->n += view->software && !view->present && view->seen > 0 && view->current[0] &&
+                 absent->age < (view->legacy ? LEGACY_POLL_MS : TARGETS_PRESENT_MS);
+}
+
+/* A server that just started has heard nobody: who has software and was not heard yet is given time to come, or what is
+ * new would be released past everybody. */
+static int check_heard(Rollouts *rollouts, InaError *error)
+{
+    Absent absent = {.age = targets_now(rollouts->targets) - rollouts->opened};
+
+    if (absent.age >= LEGACY_POLL_MS)
+        return 0;
+    targets_each(rollouts->targets, NULL, SIZE_MAX, count_absent, &absent);
+    if (absent.n == 0)
+        return 0;
+    return ina_error_set(
+        error, EBUSY,
+        "the server has just started and waits, for at most %lld s, for targets that it has not heard since: %zu",
+        (long long)(LEGACY_POLL_MS - absent.age + 999) / 1000, absent.n);
+}
+
 int rollouts_begin(Rollouts *rollouts, int64_t revision, const RolloutPolicy *policy, bool force, bool always,
                    const char *author, const char *message, InaError *error)
 {
@@ -207,6 +241,8 @@ int rollouts_begin(Rollouts *rollouts, int64_t revision, const RolloutPolicy *po
     if (!policy)
         policy = rollouts->has_policy ? &rollouts->policy : &usual;
     if (!force)
+        r = check_heard(rollouts, error);
+    if (!force && r == 0)
         r = check_failed(rollouts, &chosen, revision, error);
     if (r == 0)
         r = begin_chosen(rollouts, &chosen, from, revision, chosen.n > 0 || always ? policy : NULL, author, message,
@@ -252,10 +288,10 @@ int rollouts_begin_waiting(Rollouts *rollouts, InaError *error)
     }
     (void)repository_history(rollouts->repository, revision + 1, 1, take_revision, &found, NULL);
     r = rollouts_begin(rollouts, revision, NULL, false, false, found.author, found.message, &own);
-    if (r == -EEXIST) {
+    if (r == -EEXIST || r == -EBUSY) {
         free(rollouts->held);
         rollouts->held = strdup(own.message);
-        return decided(rollouts, revision, error);
+        return r == -EBUSY ? 0 : decided(rollouts, revision, error);
     }
     return r < 0 ? ina_error_set(error, r, "%s", own.message) : r;
 }

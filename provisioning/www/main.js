@@ -187,9 +187,9 @@ const showToolbar = oncePerFrame(() => {
 });
 
 const showServer = oncePerFrame(() => {
-  const {revision, released, defaultAccount} = state.server;
+  const {revision, released, defaultAccount, held} = state.server;
   byId("revision").textContent = revision === undefined ? "" : `revision ${revision}` +
-    (released && released !== revision ? `, released ${released}` : "");
+    (released && released !== revision ? `, released ${released}` : "") + (held ? `: ${held}` : "");
   byId("default-account").hidden = !defaultAccount || sessionStorage.getItem(WARNED) !== null;
 });
 

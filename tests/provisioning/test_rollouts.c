@@ -513,6 +513,34 @@ static void a_commit_right_before_a_crash_is_not_forgotten(void **state)
     assert_int_equal(having(show, "a-2.0.0"), 10);
 }
 
+static void a_server_that_just_started_waits_for_its_targets_before_it_releases(void **state)
+{
+    Show *show = *state;
+
+    begin(show, STAGED);
+    restart(show);
+    world_software(show->world, "a/2.0.0"); /* before anybody is heard, as --load does */
+    rollouts_work(show->rollouts);
+    must(targets_flush(show->world->targets, &world_error));
+    assert_string_equal(phase(show), "none");
+    assert_int_equal(having(show, "a-2.0.0"), 0);
+    assert_contains(rollouts_held(show->rollouts), "not heard since: 10");
+    fails(-EBUSY, "not heard since: 10",
+          rollouts_start(show->rollouts, repository_head(show->world->repository), NULL, false, "d", &(int64_t){0},
+                         &world_error));
+    show->agents[9].silent = true;
+    pass(show, 5000);
+    assert_string_equal(phase(show), "none");
+    assert_contains(rollouts_held(show->rollouts), "not heard since: 1");
+    pass(show, 26000); /* it does not come */
+    assert_string_equal(phase(show), "running");
+    assert_null(rollouts_held(show->rollouts));
+    assert_true(having(show, "a-2.0.0") < 5);
+    pass(show, 40000);
+    assert_string_equal(phase(show), "done");
+    assert_int_equal(having(show, "a-2.0.0"), 10); /* also what waits for the silent one */
+}
+
 static void the_policy_is_kept(void **state)
 {
     Show *show = *state;
@@ -663,6 +691,7 @@ int main(void)
         with_show(a_restart_at_any_time_changes_nothing),
         with_show(a_commit_right_before_a_crash_is_not_forgotten),
         with_show(in_the_loop_it_goes_by_itself),
+        with_show(a_server_that_just_started_waits_for_its_targets_before_it_releases),
         with_show(the_policy_is_kept),
         with_show(what_is_shown_is_what_the_interface_says),
     };
