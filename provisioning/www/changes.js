@@ -162,7 +162,12 @@ function nameOfAny(object) {
     return `${kind} ${titleOf(object)}`;
   }
   const a = object.attributes;
-  const short = (filter) => (filter || "?").replaceAll("Bundle-SymbolicName=", "").replaceAll("Bundle-Version=", "");
+  const short = (filter = "?") => {
+    // As the server makes them of definitions; whoever wrote a filter of his own sees it.
+    const [, one, rest] = /^\((?:&\()?(?:Bundle-SymbolicName|filename|name|id)=([^()]*)\)(.*)$/.exec(filter) || [];
+    const [, version] = /^\(Bundle-Version=([^()]*)\)\)$/.exec(rest || "") || [];
+    return one === undefined ? filter : version ? `${one} ${version}` : !rest || a.associationVersionStatement ? one : filter;
+  };
   return `${KINDS[kind]}: ${short(a.leftEndpoint)} – ${short(a.rightEndpoint)}` +
     (a.associationVersionStatement ? ` (dynamic, ${a.associationVersionStatement})` : "");
 }
