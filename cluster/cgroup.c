@@ -199,8 +199,10 @@ bool cgroups_find(const char *proc, CgroupPlace *ret, char why[CGROUP_WHY_SIZE])
 static bool is_alone(const char *folder)
 {
     AUTO_FREE char *text = read_text(folder, "cgroup.procs");
-    char *end = NULL;
-    long pid = text ? strtol(text, &end, 10) : 0;
+    char *end;
+    if (!text)
+        return false;
+    long pid = strtol(text, &end, 10);
     return pid == getpid() && (*end == '\0' || strcmp(end, "\n") == 0);
 }
 

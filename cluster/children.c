@@ -181,15 +181,17 @@ typedef struct Sweep {
 static bool has_user(pid_t pid, uid_t first, uid_t last)
 {
     char path[64], line[256];
-    unsigned users[3];
     snprintf(path, sizeof path, "/proc/%d/status", pid);
     AUTO_FILE FILE *file = fopen(path, "re");
     while (file && fgets(line, sizeof line, file)) {
-        if (sscanf(line, "Uid: %u %u %u", &users[0], &users[1], &users[2]) != 3)
+        char *at = line + 4;
+        if (strncmp(line, "Uid:", 4) != 0)
             continue;
-        for (size_t i = 0; i < 3; i++)
-            if (users[i] >= first && users[i] <= last)
+        for (size_t i = 0; i < 3; i++) {
+            unsigned long user = strtoul(at, &at, 10);
+            if (user >= first && user <= last)
                 return true;
+        }
         return false;
     }
     return false;

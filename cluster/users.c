@@ -55,6 +55,7 @@ static bool is_mapped(const char *path)
     AUTO_FILE FILE *file = fopen(path, "re");
     if (!file)
         return errno == ENOENT; /* a kernel without such namespaces */
+    /* NOLINTNEXTLINE(cert-err34-c): the kernel's numbers fit */
     while (fscanf(file, "%lu %lu %lu", &inside, &outside, &length) == 3)
         if (inside <= USERS_FIRST && last - inside < length)
             return true;
@@ -255,10 +256,10 @@ static int give_folder(const Gift *gift, int fd, const char *but, unsigned depth
     return r;
 }
 
-int users_give(const char *path, uid_t uid, gid_t gid, const char *but, UsersGroup rights, InaError *error)
+int users_give(const char *folder, uid_t uid, gid_t gid, const char *but, UsersGroup rights, InaError *error)
 {
     Gift gift = {.uid = uid, .gid = gid, .rights = rights, .error = error};
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    int r = fd < 0 ? ina_error_errno(error, errno, "%s", path) : give_folder(&gift, fd, but, 0);
-    return r < 0 && fd >= 0 ? ina_error_wrap(error, "%s", path) : r;
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    int r = fd < 0 ? ina_error_errno(error, errno, "%s", folder) : give_folder(&gift, fd, but, 0);
+    return r < 0 && fd >= 0 ? ina_error_wrap(error, "%s", folder) : r;
 }

@@ -338,15 +338,24 @@ static void uninstall_others(const Change *change)
 
 /* --- taking it back --------------------------------------------------------- */
 
+static void complain_of_return(const Change *change, InaError *why)
+{
+    (void)ina_error_wrap(why, "going back");
+    complain(change, why);
+}
+
 static void take_back_one(const Change *change, Wanted *wanted)
 {
     Revision *new;
     InaError why = {0};
     int r = 0;
 
-    if (wanted->added) {
-        r = bundle_uninstall(wanted->bundle, &why);
-        wanted->bundle = r == 0 ? NULL : wanted->bundle;
+    if (wanted->added) { /* and therefore neither moved, nor started or changed from something else */
+        if (bundle_uninstall(wanted->bundle, &why) == 0)
+            wanted->bundle = NULL;
+        else
+            complain_of_return(change, &why);
+        return;
     }
     if (wanted->moved)
         wanted->bundle->platform = !change->set->platform;
@@ -359,10 +368,8 @@ static void take_back_one(const Change *change, Wanted *wanted)
         if (r == 0)
             wanted->old = new;
     }
-    if (r < 0) {
-        (void)ina_error_wrap(&why, "going back");
-        complain(change, &why);
-    }
+    if (r < 0)
+        complain_of_return(change, &why);
 }
 
 static void take_back(Change *change)

@@ -511,7 +511,7 @@ static void find_object(Asked *asked)
         *at = ' ';
     asked->object = model_get(model, asked->kind, copy);
     if (!asked->object)
-        memcpy(copy, kept, strlen(kept));
+        memcpy(copy, kept, strlen(kept) + 1);
 }
 
 static void on_work(Server *server, InaHttpRequest *request)

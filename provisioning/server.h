@@ -98,7 +98,7 @@ typedef struct Server {
     } closers[SERVER_CLOSERS_MAX];
     unsigned n_closers;
     Cleaning cleaning; /* server_blobs.c */
-    int64_t started; /* ms since 1970 */
+    int64_t started;   /* ms since 1970 */
     uint64_t requests, refused;
 } Server;
 
@@ -174,7 +174,7 @@ int server_take_file(Server *server, const Model *model, const char *filename, c
                      bool replace, Object **ret, InaError *error);
 
 /* api_workspaces.c: one CHANGE on a model, if the account may; what a commit answers */
-int server_change(Server *server, const Account *account, const json_t *change, Model *model, json_t **ret,
+int server_change(Server *server, const Account *account, const json_t *value, Model *model, json_t **ret,
                   InaError *error);
 /* -EBUSY: the account has too many, or all together. */
 int server_new_workspace(Server *server, const Account *account, Workspace **ret, InaError *error);

@@ -88,10 +88,13 @@ static bool note_range(void *userdata, const json_t *node)
     Ranges *ranges = userdata;
     const char *cidr = kube_string(node, "spec.podCIDR");
     size_t length = strlen(ranges->prefix);
-    unsigned n;
 
-    if (strncmp(cidr, ranges->prefix, length) == 0 && sscanf(cidr + length, "%u.", &n) == 1 && n <= NODES_MAX)
-        ranges->taken[n] = true;
+    if (strncmp(cidr, ranges->prefix, length) == 0) {
+        char *end;
+        unsigned long n = strtoul(cidr + length, &end, 10);
+        if (*end == '.' && n <= NODES_MAX)
+            ranges->taken[n] = true;
+    }
     return true;
 }
 
@@ -159,13 +162,12 @@ static void gone(Control *control, Work *work, const char *name)
     index_group(control->index, &count, "node/%s", name);
     if (count == 0)
         map_remove(control->nodes_gone, name);
-    else if (map_get(control->nodes_gone, name))
+    else if (map_get(control->nodes_gone, name) ||
+             (work->grace_from != 0 && control_now(control) - work->grace_from >= UNKNOWN_NODE_GRACE))
         remove_pods(control, work, name, NULL);
     else if (work->grace_from == 0) {
         work->grace_from = control_now(control);
         control_look_later(control, work, UNKNOWN_NODE_GRACE);
-    } else if (control_now(control) - work->grace_from >= UNKNOWN_NODE_GRACE) {
-        remove_pods(control, work, name, NULL);
     } else {
         control_look_later(control, work, work->grace_from + UNKNOWN_NODE_GRACE - control_now(control));
     }

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -81,10 +82,9 @@ static void write_service(Writer *writer, const json_t *service)
 /* Whether the machine's proxy, which runs as the same user, can listen at a port: ip(7), ip_unprivileged_port_start. */
 static bool can_be_served(int64_t port)
 {
-    int first = 1024;
+    char text[32];
     AUTO_FILE FILE *file = fopen("/proc/sys/net/ipv4/ip_unprivileged_port_start", "re");
-    if (file && fscanf(file, "%d", &first) != 1)
-        first = 1024;
+    long first = file && fgets(text, sizeof text, file) ? strtol(text, NULL, 10) : 1024;
     return geteuid() == 0 || port >= first;
 }
 

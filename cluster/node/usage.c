@@ -36,6 +36,7 @@ static bool read_stat(pid_t pid, ProcessStat *ret)
     long session;
     unsigned long user, system;
     long pages;
+    /* NOLINTNEXTLINE(cert-err34-c): the kernel's numbers fit */
     if (!at || sscanf(at + 1, " %c %*d %*d %ld %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d %*d %*d %*u %*u %ld",
                       &ret->state, &session, &user, &system, &pages) != 5)
         return false;
@@ -81,6 +82,7 @@ static void walk(Usage *usage, pid_t parent, unsigned depth)
     int pid;
     snprintf(path, sizeof path, "/proc/%d/task/%d/children", parent, parent);
     AUTO_FILE FILE *file = depth < DEPTH_MAX ? fopen(path, "re") : NULL;
+    /* NOLINTNEXTLINE(cert-err34-c): the kernel's numbers fit */
     while (file && usage->processes < USAGE_PROCESSES_MAX && fscanf(file, "%d", &pid) == 1) {
         ProcessStat stat;
         if (!read_stat(pid, &stat))

@@ -234,8 +234,8 @@ static char *setup_body(const EtcdKeeper *keeper, const char **ret_path)
         NULL,
         "{\"user\":\"root\",\"role\":\"root\"}",
         "{\"name\":\"agents\"}",
-        "{\"name\":\"agents\",\"perm\":{\"permType\":\"READWRITE\",\"key\":\"L2luYWV0aWNzLw==\","
-        "\"range_end\":\"L2luYWV0aWNzMA==\"}}",                                        /* /inaetics/ to /inaetics0 */
+        ("{\"name\":\"agents\",\"perm\":{\"permType\":\"READWRITE\",\"key\":\"L2luYWV0aWNzLw==\","
+         "\"range_end\":\"L2luYWV0aWNzMA==\"}}"),                                      /* /inaetics/ to /inaetics0 */
         "{\"name\":\"agents\",\"perm\":{\"permType\":\"READ\",\"key\":\"aGVhbHRo\"}}", /* health */
         NULL,
         "{\"user\":\"agents\",\"role\":\"agents\"}",
