@@ -3,6 +3,7 @@
 #include "agent.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/pki.h"
 #include "bundles.h"
 #include "memory.h"
 #include "web.h"
@@ -15,12 +16,10 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#define TOKEN_SIZE_MAX 4096
 #define END_SECONDS 2 /* for taking back what is published when etcd does not answer */
 
 static int drop_privileges(InaError *error);
 static int open_loop(Agent *agent, InaError *error);
-static int read_token(Agent *agent, InaError *error);
 static int open_framework(Agent *agent, InaError *error);
 static int open_services(Agent *agent, InaError *error);
 static int open_shell(Agent *agent, InaError *error);
@@ -43,7 +42,7 @@ int main(int argc, char *argv[])
     if (r >= 0)
         r = open_loop(&agent, &error);
     if (r >= 0)
-        r = read_token(&agent, &error);
+        r = token_read(agent.options.token_file, &agent.token, &error);
     if (r >= 0)
         r = open_framework(&agent, &error);
     if (r >= 0)
@@ -135,21 +134,6 @@ static int open_loop(Agent *agent, InaError *error)
 }
 
 /* --- parts -------------------------------------------------------------- */
-
-static int read_token(Agent *agent, InaError *error)
-{
-    size_t size;
-    if (!agent->options.token_file)
-        return 0;
-    int r = file_read(agent->options.token_file, TOKEN_SIZE_MAX, &agent->token, &size, error);
-    if (r < 0)
-        return ina_error_wrap(error, "token");
-    agent->token[strcspn(agent->token, "\r\n")] = 0;
-    if (strlen(agent->token) < SHELL_TOKEN_MIN)
-        return ina_error_set(error, EINVAL, "token: %s has %zu characters, at least %u are needed",
-                             agent->options.token_file, strlen(agent->token), SHELL_TOKEN_MIN);
-    return 0;
-}
 
 static int open_framework(Agent *agent, InaError *error)
 {

@@ -1,4 +1,5 @@
 #include "options.h"
+#include "base/option.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
@@ -79,55 +80,12 @@ static const char *const variables[] = {
     [ZONE] = "INAETICS_ZONE",       [LOG_LEVEL] = "INAETICS_LOG_LEVEL",
 };
 
-static int set_text(char **target, const char *value, InaError *error)
-{
-    char *copy = strdup(value);
-    if (!copy)
-        return ina_error_set(error, ENOMEM, "no memory");
-    free(*target);
-    *target = copy;
-    return 0;
-}
-
-static int set_port(int *target, const char *value, int minimum, InaError *error)
-{
-    char *end;
-    errno = 0;
-    long number = strtol(value, &end, 10);
-    if (!*value || *end || errno || number < minimum || number > 65535)
-        return ina_error_set(error, EINVAL, "\"%s\": must be a number from %d to 65535", value, minimum);
-    *target = (int)number;
-    return 0;
-}
-
 static int set_address(char **target, const char *value, InaError *error)
 {
     struct in6_addr address;
     if (inet_pton(AF_INET, value, &address) != 1 && inet_pton(AF_INET6, value, &address) != 1)
         return ina_error_set(error, EINVAL, "\"%s\": must be an IP address", value);
-    return set_text(target, value, error);
-}
-
-static int set_list(char **target, size_t maximum, const char *value, InaError *error)
-{
-    size_t count = 0;
-    while (*value) {
-        size_t length = strcspn(value, ",");
-        if (count == maximum)
-            return ina_error_set(error, EINVAL, "at most %zu addresses are allowed", maximum);
-        if (length) {
-            free(target[count]);
-            target[count] = strndup(value, length);
-            if (!target[count++])
-                return ina_error_set(error, ENOMEM, "no memory");
-        }
-        value += length + (value[length] == ',');
-    }
-    for (; count < maximum; count++) {
-        free(target[count]);
-        target[count] = NULL;
-    }
-    return 0;
+    return option_text(target, value, error);
 }
 
 static int set_level(InaLogLevel *target, const char *value, InaError *error)
@@ -141,31 +99,31 @@ static int set(AgentOptions *options, int option, const char *value, InaError *e
 {
     switch (option) {
     case ID:
-        return set_text(&options->id, value, error);
+        return option_text(&options->id, value, error);
     case ADDRESS:
         return set_address(&options->address, value, error);
     case PORT:
-        return set_port(&options->http_port, value, 0, error);
+        return option_number(&options->http_port, value, 0, 65535, error);
     case SHELL_PORT:
-        return set_port(&options->shell_port, value, -1, error);
+        return option_number(&options->shell_port, value, -1, 65535, error);
     case LISTEN:
-        return set_list(options->pages, AGENT_PAGES_MAX, value, error);
+        return option_list(options->pages, AGENT_PAGES_MAX, value, error);
     case ETCD:
-        return set_text(&options->etcd, value, error);
+        return option_text(&options->etcd, value, error);
     case PKI:
-        return set_text(&options->pki, value, error);
+        return option_text(&options->pki, value, error);
     case TOKEN_FILE:
-        return set_text(&options->token_file, value, error);
+        return option_text(&options->token_file, value, error);
     case CACHE:
-        return set_text(&options->cache, value, error);
+        return option_text(&options->cache, value, error);
     case PLATFORM:
-        return set_text(&options->platform, value, error);
+        return option_text(&options->platform, value, error);
     case BUNDLES:
-        return set_text(&options->bundles, value, error);
+        return option_text(&options->bundles, value, error);
     case CONFIG:
-        return set_text(&options->configuration, value, error);
+        return option_text(&options->configuration, value, error);
     case ZONE:
-        return set_text(&options->zone, value, error);
+        return option_text(&options->zone, value, error);
     case LOG_LEVEL:
         return set_level(&options->log_level, value, error);
     default:
@@ -198,8 +156,8 @@ static int set_defaults(AgentOptions *options, InaError *error)
     options->http_port = AGENT_HTTP_PORT;
     options->shell_port = AGENT_SHELL_PORT;
     options->log_level = INA_LOG_INFO;
-    int r = set_text(&options->address, "127.0.0.1", error);
-    return r < 0 ? r : set_text(&options->zone, "zone1", error);
+    int r = option_text(&options->address, "127.0.0.1", error);
+    return r < 0 ? r : option_text(&options->zone, "zone1", error);
 }
 
 int options_parse(int argc, char *argv[], AgentOptions *ret, InaError *error)

@@ -6,6 +6,7 @@
  * A watch is never taken up again where it broke: everything is read anew and
  * compared with what is known. That is one request, and right whatever etcd did
  * meanwhile (compaction, restart without its data). */
+#include "clock.h"
 #include "etcd_internal.h"
 
 #include <errno.h>
@@ -26,14 +27,6 @@ typedef struct Known {
     uint64_t hash;
     uint64_t generation; /* of the reading that saw it last */
 } Known;
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
 
 static uint64_t hash_value(const EtcdMirror *mirror, const EtcdKeyValue *kv)
 {
@@ -178,7 +171,7 @@ static void stop(EtcdMirror *mirror)
 
 void etcd_mirror_lost(EtcdMirror *mirror, const InaError *error)
 {
-    bool stable = mirror->state == MIRROR_WATCHING && now_ns() - mirror->watching_since >= STABLE_TIME;
+    bool stable = mirror->state == MIRROR_WATCHING && steady_ns() - mirror->watching_since >= STABLE_TIME;
 
     if (mirror->state == MIRROR_WATCHING && mirror->stream_url && error->code != ESTALE)
         etcd_failed(mirror->etcd, mirror->stream_url);
@@ -306,7 +299,7 @@ static int start_stream(EtcdMirror *mirror, InaError *error)
     } else {
         const InaHttpFetchOptions options = {
             .method = "POST",
-        .headers = etcd_login_headers(mirror->etcd),
+            .headers = etcd_login_headers(mirror->etcd),
             .url = mirror->stream_url,
             .body = body.data,
             .body_size = body.size,
@@ -327,7 +320,7 @@ static void watch(EtcdMirror *mirror)
     InaError error = {0};
 
     mirror->state = MIRROR_WATCHING;
-    mirror->watching_since = now_ns();
+    mirror->watching_since = steady_ns();
     if (start_stream(mirror, &error) < 0)
         etcd_mirror_lost(mirror, &error);
     else

@@ -104,7 +104,7 @@ int file_read(const char *path, size_t maximum, char **ret, size_t *ret_size, In
 
 /* --- writing --------------------------------------------------------------- */
 
-static int write_all(int fd, const void *data, size_t size)
+int write_whole(int fd, const void *data, size_t size)
 {
     const char *p = data;
 
@@ -131,7 +131,7 @@ static char *folder_of(const char *path)
 
 static int write_temporary(int fd, const void *data, size_t size, mode_t mode)
 {
-    int r = fchmod(fd, mode) < 0 ? -errno : write_all(fd, data, size);
+    int r = fchmod(fd, mode) < 0 ? -errno : write_whole(fd, data, size);
 
     if (r == 0 && fsync(fd) < 0)
         r = -errno;

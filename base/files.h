@@ -22,4 +22,5 @@ int folder_make(const char *path, mode_t mode, InaError *error); /* with parents
  * folder is unlinked. */
 int folder_remove(const char *path, InaError *error);
 int folder_sync(const char *path, InaError *error);
-char *path_join(const char *folder, const char *name); /* malloc'ed; NULL: out of memory */
+int write_whole(int fd, const void *data, size_t size); /* goes on after signals; -errno */
+char *path_join(const char *folder, const char *name);  /* malloc'ed; NULL: out of memory */

@@ -1,4 +1,5 @@
 /* http_client.c - see http_client.h: fetches, their limits and deadlines. */
+#include "clock.h"
 #include "http_client_internal.h"
 #include "soon.h"
 
@@ -100,14 +101,6 @@ void http_client_leave(HttpClient *client)
     if (client->gone)
         free_gone(client);
     http_wire_sweep(client->wire);
-}
-
-uint64_t http_client_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
 
 /* --- deadlines: a heap, the earliest first -------------------------------- */
@@ -347,7 +340,7 @@ static int on_again(sd_event_source *source, void *userdata)
 static int on_timer(sd_event_source *source, uint64_t at, void *userdata)
 {
     HttpClient *client = userdata;
-    uint64_t now = http_client_now();
+    uint64_t now = steady_ns();
 
     client->armed = UINT64_MAX;
     http_client_enter(client);
@@ -577,7 +570,7 @@ static InaHttpFetch *fetch_new(const InaHttpFetchOptions *options, const HttpTar
     fetch->userdata = options->userdata;
     fetch->maximum = options->maximum ? options->maximum : options->chunk ? SIZE_MAX : DEFAULT_MAXIMUM;
     fetch->timeout = options->timeout ? options->timeout : DEFAULT_TIMEOUT;
-    uint64_t now = http_client_now();
+    uint64_t now = steady_ns();
     fetch->deadline = fetch->timeout > UINT64_MAX - now ? UINT64_MAX : now + fetch->timeout;
     return fetch;
 }

@@ -3,6 +3,7 @@
  * curl tells us which sockets and which time it waits for; we call it when
  * they come. While curl runs (`busy`) nothing may be added to it or removed
  * from it: what callbacks ask for then is kept, and done when it returns. */
+#include "clock.h"
 #include "http_client_internal.h"
 #include "http_curl_load.h"
 #include "soon.h"
@@ -75,11 +76,6 @@ struct HttpCurlFetch {
 static void curl_after(HttpCurl *curl);
 static int on_again(sd_event_source *source, void *userdata);
 
-static uint64_t now_us(void)
-{
-    return http_client_now() / 1000;
-}
-
 static void curl_arm(HttpCurl *curl)
 {
     if (curl->wanted >= curl->armed)
@@ -93,7 +89,7 @@ static int on_curl_timer(CURLM *multi, long milliseconds, void *userdata)
 {
     HttpCurl *curl = userdata;
 
-    curl->wanted = milliseconds < 0 ? UINT64_MAX : milliseconds == 0 ? 0 : now_us() + (uint64_t)milliseconds * 1000;
+    curl->wanted = milliseconds < 0 ? UINT64_MAX : milliseconds == 0 ? 0 : steady_us() + (uint64_t)milliseconds * 1000;
     /* Of a later time than before the timer finds out when it fires. */
     if (milliseconds != 0 || soon(curl->client->event, &curl->again, on_again, curl) < 0)
         curl_arm(curl);
@@ -130,7 +126,7 @@ static int on_timer(sd_event_source *source, uint64_t at, void *userdata)
     HttpCurl *curl = userdata;
 
     curl->armed = UINT64_MAX;
-    if (curl->wanted > now_us())
+    if (curl->wanted > steady_us())
         curl_arm(curl);
     else
         curl_timeout(curl);

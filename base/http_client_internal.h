@@ -81,7 +81,6 @@ struct InaHttpFetch {
 };
 
 /* http_client.c */
-uint64_t http_client_now(void); /* CLOCK_MONOTONIC ns */
 void http_client_enter(HttpClient *client);
 void http_client_leave(HttpClient *client); /* may free the client */
 /* 0; -EMSGSIZE or -ENOMEM: the transport is to call http_fetch_fail; -ECANCELED: the fetch is gone. */

@@ -3,6 +3,7 @@
  * A connection carries one request at a time and is kept for the next. The
  * one used last is taken first, so that those not needed any more grow old
  * and are closed. Fetches beyond the limit per host wait in line. */
+#include "clock.h"
 #include "http_client_internal.h"
 
 #include <arpa/inet.h>
@@ -164,7 +165,7 @@ HttpWire *http_wire_free(HttpWire *wire)
 static int on_aging(sd_event_source *source, uint64_t at, void *userdata)
 {
     HttpWire *wire = userdata;
-    uint64_t now = http_client_now();
+    uint64_t now = steady_ns();
     bool some = false;
 
     wire->aging_armed = false;
@@ -564,7 +565,7 @@ static void connection_finish(HttpWireConnection *connection, bool clean)
         connection_close(connection);
     } else {
         connection->used = true;
-        connection->since = http_client_now();
+        connection->since = steady_ns();
         connection->next_idle = host->idle;
         if (connection->next_idle)
             connection->next_idle->previous_idle = connection;

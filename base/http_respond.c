@@ -84,6 +84,16 @@ void ina_http_respond_take(InaHttpRequest *request, int status, const char *cont
     http_answer(request, status, content_type, response);
 }
 
+void http_respond_json(InaHttpRequest *request, int status, json_t *value, size_t flags)
+{
+    char *text = value ? json_dumps(value, flags) : NULL;
+    json_decref(value);
+    if (text)
+        ina_http_respond_take(request, status, "application/json", text, strlen(text));
+    else
+        ina_http_respond_text(request, 500, "out of memory\n");
+}
+
 static void respond_text(InaHttpRequest *request, int status, const char *format, va_list arguments)
 {
     char *text = NULL;

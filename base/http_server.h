@@ -9,6 +9,7 @@
 #pragma once
 
 #include <inaetics/http.h>
+#include <jansson.h>
 #include <systemd/sd-event.h>
 
 #define HTTP_SERVER_CONNECTIONS_MAX 2048u
@@ -54,6 +55,10 @@ const char *http_request_subject(const InaHttpRequest *request);
 /* How a browser calls the cookie `name` of this port: "NAME-8080". */
 void http_cookie_name(const InaHttpRequest *request, const char *name, char *ret, size_t size);
 
+/* Answers with the value as application/json, written with these flags of json_dumps; takes it. NULL, or no memory:
+ * 500. */
+void http_respond_json(InaHttpRequest *request, int status, json_t *value, size_t flags);
+
 /* Every argument of the query called `name` ("command=ls&command=-l"), or all (NULL); without a value: "". Ends when
  * `each` returns false. */
 void http_request_each(const InaHttpRequest *request, const char *name,
@@ -61,7 +66,8 @@ void http_request_each(const InaHttpRequest *request, const char *name,
 
 /* How much of an answer that goes on may wait (0: 1 MiB), for servers with many slow clients. */
 void http_stream_limit(InaHttpStream *stream, size_t bytes);
-/* Cuts the connection, so that the client knows that the answer is not whole. As ina_http_stream_close for the caller. */
+/* Cuts the connection, so that the client knows that the answer is not whole. As ina_http_stream_close for the caller.
+ */
 void http_stream_abort(InaHttpStream *stream);
 
 typedef struct HttpServerStatistics {

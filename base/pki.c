@@ -17,6 +17,7 @@
 
 #define PEM_MAX 65536u
 #define TOKEN_MAX 512u
+#define TOKEN_FILE_MAX 4096u
 
 /* --- what others may not see -------------------------------------------------------- */
 
@@ -281,6 +282,26 @@ int pki_ensure_token(const char *path, size_t bytes, char **ret, InaError *error
     if (r < 0) {
         free(text);
         return r;
+    }
+    *ret = text;
+    return 0;
+}
+
+int token_read(const char *path, char **ret, InaError *error)
+{
+    char *text = NULL;
+
+    if (path) {
+        int r = file_read(path, TOKEN_FILE_MAX, &text, NULL, error);
+        if (r < 0)
+            return ina_error_wrap(error, "token");
+        text[strcspn(text, "\r\n")] = '\0';
+        size_t length = strlen(text);
+        if (length < TOKEN_MIN) {
+            free(text);
+            return ina_error_set(error, EINVAL, "token: %s has %zu characters, at least %u are needed", path, length,
+                                 TOKEN_MIN);
+        }
     }
     *ret = text;
     return 0;

@@ -34,3 +34,8 @@ int pki_ensure_certificate(const char *folder, const char *name, PkiUsage usage,
  * is there; returns its text, malloc'ed. A file that others can read is
  * refused, and one whose text is not 16 to 512 visible ASCII characters. */
 int pki_ensure_token(const char *path, size_t bytes, char **ret, InaError *error);
+
+/* The first line of a file with a token, malloc'ed; fewer than TOKEN_MIN
+ * characters are refused. `path` NULL: there is none, and *ret is NULL. */
+#define TOKEN_MIN 16u
+int token_read(const char *path, char **ret, InaError *error);

@@ -1,6 +1,7 @@
 #include "service.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "cluster/node/environment.h"
 #include "confine.h"
 #include "life.h"
@@ -27,13 +28,6 @@ struct Service {
 };
 
 static void step(Service *service, LifeEvent event);
-
-static uint64_t now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * LIFE_SECOND + (uint64_t)time.tv_nsec;
-}
 
 static void handle_output(void *userdata, const void *data, size_t size)
 {
@@ -139,7 +133,7 @@ static int handle_ended(sd_event_source *source, void *userdata)
 
 static void step(Service *service, LifeEvent event)
 {
-    LifeActions actions = life_step(&service->life, event, false, now_ns());
+    LifeActions actions = life_step(&service->life, event, false, steady_ns());
     service->timer = sd_event_source_disable_unref(service->timer);
     if (service->life.deadline > 0)
         sd_event_add_time(service->event, &service->timer, CLOCK_MONOTONIC, service->life.deadline / 1000 + 1, 1000,

@@ -2,6 +2,8 @@
  * of what they brought about, and the making of it all. */
 #include "core.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,9 +16,7 @@
 
 uint64_t ina_now(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * INA_SECOND + (uint64_t)now.tv_nsec;
+    return steady_ns();
 }
 
 int64_t ina_wall_clock_us(void)

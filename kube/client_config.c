@@ -40,18 +40,6 @@ static const json_t *named(const json_t *config, const char *list, const char *n
     return NULL;
 }
 
-static int write_all(int fd, const unsigned char *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = write(fd, data, size);
-        if (n < 0)
-            return -errno;
-        data += n;
-        size -= (size_t)n;
-    }
-    return 0;
-}
-
 /* Libraries want files: data becomes one that exists in memory only. */
 static int memory_file(const char *base64, int *ret_fd, char **ret_path, InaError *error)
 {
@@ -62,7 +50,7 @@ static int memory_file(const char *base64, int *ret_fd, char **ret_path, InaErro
     if (sodium_base642bin(data, length, base64, length, "\n\r ", &size, NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
         return ina_error_set(error, EINVAL, "is no base64");
     int fd = memfd_create("kubeconfig", MFD_CLOEXEC);
-    if (fd < 0 || fchmod(fd, 0600) < 0 || write_all(fd, data, size) < 0 ||
+    if (fd < 0 || fchmod(fd, 0600) < 0 || write_whole(fd, data, size) < 0 ||
         asprintf(ret_path, "/proc/self/fd/%d", fd) < 0) {
         if (fd >= 0)
             close(fd);

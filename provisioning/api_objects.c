@@ -177,18 +177,6 @@ static int store_artifact(ApiCall *call, Workspace *workspace, Object *object, I
     return r < 0 ? r : 201;
 }
 
-static int write_all(int fd, const char *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = write(fd, data, size);
-        if (n < 0)
-            return -errno;
-        data += n;
-        size -= (size_t)n;
-    }
-    return 0;
-}
-
 static void describe(const void *data, size_t size, BlobInfo *ret)
 {
     unsigned char digest[crypto_hash_sha256_BYTES];
@@ -228,7 +216,7 @@ int server_take_file(Server *server, const Model *model, const char *filename, c
     int fd = path ? mkostemp(path, O_CLOEXEC) : -1;
     if (fd < 0)
         return ina_error_errno(error, errno, "upload");
-    int r = write_all(fd, data, size);
+    int r = write_whole(fd, data, size);
     close(fd);
     if (r < 0)
         ina_error_errno(error, r, "upload");

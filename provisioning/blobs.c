@@ -157,20 +157,6 @@ static bool there(const char *path, uint64_t size)
            utimensat(AT_FDCWD, path, NULL, 0) == 0;
 }
 
-static int write_all(int fd, const char *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t n = write(fd, data, size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -errno;
-        data += n;
-        size -= (size_t)n;
-    }
-    return fsync(fd) < 0 ? -errno : 0;
-}
-
 static int store(const Blobs *blobs, const char *path, const char *digest, const void *data, size_t size,
                  InaError *error)
 {
@@ -185,7 +171,9 @@ static int store(const Blobs *blobs, const char *path, const char *digest, const
     int fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
         return ina_error_errno(error, errno, "%s", temporary);
-    r = write_all(fd, data, size);
+    r = write_whole(fd, data, size);
+    if (r == 0 && fsync(fd) < 0)
+        r = -errno;
     if (close(fd) < 0 && r == 0)
         r = -errno;
     if (r == 0 && rename(temporary, path) < 0)

@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include "base/log.h"
+#include "base/option.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -88,45 +89,6 @@ typedef struct Parsed {
     bool credentials, insecure;
 } Parsed;
 
-static int set_text(char **target, const char *value, InaError *error)
-{
-    char *copy = strdup(value);
-    if (!copy)
-        return ina_error_set(error, ENOMEM, "no memory");
-    free(*target);
-    *target = copy;
-    return 0;
-}
-
-static int set_list(char **target, const char *value, InaError *error)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < SERVER_LISTEN_MAX; i++) {
-        free(target[i]);
-        target[i] = NULL;
-    }
-    while (*value) {
-        size_t length = strcspn(value, ",");
-        if (count == SERVER_LISTEN_MAX)
-            return ina_error_set(error, EINVAL, "at most %u addresses are allowed", SERVER_LISTEN_MAX);
-        if (length && !(target[count++] = strndup(value, length)))
-            return ina_error_set(error, ENOMEM, "no memory");
-        value += length + (value[length] == ',');
-    }
-    return 0;
-}
-
-static int set_number(int *target, const char *value, int minimum, int maximum, InaError *error)
-{
-    char *end;
-    errno = 0;
-    long number = strtol(value, &end, 10);
-    if (!*value || *end || errno || number < minimum || number > maximum)
-        return ina_error_set(error, EINVAL, "\"%s\": must be a number from %d to %d", value, minimum, maximum);
-    *target = (int)number;
-    return 0;
-}
-
 static int set_level(const char *value, InaError *error)
 {
     InaLogLevel level;
@@ -148,9 +110,9 @@ static int set(Parsed *parsed, int option, const char *value, InaError *error)
     };
     switch (option) {
     case LISTEN:
-        return set_list(options->listen, value, error);
+        return option_list(options->listen, SERVER_LISTEN_MAX, value, error);
     case PAGES:
-        return set_list(options->pages, value, error);
+        return option_list(options->pages, SERVER_LISTEN_MAX, value, error);
     case LOG_LEVEL:
         return set_level(value, error);
     case CREDENTIALS:
@@ -160,10 +122,10 @@ static int set(Parsed *parsed, int option, const char *value, InaError *error)
         parsed->insecure = true;
         return 0;
     case READY_FD:
-        return set_number(&options->ready_fd, value, 3, 1023, error);
+        return option_number(&options->ready_fd, value, 3, 1023, error);
     default:
         if (option >= DATA && option <= KEY)
-            return set_text(texts[option], value, error);
+            return option_text(texts[option], value, error);
         return ina_error_set(error, EINVAL, "unknown option; see inaetics-provisioning --help");
     }
 }
@@ -189,9 +151,9 @@ static int complete(Parsed *parsed, InaError *error)
     if (parsed->credentials && parsed->insecure)
         return ina_error_set(error, EINVAL, "--credentials and --insecure exclude each other");
     if (!options->listen[0])
-        r = set_list(options->listen, "127.0.0.1:8091", error);
+        r = option_list(options->listen, SERVER_LISTEN_MAX, "127.0.0.1:8091", error);
     if (r >= 0 && !options->pages[0])
-        r = set_list(options->pages, "127.0.0.1:8090", error);
+        r = option_list(options->pages, SERVER_LISTEN_MAX, "127.0.0.1:8090", error);
     for (size_t i = 0; r >= 0 && options->listen[i]; i++)
         loopback = loopback && address_is_loopback(options->listen[i]);
     options->open = !parsed->credentials && (loopback || parsed->insecure);

@@ -1,4 +1,5 @@
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "model_internal.h"
 #include "repository_internal.h"
 #include <errno.h>
@@ -116,13 +117,6 @@ static void store_difference(void *userdata, const Object *before, const Object 
         storing->r = store_object(storing, after);
 }
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Within a transaction. */
 static int store_revision(Storing *storing, const Model *after, const char *author, const char *message)
 {
@@ -132,7 +126,7 @@ static int store_revision(Storing *storing, const Model *after, const char *auth
     return database_run(storing->repository->database, storing->error,
                         "INSERT INTO repository_revision (number, time, author, message, changes, software) "
                         "VALUES (?, ?, ?, ?, ?, ?)",
-                        "iissii", storing->revision, now_ms(), author, message, (int64_t)storing->changes,
+                        "iissii", storing->revision, wall_ms(), author, message, (int64_t)storing->changes,
                         (int64_t)storing->software);
 }
 

@@ -1,6 +1,7 @@
 /* rollouts.c - see rollouts.h: life, events in, actions out. */
 #include "rollouts.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/soon.h"
 #include "rollouts_internal.h"
 #include <errno.h>
@@ -221,14 +222,6 @@ static void mint_one(Rollouts *rollouts, const char *id, bool back)
     else if (r == -ENOENT)
         event.type = ROLLOUT_GONE;
     (void)step(rollouts, &event, NULL);
-}
-
-static int64_t steady_ms(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
 static void work_clear(Rollouts *rollouts)

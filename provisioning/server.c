@@ -2,6 +2,7 @@
 #include "server.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/files.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -16,7 +17,6 @@
 
 #define WORKERS 2u
 #define PEM_MAX (256u * 1024u)
-#define TOKEN_MAX 4096u
 #define AGENTS_BODIES_MAX (256u * 1024u * 1024u)
 #define SETTINGS_MAX (256u * 1024u)
 
@@ -25,9 +25,7 @@ static int open_listeners(Server *server, InaError *error);
 
 int64_t server_now(void)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    return wall_ms();
 }
 
 bool address_is_loopback(const char *address)
@@ -132,21 +130,6 @@ Server *server_close(Server *server)
 
 /* --- parts ---------------------------------------------------------------------- */
 
-static int read_token(Server *server, InaError *error)
-{
-    size_t size;
-    if (!server->options.token_file)
-        return 0;
-    int r = file_read(server->options.token_file, TOKEN_MAX, &server->token, &size, error);
-    if (r < 0)
-        return ina_error_wrap(error, "token");
-    server->token[strcspn(server->token, "\r\n")] = '\0';
-    if (strlen(server->token) < 16)
-        return ina_error_set(error, EINVAL, "token: %s has %zu characters, at least 16 are needed",
-                             server->options.token_file, strlen(server->token));
-    return 0;
-}
-
 /* What the options say where nothing is stored yet. */
 static int read_settings(const Server *server, json_t **ret, InaError *error)
 {
@@ -223,7 +206,8 @@ static int open_parts(Server *server, InaError *error)
     int r;
     if (!database || !blobs || !key)
         return ina_error_set(error, ENOMEM, "no memory for the server");
-    if ((r = folder_make(server->options.data, 0700, error)) < 0 || (r = read_token(server, error)) < 0 ||
+    if ((r = folder_make(server->options.data, 0700, error)) < 0 ||
+        (r = token_read(server->options.token_file, &server->token, error)) < 0 ||
         (r = server_auth_open(server, error)) < 0 ||
         (r = worker_pool_new(server->event, WORKERS, &server->workers, error)) < 0 ||
         (r = stream_new(server->event, &server->stream, error)) < 0 ||
@@ -317,15 +301,9 @@ int server_listen(Server *server, InaError *error)
 
 void server_json(InaHttpRequest *request, int status, json_t *value)
 {
-    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-    json_decref(value);
-    if (!text) {
-        ina_http_respond_text(request, 500, "no memory\n");
-        return;
-    }
     ina_http_set_header(request, "Cache-Control", "no-store");
     ina_http_set_header(request, "X-Content-Type-Options", "nosniff");
-    ina_http_respond_take(request, status, "application/json", text, strlen(text));
+    http_respond_json(request, status, value, JSON_COMPACT | JSON_ENCODE_ANY);
 }
 
 static int status_of(int code)

@@ -7,6 +7,7 @@
 #include "api_http_internal.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "kube/selector.h"
 
 #include <errno.h>
@@ -39,14 +40,6 @@ struct ApiHttpWatch {
     uint64_t end, marked; /* ns */
     Buffer pending;       /* what the connection does not take yet */
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * NS + (uint64_t)now.tv_nsec;
-}
 
 static void watch_free(ApiHttpWatch *watch)
 {
@@ -248,7 +241,7 @@ static void send_bookmark(ApiHttpWatch *watch, int64_t revision, bool initial_en
     if (!out.failed)
         send(watch, out.data, out.size);
     buffer_free(&out);
-    watch->marked = now_ns();
+    watch->marked = steady_ns();
 }
 
 /* What many watches had would stay with the process: the allocator keeps what is free between what is not. Twice,
@@ -268,7 +261,7 @@ static void give_memory_back(ApiHttp *http)
 static int on_tick(sd_event_source *source, uint64_t at, void *userdata)
 {
     ApiHttp *http = userdata;
-    uint64_t now = now_ns();
+    uint64_t now = steady_ns();
     int64_t settled = store_settled(http->store);
 
     for (ApiHttpWatch *watch = http->watches, *next; watch; watch = next) {
@@ -397,7 +390,7 @@ static json_t *watch_new(ApiHttp *http, const InaHttpRequest *request, const Api
         field_selector_free(fields);
         return kube_status_internal("out of memory");
     }
-    uint64_t now = now_ns();
+    uint64_t now = steady_ns();
     *watch = (ApiHttpWatch){.http = http,
                             .next = http->watches,
                             .resource = resource,

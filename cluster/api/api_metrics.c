@@ -1,6 +1,7 @@
 #include "api_metrics.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/map.h"
 
@@ -27,13 +28,6 @@ struct ApiNodeMetrics {
     Map *nodes; /* name -> NodeUsage */
 };
 
-static uint64_t now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 /* --- asking the nodes ------------------------------------------------------------------- */
 
 static void handle_summary(void *userdata, const InaHttpResponse *response)
@@ -46,7 +40,7 @@ static void handle_summary(void *userdata, const InaHttpResponse *response)
         return;
     json_decref(node->summary);
     node->summary = summary;
-    node->heard = now_us();
+    node->heard = steady_us();
     node->when = time(NULL);
 }
 
@@ -207,7 +201,7 @@ static json_t *collect(void *userdata, const Resource *resource, const char *nam
     json_t *list = json_array();
     while (map_next(metrics->nodes, &position, &key, &value)) {
         const NodeUsage *node = value;
-        if (!node->summary || now_us() - node->heard > API_METRICS_AGE_US)
+        if (!node->summary || steady_us() - node->heard > API_METRICS_AGE_US)
             continue;
         if (resource->namespaced)
             add_pods(metrics, node, namespace, name, list);

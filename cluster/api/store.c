@@ -1,6 +1,8 @@
 /* store.c - see store.h: the life of the store, and reading. */
 #include "store_internal.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +11,7 @@
 
 uint64_t store_now(void)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+    return steady_ns();
 }
 
 int store_new(sd_event *event, Etcd *etcd, void (*ready)(void *userdata), void *userdata, Store **ret, InaError *error)

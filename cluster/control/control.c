@@ -3,6 +3,7 @@
 #include "control_internal.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -24,11 +25,7 @@ static const Controller *const controllers[] = {
 
 uint64_t control_now(const Control *control)
 {
-    struct timespec now;
-    if (control->options.now)
-        return control->options.now(control->options.userdata);
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * CONTROL_S + (uint64_t)now.tv_nsec;
+    return control->options.now ? control->options.now(control->options.userdata) : steady_ns();
 }
 
 time_t control_wall(const Control *control)

@@ -1,6 +1,7 @@
 #include "check.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "cluster/instance.h"
 #include "container_setup.h"
 
@@ -25,13 +26,6 @@ struct Check {
 
 static void begin(Check *check);
 
-static uint64_t now_ns(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * LIFE_SECOND + (uint64_t)time.tv_nsec;
-}
-
 static void end_attempt(Check *check)
 {
     check->command = child_free(check->command);
@@ -46,7 +40,7 @@ static void end_attempt(Check *check)
 static int handle_timer(sd_event_source *source, uint64_t time, void *userdata)
 {
     Check *check = userdata;
-    if (probe_due(&check->core, now_ns()))
+    if (probe_due(&check->core, steady_ns()))
         begin(check);
     return 0;
 }
@@ -65,7 +59,7 @@ static void finish(Check *check, bool success)
     end_attempt(check);
     if (success)
         check->error = (InaError){0};
-    ProbeVerdict verdict = probe_result(&check->core, success, now_ns());
+    ProbeVerdict verdict = probe_result(&check->core, success, steady_ns());
     schedule(check);
     if (!success && check->core.counted && check->options.failed)
         check->options.failed(check->options.userdata);
@@ -215,7 +209,7 @@ int check_new(const ProbeSpec *spec, const CheckOptions *options, Check **ret, I
     ProbeTiming timing = spec->timing;
     timing.eager = options->eager;
     probe_init(&check->core, &timing);
-    probe_begin(&check->core, now_ns());
+    probe_begin(&check->core, steady_ns());
     schedule(check);
     *ret = check;
     return 0;

@@ -195,29 +195,21 @@ static void add_docker(void *userdata, const Member *member, const Container *co
         json_object_set_new(userdata, path, json);
 }
 
-static void respond_json(InaHttpRequest *request, json_t *json)
-{
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    json_decref(json);
-    if (text)
-        ina_http_respond_take(request, 200, "application/json", text, strlen(text));
-    else
-        ina_http_respond_text(request, 500, "out of memory\n");
-}
-
 static void handle_docker(void *userdata, InaHttpRequest *request)
 {
     json_t *all = json_object();
     visit_all(userdata, add_docker, all);
-    respond_json(request, all);
+    http_respond_json(request, 200, all, JSON_COMPACT);
 }
 
 static void handle_machine(void *userdata, InaHttpRequest *request)
 {
     struct sysinfo info = {0};
     sysinfo(&info);
-    respond_json(request, json_pack("{s:I, s:I}", "num_cores", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN),
-                                    "memory_capacity", (json_int_t)info.totalram * (json_int_t)info.mem_unit));
+    http_respond_json(request, 200,
+                      json_pack("{s:I, s:I}", "num_cores", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "memory_capacity",
+                                (json_int_t)info.totalram * (json_int_t)info.mem_unit),
+                      JSON_COMPACT);
 }
 
 /* --- OpenMetrics --------------------------------------------------------------------------------- */

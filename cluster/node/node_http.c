@@ -91,16 +91,6 @@ static void handle_exec(void *userdata, InaHttpRequest *request)
 
 /* --- state -------------------------------------------------------------------------------- */
 
-static void respond_json(InaHttpRequest *request, json_t *json)
-{
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-    json_decref(json);
-    if (text)
-        ina_http_respond_take(request, 200, "application/json", text, strlen(text));
-    else
-        ina_http_respond_text(request, 500, "out of memory\n");
-}
-
 static void handle_pods(void *userdata, InaHttpRequest *request)
 {
     KubeNode *node = userdata;
@@ -112,14 +102,16 @@ static void handle_pods(void *userdata, InaHttpRequest *request)
     json_t *items = json_array();
     while (map_next(node->members, &position, &key, &value))
         json_array_append(items, ((Member *)value)->object);
-    respond_json(request,
-                 json_pack("{s:s, s:s, s:{}, s:o}", "kind", "PodList", "apiVersion", "v1", "metadata", "items", items));
+    http_respond_json(
+        request, 200,
+        json_pack("{s:s, s:s, s:{}, s:o}", "kind", "PodList", "apiVersion", "v1", "metadata", "items", items),
+        JSON_COMPACT);
 }
 
 static void handle_summary(void *userdata, InaHttpRequest *request)
 {
     if (!refuse(request, "GET"))
-        respond_json(request, monitor_summary(userdata));
+        http_respond_json(request, 200, monitor_summary(userdata), JSON_COMPACT);
 }
 
 static void handle_health(void *userdata, InaHttpRequest *request)

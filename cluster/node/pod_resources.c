@@ -2,6 +2,7 @@
 
 #include "attachment.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/files.h"
 #include "cluster/users.h"
 #include "volume_files.h"
@@ -216,13 +217,6 @@ static void fail(Resource *resource, int code, const char *message)
     answer(resource);
 }
 
-static uint64_t now_us(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time); /* goes on while we are stopped */
-    return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
-}
-
 static void handle_attached(void *userdata, uint64_t epoch, const InaError *error)
 {
     Resource *resource = userdata;
@@ -247,7 +241,7 @@ static void take(Resource *resource)
     const PodResourcesOptions *options = &resource->resources->options;
     AUTO_FREE char *pod = NULL;
     InaError error = {0};
-    if (now_us() - resource->asked > ANSWER_FRESH_US) {
+    if (steady_us() - resource->asked > ANSWER_FRESH_US) {
         fail(resource, EAGAIN, "the API was slow; it is asked again");
     } else if (asprintf(&pod, "%s/%s", options->pod->namespace, options->pod->name) < 0) {
         pod = NULL;
@@ -332,7 +326,7 @@ static void attach(Resource *resource)
     if (resource->attachment || resource->request)
         return;
     resource->answered = false;
-    resource->asked = now_us();
+    resource->asked = steady_us();
     ask(resource, handle_pod, "/api/v1/namespaces/%s/pods/%s", pod->namespace, pod->name);
 }
 

@@ -21,12 +21,7 @@
 /* Takes the json. */
 static void respond_json(InaHttpRequest *request, int status, json_t *json)
 {
-    char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
-    json_decref(json);
-    if (text)
-        ina_http_respond_take(request, status, "application/json", text, strlen(text));
-    else
-        ina_http_respond_text(request, 500, "out of memory\n");
+    http_respond_json(request, status, json, JSON_INDENT(2));
 }
 
 static void respond_failure(InaHttpRequest *request, int status, const char *reason, const char *message)

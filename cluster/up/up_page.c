@@ -1,5 +1,6 @@
 #include "up_page.h"
 
+#include "base/clock.h"
 #include "base/http_client.h"
 
 #include <errno.h>
@@ -24,13 +25,6 @@ struct PageWait {
     void *userdata;
 };
 
-static uint64_t now_us(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
-}
-
 static bool is_there(const InaHttpResponse *response)
 {
     if (response->status != 0)
@@ -52,7 +46,7 @@ static int handle_timer(sd_event_source *source, uint64_t time, void *userdata)
     PageWait *wait = userdata;
     InaHttpFetchOptions options = {
         .url = wait->url, .timeout = ANSWER_NS, .maximum = ANSWER_MAX, .done = handle_answer, .userdata = wait};
-    if (wait->answered || now_us() >= wait->deadline) { /* outside of the client, which may be freed now */
+    if (wait->answered || steady_us() >= wait->deadline) { /* outside of the client, which may be freed now */
         wait->done(wait->userdata, wait->answered);
         return 0;
     }
@@ -72,7 +66,7 @@ int page_wait_new(sd_event *event, const char *address, unsigned port, uint64_t 
     if (!wait)
         return ina_error_set(error, ENOMEM, "out of memory");
     *wait = (PageWait){
-        .event = sd_event_ref(event), .deadline = now_us() + patience_us, .done = done, .userdata = userdata};
+        .event = sd_event_ref(event), .deadline = steady_us() + patience_us, .done = done, .userdata = userdata};
     snprintf(wait->url, sizeof wait->url, strchr(address, ':') ? "http://[%s]:%u/" : "http://%s:%u/", address, port);
     int r = http_client_new(event, &none, &wait->http, error);
     if (r == 0 && sd_event_add_time_relative(event, &wait->timer, CLOCK_MONOTONIC, 0, 500, handle_timer, wait) < 0)

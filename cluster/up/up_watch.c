@@ -1,6 +1,7 @@
 #include "up_watch.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <string.h>
@@ -53,13 +54,6 @@ static char look_at(pid_t pid, uint64_t *ret_cpu_ms)
     return state;
 }
 
-static uint64_t now_us(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
-}
-
 static void handle_answer(void *userdata, const InaHttpResponse *response)
 {
     UpWatch *watch = userdata;
@@ -68,7 +62,7 @@ static void handle_answer(void *userdata, const InaHttpResponse *response)
     char state = look_at(pid, &cpu_ms);
     WatchLook look = {
         .answered = response->status > 0,
-        .late = now_us() - watch->asked > WATCH_LATE_US,
+        .late = steady_us() - watch->asked > WATCH_LATE_US,
         .state = pid == watch->pid ? state : (char)0,
         .cpu_ms = cpu_ms > watch->cpu_ms ? cpu_ms - watch->cpu_ms : 0,
     };
@@ -86,7 +80,7 @@ static int handle_timer(sd_event_source *source, uint64_t time, void *userdata)
     UpWatch *watch = userdata;
     InaHttpFetchOptions options = {
         .url = watch->url, .timeout = WATCH_DEADLINE, .done = handle_answer, .userdata = watch};
-    watch->asked = now_us();
+    watch->asked = steady_us();
     watch->pid = watch->options.pid(watch->options.userdata);
     watch->cpu_ms = 0;
     look_at(watch->pid, &watch->cpu_ms);
