@@ -164,6 +164,18 @@ static long wait_seconds(const Provisioning *provisioning)
     return -1;
 }
 
+/* Stored, and nobody gets it: says why. */
+static int tell_held(Provisioning *provisioning)
+{
+    AUTO_JSON json_t *state = NULL;
+    if (!provisioning_ask(provisioning, "GET", "/v1/state", NULL, &state))
+        return CLI_FAILED;
+    const char *held = json_string_value(json_object_get(state, "held"));
+    if (held)
+        fprintf(stderr, "inaetics: it is held: %s\n", held);
+    return held && provisioning->arguments->wait ? CLI_FAILED : CLI_OK;
+}
+
 int provisioning_follow_rollout(Provisioning *provisioning, const json_t *stored)
 {
     const json_t *rollout = json_object_get(stored, "rollout");
@@ -173,7 +185,7 @@ int provisioning_follow_rollout(Provisioning *provisioning, const json_t *stored
     printf("Stored as revision %" JSON_INTEGER_FORMAT, json_integer_value(json_object_get(stored, "revision")));
     if (!json_is_integer(rollout)) {
         puts(".");
-        return CLI_OK;
+        return tell_held(provisioning);
     }
     printf("; rollout %" JSON_INTEGER_FORMAT " takes it to the targets.\n", json_integer_value(rollout));
     return provisioning->arguments->wait ? wait_rollout(provisioning, json_integer_value(rollout), seconds) : CLI_OK;

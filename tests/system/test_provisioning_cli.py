@@ -319,6 +319,15 @@ def test_a_link_replaces_that_of_another_version_of_the_bundle(client, server):
     assert gone == [] and "linked by a filter" in result.stderr
 
 
+def test_what_is_stored_but_held_is_said(client, server):
+    workspace(server)
+    server.answers["GET", "/v1/state"] = (200, STATE | {"held": "this content failed in rollout 3"})
+    result = client.run("create", "feature", "f1")
+    assert "it is held: this content failed in rollout 3" in result.stderr
+    client.run("create", "feature", "f1", "--wait", "5", status=1)
+    assert "waiting     this content failed in rollout 3" in client.run("status").stdout
+
+
 def test_what_is_refused_is_said_and_the_workspace_thrown_away(client, server):
     workspace(server, (409, {"error": "stale", "message": "feature f1 was changed by m at 14:03"}))
     result = client.run("create", "feature", "f1", status=1)
@@ -427,7 +436,7 @@ def test_apply_sends_what_is_missing_and_then_the_state(client, server, folder):
     said = client.run("apply", folder).stdout
     assert server.asked() == ["POST /v1/desired?dry-run=true", "POST /v1/workspaces",
                               "POST /v1/artifacts?filename=b.zip&workspace=rest-1", "POST /v1/desired?workspace=rest-1",
-                              "DELETE /v1/workspaces/rest-1"]
+                              "DELETE /v1/workspaces/rest-1", "GET /v1/state"]
     assert server.body("/v1/desired?workspace=rest-1")["artifacts"] == [artifact("a.zip", b"first"), artifact("b.zip", b"second")]
     assert said == "  + file b.zip\n  + feature f1\nStored as revision 4.\n"
 
