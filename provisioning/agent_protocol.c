@@ -171,6 +171,7 @@ int agent_protocol_open(Server *server, InaError *error)
     }
     protocol->server = server;
     protocol->sweep = AGENT_STATES_SWEPT;
+    protocol->database_max = AUDIT_DATABASE_MAX;
     protocol->updates_revision = -1;
     server->protocol = protocol;
     int r = server_on_close(server, close_protocol, protocol, error);

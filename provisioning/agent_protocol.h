@@ -53,7 +53,8 @@ typedef struct AgentProtocol {
     Map *states;  /* AgentState */
     size_t sweep; /* states from which on the next sweep is due */
     unsigned downloads;
-    bool storing; /* events come from /auditlog/send */
+    int64_t database_max; /* AUDIT_DATABASE_MAX, but in tests */
+    bool storing;         /* events come from /auditlog/send */
     AgentUpdate updates[AGENT_UPDATES_MAX];
     size_t n_updates;
     int64_t updates_revision; /* of the repository that they were read from; -1: none */

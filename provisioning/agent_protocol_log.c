@@ -228,6 +228,16 @@ static void answer_send(Server *server, InaHttpRequest *request, const char *bod
         speakers_clear(&speakers);
         return;
     }
+    /* The disk is for what people store, too. */
+    if (size > 0 && database_size(server->database) > protocol->database_max) {
+        speakers_clear(&speakers);
+        ina_http_set_header(request, "Retry-After", "60");
+        ina_http_respond_text(request, 503,
+                              "the database has more than %lld MiB: no events are taken until logs are trimmed "
+                              "(/auditlog/sendids) or targets forgotten\n",
+                              (long long)(protocol->database_max >> 20));
+        return;
+    }
     /* Registration from events; and what was before is known before what is new is told. */
     for (size_t i = 0; r == 0 && i < speakers.count; i++) {
         r = targets_seen(server->targets, speakers.names[i], &error);

@@ -82,6 +82,17 @@ static int read_number(Database *database, const char *sql, int64_t *ret, InaErr
     return 0;
 }
 
+int64_t database_size(Database *database)
+{
+    int64_t pages, unused, size;
+
+    if (read_number(database, "PRAGMA page_count", &pages, NULL) < 0 ||
+        read_number(database, "PRAGMA freelist_count", &unused, NULL) < 0 ||
+        read_number(database, "PRAGMA page_size", &size, NULL) < 0)
+        return -1;
+    return (pages - unused) * size;
+}
+
 /* Another's file is refused, a new one is marked as ours. */
 static int identify(Database *database, InaError *error)
 {

@@ -31,6 +31,8 @@ int database_begin(Database *database, InaError *error);
 int database_commit(Database *database, InaError *error);
 void database_rollback(Database *database);     /* of the outermost; until that one ends, nothing more is done */
 bool database_within(const Database *database); /* a transaction is open */
+/* Bytes of what is in it; negative: it cannot be said. */
+int64_t database_size(Database *database);
 /* Called when an outermost transaction has ended, for those that hold in memory what they wrote: after a roll back
  * they must forget it. */
 void database_watch(Database *database, void (*ended)(void *userdata, bool committed), void *userdata);

@@ -38,7 +38,8 @@
 #define TARGETS_REPEATS_MAX 3u
 #define TARGETS_PRESENT_MS (INT64_C(30) * 1000)         /* heard within: it is there (one of our agents) */
 #define TARGETS_PRESENT_LEGACY_MS (INT64_C(180) * 1000) /* others poll each minute */
-#define TARGETS_UNKNOWN_MS (INT64_C(24) * 3600 * 1000)  /* unregistered ones are forgotten after that silence */
+#define TARGETS_STRANGERS_MAX 20000u /* unregistered ones; above it those go that were silent longest */
+#define TARGETS_UNKNOWN_MS (INT64_C(24) * 3600 * 1000) /* unregistered ones are forgotten after that silence */
 
 typedef struct Targets Targets;
 

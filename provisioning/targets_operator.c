@@ -501,23 +501,54 @@ static bool forgettable(const Targets *targets, const Target *target, int64_t no
     return !target->object && target->n_versions == 0 && now - since > TARGETS_UNKNOWN_MS;
 }
 
-void targets_tick(Targets *targets)
+/* Nobody registered it: whoever may ask can make up such names. */
+static bool is_stranger(const Target *target)
 {
-    int64_t now = targets_now(targets);
-    Forgetting forgetting = {.n = 0};
+    return !target->object && target->n_versions == 0;
+}
+
+static int compare_seen(const void *a, const void *b)
+{
+    int64_t first = *(const int64_t *)a, second = *(const int64_t *)b;
+
+    return (first > second) - (first < second);
+}
+
+/* Strangers that were heard last before this are too many; INT64_MIN: none are. */
+static int64_t strangers_limit(const Targets *targets)
+{
+    int64_t limit = INT64_MIN, *seen;
+    size_t n = 0;
 
     for (size_t i = 0; i < targets->n_list; i++)
-        forgetting.n += forgettable(targets, targets->list[i], now);
-    if (forgetting.n == 0)
-        return;
-    forgetting.list = calloc(forgetting.n, sizeof(Target *));
-    if (!forgetting.list)
-        return;
-    forgetting.n = 0;
+        n += is_stranger(targets->list[i]);
+    if (n <= TARGETS_STRANGERS_MAX)
+        return limit;
+    seen = calloc(n, sizeof *seen);
+    if (!seen)
+        return limit;
+    n = 0;
     for (size_t i = 0; i < targets->n_list; i++)
-        if (forgettable(targets, targets->list[i], now))
-            forgetting.list[forgetting.n++] = targets->list[i];
-    if (forget_all(targets, &forgetting, "auto", NULL) == 0)
+        if (is_stranger(targets->list[i]))
+            seen[n++] = targets->list[i]->seen;
+    qsort(seen, n, sizeof *seen, compare_seen);
+    limit = seen[n - TARGETS_STRANGERS_MAX / 4 * 3];
+    free(seen);
+    return limit;
+}
+
+void targets_tick(Targets *targets)
+{
+    int64_t now = targets_now(targets), limit = strangers_limit(targets);
+    Forgetting forgetting = {.list = calloc(targets->n_list + 1, sizeof(Target *))};
+
+    for (size_t i = 0; forgetting.list && i < targets->n_list; i++) {
+        Target *target = targets->list[i];
+
+        if (forgettable(targets, target, now) || (is_stranger(target) && target->seen < limit))
+            forgetting.list[forgetting.n++] = target;
+    }
+    if (forgetting.n > 0 && forget_all(targets, &forgetting, "auto", NULL) == 0)
         sweep_items(targets);
     free(forgetting.list);
     targets_deliver(targets);

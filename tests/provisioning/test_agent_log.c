@@ -155,6 +155,25 @@ static void the_conversation_of_the_ace_agent_with_its_post_opened_first(void **
                                              "health jt-1 1.0.0 ready errors=0\n");
 }
 
+static void a_database_that_is_full_takes_no_events_but_can_be_trimmed(void **state)
+{
+    Agents *agents = *state;
+    int64_t before = agents->server.protocol->database_max;
+
+    sent(agents, "t,5,1,0,1005\nt,5,2,0,1005\n");
+    agents->server.protocol->database_max = 1;
+    Reply reply = post(agents, "/auditlog/send", "t,5,3,0,1005\n");
+    assert_int_equal(reply.status, 503);
+    assert_string_equal(header_of(&reply, "Retry-After"), "60");
+    reply_free(&reply);
+    sent(agents, ""); /* says nothing */
+    assert_post(agents, "/auditlog/sendids", "t,5,2\n", 200);
+    assert_reply(agents, "GET /auditlog/query?tid=t&logid=5", 200, "t,5,1-2");
+    agents->server.protocol->database_max = before;
+    sent(agents, "t,5,3,0,1005\n");
+    assert_reply(agents, "GET /auditlog/query?tid=t&logid=5", 200, "t,5,1-3");
+}
+
 static void half_a_body_leaves_nothing(void **state)
 {
     Agents *agents = *state;
@@ -425,6 +444,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_celix_agent_that_fetches_again_and_again_has_not_installed, set_up,
                                         agents_tear_down),
         cmocka_unit_test_setup_teardown(the_conversation_of_the_ace_agent_with_its_post_opened_first, set_up,
+                                        agents_tear_down),
+        cmocka_unit_test_setup_teardown(a_database_that_is_full_takes_no_events_but_can_be_trimmed, set_up,
                                         agents_tear_down),
         cmocka_unit_test_setup_teardown(half_a_body_leaves_nothing, set_up, agents_tear_down),
         cmocka_unit_test_setup_teardown(replayed_bodies_are_stored_once_and_empty_ones_are_taken, set_up,

@@ -553,6 +553,35 @@ static void ephemeral_targets_are_forgotten_when_silent(void **state)
     assert_true(targets_version(world->targets, "pod-1", "1.0.0")->serial > serial);
 }
 
+static void names_that_are_made_up_push_out_nobody_who_is_registered(void **state)
+{
+    World *world = *state;
+    TargetView view;
+    size_t n = 0;
+    char id[32];
+
+    must(targets_seen(world->targets, "mine", &world_error));
+    must(targets_register(world->targets, "mine", true, "d", &world_error));
+    must(targets_seen(world->targets, "waiting", &world_error));
+    for (unsigned i = 0; i <= TARGETS_STRANGERS_MAX; i++) {
+        (void)snprintf(id, sizeof id, "made-up-%u", i);
+        world->now++;
+        must(targets_seen(world->targets, id, &world_error));
+    }
+    world->now++;
+    must(targets_seen(world->targets, "waiting", &world_error));
+    must(targets_flush(world->targets, &world_error));
+    world->told[0] = '\0';
+    targets_tick(world->targets);
+    for (unsigned i = 0; i <= TARGETS_STRANGERS_MAX; i++) {
+        (void)snprintf(id, sizeof id, "made-up-%u", i);
+        n += targets_view(world->targets, id, &view);
+    }
+    assert_in_range(n, TARGETS_STRANGERS_MAX / 2, TARGETS_STRANGERS_MAX / 4 * 3);
+    assert_true(targets_view(world->targets, "mine", &view));
+    assert_true(targets_view(world->targets, "waiting", &view)); /* it was heard just now */
+}
+
 static void one_that_comes_back_goes_on_from_the_version_that_it_runs(void **state)
 {
     World *world = *state;
@@ -652,6 +681,7 @@ int main(void)
         with_world(packages_are_whole_or_fixes),
         with_world(statements_can_be_signed),
         with_world(ephemeral_targets_are_forgotten_when_silent),
+        with_world(names_that_are_made_up_push_out_nobody_who_is_registered),
         with_world(one_that_comes_back_goes_on_from_the_version_that_it_runs),
         with_world(a_target_that_was_forgotten_by_hand_goes_on_counting),
         with_world(what_was_rolled_back_is_not_there),
