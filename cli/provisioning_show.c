@@ -324,7 +324,8 @@ int provisioning_show_target(Provisioning *provisioning, int count, char *const 
            text_of(target, "current")[0] ? text_of(target, "current") : "none",
            text_of(target, "installed")[0] ? text_of(target, "installed") : "none",
            json_is_false(json_object_get(target, "installedOk")) && text_of(target, "installed")[0] ? " (failed)" : "");
-    printf("seen        %s\n", age_text(number_of(target, "seen"), seen));
+    printf("seen        %s%s\n", age_text(number_of(target, "seen"), seen),
+           json_is_false(json_object_get(target, "present")) ? "; silent since, whether it runs is not known" : "");
     show_health(json_object_get(target, "health"));
     show_lines("problem", text_of(target, "problem"));
     json_array_foreach(json_object_get(target, "artifacts"), i, item)

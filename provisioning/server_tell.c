@@ -58,11 +58,12 @@ json_t *target_json(const Server *server, const TargetView *view)
                               store_name(view->store), "provisioning", provisioning_name(view->provisioning),
                               "approval", view->store == STORE_UNAPPROVED ? "Unapproved" : "Approved", "autoApprove",
                               view->auto_approve, "legacy", view->legacy);
-    json_t *rest = json_pack(
-        "{s:s, s:s, s:b, s:s?, s:I, s:O, s:O, s:O, s:o, s:o}", "current", view->current, "installed", view->installed,
-        "installedOk", view->installed_ok, "problem", view->problem, "seen", (json_int_t)view->seen, "properties",
-        view->properties ? (json_t *)view->properties : none, "attributes", attributes ? attributes : none, "tags",
-        tags ? tags : none, "artifacts", artifacts_of(server, view), "health", health_json(&view->health));
+    json_t *rest = json_pack("{s:s, s:s, s:b, s:b, s:s?, s:I, s:O, s:O, s:O, s:o, s:o}", "current", view->current,
+                             "installed", view->installed, "installedOk", view->installed_ok, "present", view->present,
+                             "problem", view->problem, "seen", (json_int_t)view->seen, "properties",
+                             view->properties ? (json_t *)view->properties : none, "attributes",
+                             attributes ? attributes : none, "tags", tags ? tags : none, "artifacts",
+                             artifacts_of(server, view), "health", health_json(&view->health));
     if (value && rest)
         json_object_update(value, rest);
     json_decref(rest);

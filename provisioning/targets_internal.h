@@ -51,6 +51,7 @@ typedef struct Target {
     int64_t seen, pinned; /* pinned: a revision, or NOT_PINNED */
     bool heard;           /* since this server started */
     bool legacy, installed_ok, gone;
+    bool told_present; /* as targets_tick saw it last */
     ProvisioningState provisioning;
     char installed[32];
     char *failure; /* why its last install failed */

@@ -545,6 +545,10 @@ void targets_tick(Targets *targets)
     for (size_t i = 0; forgetting.list && i < targets->n_list; i++) {
         Target *target = targets->list[i];
 
+        if (target->told_present != target_present(targets, target)) {
+            target->told_present = !target->told_present;
+            target_note(targets, target);
+        }
         if (forgettable(targets, target, now) || (is_stranger(target) && target->seen < limit))
             forgetting.list[forgetting.n++] = target;
     }

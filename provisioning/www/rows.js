@@ -129,7 +129,7 @@ export function signatureOf(kind, row) {
   return [row.name, row.expanded, row.found?.length, changeOf(row), related(row), linksWithSelection(row).length,
     isDynamic(row), state.session?.role, target && JSON.stringify([target.registration, target.store,
       target.provisioning, target.current, target.installed, target.problem, target.health?.ready,
-      target.health?.errors, target.legacy, target.autoApprove, state.isRegistered(row.key)]),
+      target.health?.errors, target.present, target.legacy, target.autoApprove, state.isRegistered(row.key)]),
     row.object && (row.object.attributes.description || row.object.attributes.artifactDescription)].join("|");
 }
 

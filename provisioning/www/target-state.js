@@ -39,6 +39,9 @@ export function statesOf(target, registered) {
 
 function healthOf(target) {
   const health = target.health;
+  if (target.present === false) {
+    return ["unknown", "silent", `Last heard ${formatAge(target.seen)}: whether it runs is not known.`];
+  }
   if (!health?.time) {
     const who = target.legacy ? "An ACE or Celix agent: it reports no health." : "It has not reported its health yet.";
     return ["unknown", "health unknown", `${who} Last heard ${formatAge(target.seen)}.`];
@@ -71,6 +74,9 @@ export function chips(target, registered) {
 export function versionWords(target) {
   if (!target.current) {
     return "No version was made for it yet.";
+  }
+  if (target.installed === target.current && !target.installedOk) {
+    return `Version ${target.current} is the newest; it could not be installed.`;
   }
   if (target.installed === target.current) {
     return `Version ${target.current} is the newest, and installed.`;

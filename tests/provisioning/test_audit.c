@@ -423,6 +423,22 @@ static void all_logs_are_listed(void **state)
     assert_string_equal(fixture->read.data, "u 4 0\n");
 }
 
+static bool is_u(void *userdata, const char *target)
+{
+    return strcmp(target, "u") == 0;
+}
+
+static void logs_of_targets_that_nobody_knows_are_swept(void **state)
+{
+    Fixture *fixture = *state;
+
+    stored(fixture, "a,1,1,0,1\nt,9,3,0,1\nu,4,0,0,1\nz,7,2,0,1\n");
+    assert_int_equal(audit_sweep(fixture->audit, is_u, NULL, NULL), 0);
+    assert_int_equal(audit_logs(fixture->audit, NULL, collect_log, fixture, NULL), 0);
+    assert_string_equal(fixture->read.data, "u 4 0\n");
+    assert_stored(fixture, "t", 9, "");
+}
+
 static void a_log_does_not_grow_for_ever(void **state)
 {
     Fixture *fixture = *state;
@@ -454,6 +470,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_trimmed_is_not_asked_for_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(of_too_many_logs_the_oldest_goes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(all_logs_are_listed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(logs_of_targets_that_nobody_knows_are_swept, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_log_does_not_grow_for_ever, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -553,6 +553,29 @@ static void ephemeral_targets_are_forgotten_when_silent(void **state)
     assert_true(targets_version(world->targets, "pod-1", "1.0.0")->serial > serial);
 }
 
+static void silence_is_told(void **state)
+{
+    World *world = *state;
+
+    must(targets_seen(world->targets, "t1", &world_error));
+    targets_modern(world->targets, "t1");
+    targets_tick(world->targets);
+    assert_true(world_view(world, "t1").present);
+    world->told[0] = '\0';
+    world->now += TARGETS_PRESENT_MS;
+    targets_tick(world->targets);
+    assert_string_equal(world->told, "");
+    world->now++;
+    targets_tick(world->targets);
+    assert_contains(world->told, "t1 ");
+    assert_false(world_view(world, "t1").present);
+    world->told[0] = '\0';
+    targets_tick(world->targets);
+    assert_string_equal(world->told, ""); /* once */
+    must(targets_seen(world->targets, "t1", &world_error));
+    assert_contains(world->told, "t1 ");
+}
+
 static void names_that_are_made_up_push_out_nobody_who_is_registered(void **state)
 {
     World *world = *state;
@@ -681,6 +704,7 @@ int main(void)
         with_world(packages_are_whole_or_fixes),
         with_world(statements_can_be_signed),
         with_world(ephemeral_targets_are_forgotten_when_silent),
+        with_world(silence_is_told),
         with_world(names_that_are_made_up_push_out_nobody_who_is_registered),
         with_world(one_that_comes_back_goes_on_from_the_version_that_it_runs),
         with_world(a_target_that_was_forgotten_by_hand_goes_on_counting),
