@@ -318,6 +318,37 @@ def test_software_is_uploaded_linked_by_dragging_stored_seen_running_evolved_and
     assert browser.console_errors() == []
 
 
+def test_a_link_replaces_that_of_another_version_of_the_bundle(page, server):
+    browser = page.browser
+    old = small_model(server)  # linked dynamically
+    new = server.upload("part-1.1.0.zip", bundle("org.example.part", "1.1.0"))["definition"]
+    page.log_in().live()
+
+    def links():
+        return [(one["left"], one["dynamic"]) for one in server.api("GET", "/v1/links")["items"]
+                if one["kind"] == "artifact2feature"]
+    assert links() == [(new, True)]
+    page.drag(page.row("artifact", old), page.row("feature", "feature-name-f1"))
+    page.said("1 link made instead of that of org.example.part 1.1.0 (dynamic).")
+    page.store()
+    page.unsaved(0)
+    assert links() == [(old, False)]
+    page.drag(page.row("artifact", new), page.row("feature", "feature-name-f1"))
+    page.said("1 link made instead of that of org.example.part 1.0.0.")
+    browser.click("#store")
+    browser.wait("the names of what is linked", lambda: "org.example.part 1.1.0 – f1" in browser.text("store-dialog"))
+    browser.find("#store-message").send_keys("newer")
+    browser.click("#store-now")
+    page.unsaved(0)
+    assert links() == [(new, False)]
+    page.row("artifact", old).click()
+    ActionChains(page.driver).key_down(Keys.CONTROL).click(page.row("artifact", new)).key_up(Keys.CONTROL).perform()
+    page.drag(page.row("artifact", new), page.row("feature", "feature-name-f1"))
+    page.said("Not linked: an agent has one version of a bundle")
+    page.unsaved(0)
+    assert browser.console_errors() == []
+
+
 def test_a_rollout_is_paused_resumed_and_rolled_back_by_hand(page, server, agents):
     browser = page.browser
     small_model(server)
