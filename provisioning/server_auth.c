@@ -380,7 +380,7 @@ static bool host_is_own(const InaHttpRequest *request)
     const char *host = ina_http_header(request, "Host");
     if (!address_is_loopback(ina_http_local(request)))
         return true;
-    if (!host || host[0] == '[' || strncmp(host, "localhost", 9) == 0)
+    if (!host || host[0] == '[' || (strncasecmp(host, "localhost", 9) == 0 && strchr(":", host[9])))
         return true;
     return host[strspn(host, "0123456789.:")] == '\0';
 }
