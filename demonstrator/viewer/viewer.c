@@ -144,8 +144,8 @@ static bool is_below(const char *path, const char *prefix)
 
 static bool is_public(const char *path)
 {
-    return strcmp(path, "/login.html") == 0 || strcmp(path, "/inaetics.css") == 0 || strcmp(path, "/login.js") == 0 ||
-           strcmp(path, "/favicon.svg") == 0 || strncmp(path, "/lib/", 5) == 0;
+    return strcmp(path, "/login.html") == 0 || strcmp(path, "/inaetics.css") == 0 || strcmp(path, "/viewer.css") == 0 ||
+           strcmp(path, "/login.js") == 0 || strcmp(path, "/favicon.svg") == 0 || strncmp(path, "/lib/", 5) == 0;
 }
 
 static void handle(void *self, InaHttpRequest *request)
