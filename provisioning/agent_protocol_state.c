@@ -37,7 +37,7 @@ void agent_states_free(AgentProtocol *protocol)
 /* So that agents which come and go do not add up. */
 static void sweep(AgentProtocol *protocol)
 {
-    int64_t now = server_now();
+    int64_t now = targets_now(protocol->server->targets);
     const char *id;
     void *value;
 
@@ -158,7 +158,7 @@ static void replay(AgentProtocol *protocol, const char *id, AgentState *state)
 AgentState *agent_state(AgentProtocol *protocol, const char *id)
 {
     AgentState *state = map_get(protocol->states, id);
-    int64_t now = server_now();
+    int64_t now = targets_now(protocol->server->targets);
 
     if (!state) {
         sweep(protocol);
@@ -210,7 +210,7 @@ static const char *find_stopped(const Server *server, const char *id, const Agen
 static void tell_health(AgentProtocol *protocol, const char *id, AgentState *state, bool event)
 {
     Server *server = protocol->server;
-    int64_t now = server_now();
+    int64_t now = targets_now(protocol->server->targets);
     char reason[REASON_MAX];
     TargetView view;
 
@@ -236,7 +236,7 @@ static void tell_health(AgentProtocol *protocol, const char *id, AgentState *sta
 static void now_running(AgentProtocol *protocol, const char *id, AgentState *state, const char *version)
 {
     (void)snprintf(state->running, sizeof state->running, "%s", version);
-    state->since = server_now();
+    state->since = targets_now(protocol->server->targets);
     targets_installed(protocol->server->targets, id, version, true, NULL);
 }
 
