@@ -4,7 +4,9 @@
 #include "base/cleanup.h"
 
 #include <getopt.h>
+#include <limits.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <string.h>
 
 static const Command commands[] = {
@@ -330,93 +332,31 @@ static bool takes(const Command *command, int option)
     return false;
 }
 
+/* Where an option goes: its value or, if it has none, that it is there. */
+static const unsigned short places[CHAR_MAX + 1] = {
+    ['N'] = offsetof(Arguments, name),         ['D'] = offsetof(Arguments, data),
+    ['L'] = offsetof(Arguments, listen),       ['E'] = offsetof(Arguments, etcd),
+    ['M'] = offsetof(Arguments, deployment),   ['B'] = offsetof(Arguments, software),
+    ['n'] = offsetof(Arguments, tail),         ['c'] = offsetof(Arguments, container),
+    ['f'] = offsetof(Arguments, follow),       ['p'] = offsetof(Arguments, previous),
+    ['W'] = offsetof(Arguments, wait),         ['P'] = offsetof(Arguments, policy),
+    ['O'] = offsetof(Arguments, workload),     ['T'] = offsetof(Arguments, trace),
+    ['S'] = offsetof(Arguments, seed),         ['U'] = offsetof(Arguments, start_up),
+    ['V'] = offsetof(Arguments, svg),          ['r'] = offsetof(Arguments, server),
+    ['u'] = offsetof(Arguments, user),         ['w'] = offsetof(Arguments, password_file),
+    ['a'] = offsetof(Arguments, ca),           ['m'] = offsetof(Arguments, message),
+    ['A'] = offsetof(Arguments, auto_approve), ['F'] = offsetof(Arguments, force),
+    ['d'] = offsetof(Arguments, directory),    ['X'] = offsetof(Arguments, purge),
+    ['J'] = offsetof(Arguments, json),
+};
+
 static void set_option(Arguments *arguments, int option, const char *value)
 {
-    switch (option) {
-    case 'N':
-        arguments->name = value;
-        break;
-    case 'D':
-        arguments->data = value;
-        break;
-    case 'L':
-        arguments->listen = value;
-        break;
-    case 'E':
-        arguments->etcd = value;
-        break;
-    case 'M':
-        arguments->deployment = value;
-        break;
-    case 'B':
-        arguments->software = value;
-        break;
-    case 'n':
-        arguments->tail = value;
-        break;
-    case 'c':
-        arguments->container = value;
-        break;
-    case 'f':
-        arguments->follow = true;
-        break;
-    case 'p':
-        arguments->previous = true;
-        break;
-    case 'W':
-        arguments->wait = value;
-        break;
-    case 'P':
-        arguments->policy = value;
-        break;
-    case 'O':
-        arguments->workload = value;
-        break;
-    case 'T':
-        arguments->trace = value;
-        break;
-    case 'S':
-        arguments->seed = value;
-        break;
-    case 'U':
-        arguments->start_up = value;
-        break;
-    case 'V':
-        arguments->svg = value;
-        break;
-    case 'r':
-        arguments->server = value;
-        break;
-    case 'u':
-        arguments->user = value;
-        break;
-    case 'w':
-        arguments->password_file = value;
-        break;
-    case 'a':
-        arguments->ca = value;
-        break;
-    case 'm':
-        arguments->message = value;
-        break;
-    case 'A':
-        arguments->auto_approve = true;
-        break;
-    case 'F':
-        arguments->force = true;
-        break;
-    case 'd':
-        arguments->directory = value;
-        break;
-    case 'X':
-        arguments->purge = true;
-        break;
-    case 'J':
-        arguments->json = true;
-        break;
-    default:
-        break;
-    }
+    void *place = (char *)arguments + places[option];
+    if (value)
+        *(const char **)place = value;
+    else
+        *(bool *)place = true;
 }
 
 /* What a command hands on to another program begins behind --name, --data and

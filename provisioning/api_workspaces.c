@@ -193,35 +193,15 @@ static int apply_all(ApiCall *call, const json_t *changes, Model *model, json_t 
     return 0;
 }
 
-typedef struct Follow {
-    Model *model;
-    int result;
-    InaError *error;
-} Follow;
-
-static void follow_one(void *userdata, const Object *before, const Object *after)
-{
-    Follow *follow = userdata;
-    if (follow->result < 0)
-        return;
-    if (!after)
-        follow->result = model_remove(follow->model, object_kind(before), object_definition(before), follow->error);
-    else if (before)
-        follow->result = model_replace(follow->model, (Object *)after, follow->error);
-    else
-        follow->result = model_add(follow->model, (Object *)after, follow->error);
-}
-
 /* Makes a workspace's model as the copy is that all changes worked on. */
 int server_follow(Model *model, const Model *changed, InaError *error)
 {
-    Follow follow = {model, 0, error};
     Model *before = model_copy(model); /* what is compared does not change meanwhile */
     if (!before)
         return ina_error_set(error, ENOMEM, "no memory");
-    model_compare(before, changed, follow_one, &follow);
+    int r = model_apply(model, before, changed, error);
     model_free(before);
-    return follow.result;
+    return r;
 }
 
 /* On a copy first: all or nothing. */

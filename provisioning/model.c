@@ -182,6 +182,32 @@ void model_compare(const Model *before, const Model *after,
         tree_compare(before->trees[kind], after->trees[kind], pass_on_difference, &comparing);
 }
 
+typedef struct Applying {
+    Model *model;
+    int r;
+    InaError *error;
+} Applying;
+
+static void apply_difference(void *userdata, const Object *before, const Object *after)
+{
+    Applying *applying = userdata;
+    if (applying->r < 0)
+        return;
+    if (!after)
+        applying->r = model_remove(applying->model, object_kind(before), object_definition(before), applying->error);
+    else if (before)
+        applying->r = model_replace(applying->model, (Object *)after, applying->error);
+    else
+        applying->r = model_add(applying->model, (Object *)after, applying->error);
+}
+
+int model_apply(Model *model, const Model *before, const Model *after, InaError *error)
+{
+    Applying applying = {model, 0, error};
+    model_compare(before, after, apply_difference, &applying);
+    return applying.r;
+}
+
 void model_restore(Model *model, const Model *like)
 {
     for (ObjectKind kind = 0; kind < OBJECT_KINDS; kind++)

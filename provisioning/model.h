@@ -86,6 +86,8 @@ void model_restore(Model *model, const Model *like);
 /* Each difference once, kind by kind in the order of definitions: before NULL: added; after NULL: removed. */
 void model_compare(const Model *before, const Model *after,
                    void (*each)(void *userdata, const Object *before, const Object *after), void *userdata);
+/* The same differences in another model, up to the first that it refuses. Neither of the two is `model`. */
+int model_apply(Model *model, const Model *before, const Model *after, InaError *error);
 
 /* --- evaluation --------------------------------------------------------- */
 

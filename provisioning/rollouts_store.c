@@ -199,7 +199,7 @@ static int load_waiting(Rollouts *rollouts, InaError *error)
 
 int rollouts_load(Rollouts *rollouts, InaError *error)
 {
-    sqlite3_stmt *row;
+    sqlite3_stmt *row = NULL;
     int r = load_policy(rollouts, error);
 
     rollouts->seen = read_number(rollouts, "SELECT value FROM rollouts_numbers WHERE key = ?", "seen");

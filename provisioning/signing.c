@@ -180,7 +180,8 @@ static int ensure_public(const char *path, const PublicKey *key, InaError *error
     if (keys.n == SIGNING_KEYS_MAX)
         return ina_error_set(error, ENOSPC, "%s: has %u keys already; take old ones out", public, SIGNING_KEYS_MAX);
     sodium_bin2hex(hex, sizeof hex, key->bytes, sizeof key->bytes);
-    if (asprintf(&longer, "%s%s%s\n", text ? text : "", size > 0 && text[size - 1] != '\n' ? "\n" : "", hex) < 0) {
+    if (asprintf(&longer, "%s%s%s\n", text ? text : "", text && size > 0 && text[size - 1] != '\n' ? "\n" : "", hex) <
+        0) {
         longer = NULL;
         return ina_error_errno(error, ENOMEM, "%s", public);
     }

@@ -95,7 +95,7 @@ void repository_each_workspace(Repository *repository, void (*each)(void *userda
     Workspace *workspace;
 
     LIST_FOREACH(workspace, &repository->workspaces, entry)
-        each(userdata, workspace);
+    each(userdata, workspace);
 }
 
 void repository_expire(Repository *repository, int64_t now, void (*ending)(void *userdata, const Workspace *workspace),
@@ -255,33 +255,11 @@ bool workspace_current(const Workspace *workspace)
     return check_stale((Workspace *)workspace, NULL) == 0;
 }
 
-typedef struct Applying {
-    Model *model;
-    int r;
-    InaError *error;
-} Applying;
-
-static void apply_difference(void *userdata, const Object *before, const Object *after)
-{
-    Applying *applying = userdata;
-
-    if (applying->r < 0)
-        return;
-    if (!after)
-        applying->r = model_remove(applying->model, object_kind(before), object_definition(before), applying->error);
-    else if (before)
-        applying->r = model_replace(applying->model, (Object *)after, applying->error);
-    else
-        applying->r = model_add(applying->model, (Object *)after, applying->error);
-}
-
 static int apply(void *userdata, Model *model, InaError *error)
 {
     const Workspace *workspace = userdata;
-    Applying applying = {.model = model, .error = error};
 
-    model_compare(workspace->base, workspace->model, apply_difference, &applying);
-    return applying.r;
+    return model_apply(model, workspace->base, workspace->model, error);
 }
 
 int workspace_commit(Workspace *workspace, const char *author, const char *message, int64_t *ret_revision,

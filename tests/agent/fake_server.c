@@ -175,8 +175,10 @@ static void send_file(Fake *fake, InaHttpRequest *request, const FakeFile *file)
     const char *range = ina_http_header(request, "Range");
     size_t begin = 0;
 
-    if (range && sscanf(range, "bytes=%zu-", &begin) == 1)
+    if (range && strncmp(range, "bytes=", 6) == 0) {
+        begin = strtoul(range + 6, NULL, 10);
         fake->ranges++;
+    }
     if (begin > file->size || fake->whole)
         begin = 0;
     if (fake->cut_after > 0 && !range) {
@@ -302,7 +304,7 @@ json_t *fake_statement(const char *version, int64_t serial, json_t *artifacts)
 
     return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:o}", "type", "inaetics.deployment.v1", "target", FAKE_TARGET,
                      "version", version, "serial", (json_int_t)serial, "signed", (json_int_t)now, "expires",
-                     (json_int_t)(now + 3600000), "artifacts", artifacts);
+                     (json_int_t)now + 3600000, "artifacts", artifacts);
 }
 
 void fake_offer(Fake *fake, json_t *statement, const SigningKey *key)

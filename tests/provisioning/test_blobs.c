@@ -130,7 +130,7 @@ static void what_is_no_digest_reaches_no_path(void **state)
         "",
         "abc",
         "../../../../etc/passwd",
-        ABC "0",
+        (ABC "0"),
         "BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD",
         "/a7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
     };

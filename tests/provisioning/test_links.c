@@ -406,7 +406,7 @@ static size_t naive_side(const Model *model, ObjectKind kind, const Object *asso
     }
     qsort(ret, n, sizeof *ret, naive_order);
     const char *most = object_attribute(association, cardinality);
-    size_t cut = !most ? 1 : strcmp(most, "N") == 0 ? n : (size_t)atoi(most);
+    size_t cut = !most ? 1 : strcmp(most, "N") == 0 ? n : (size_t)(int)strtol(most, NULL, 10);
     return n < cut ? n : cut;
 }
 
@@ -615,7 +615,7 @@ static void step_at_random(Model *model)
 static void test_links_are_as_nested_loops_find_them(void **state)
 {
     const char *given = getenv("SEED");
-    seed = given ? (unsigned)atoi(given) : (unsigned)time(NULL);
+    seed = given ? (unsigned)(int)strtol(given, NULL, 10) : (unsigned)time(NULL);
     printf("SEED=%u\n", seed);
     Model *models[3] = {model_new()};
     models[1] = model_copy(models[0]);

@@ -309,8 +309,8 @@ static void assert_same(const Model *model, const Naive *naive)
         if (!naive->revision[i])
             continue;
         const Object *object = model_at(model, OBJECT_FEATURE, index++);
-        assert_int_equal(atoi(object_attribute(object, "name")), i);
-        assert_int_equal(atoi(object_attribute(object, "r")), naive->revision[i]);
+        assert_int_equal((int)strtol(object_attribute(object, "name"), NULL, 10), i);
+        assert_int_equal((int)strtol(object_attribute(object, "r"), NULL, 10), naive->revision[i]);
     }
     assert_int_equal(model_count(model, OBJECT_FEATURE), index);
     assert_null(model_at(model, OBJECT_FEATURE, index));
@@ -324,13 +324,13 @@ typedef struct Differences {
 
 static unsigned revision_of(const Object *object)
 {
-    return object ? (unsigned)atoi(object_attribute(object, "r")) : 0;
+    return object ? (unsigned)(int)strtol(object_attribute(object, "r"), NULL, 10) : 0;
 }
 
 static void check_difference(void *userdata, const Object *before, const Object *after)
 {
     Differences *differences = userdata;
-    int i = atoi(object_attribute(before ? before : after, "name"));
+    int i = (int)strtol(object_attribute(before ? before : after, "name"), NULL, 10);
     assert_true(i > differences->last);
     differences->last = i;
     differences->count++;

@@ -154,7 +154,7 @@ static void check_twin(World *world, const char *before, const RolloutEvent *eve
     AUTO_JSON json_t *value = json_loads(before, 0, NULL);
     AUTO_JSON json_t *mine = NULL, *its = NULL;
     const RolloutAction *others;
-    size_t n_others;
+    size_t n_others = 0;
     Rollout *twin = NULL;
     InaError error = {0};
 

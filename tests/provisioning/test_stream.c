@@ -92,7 +92,7 @@ static void values(const char *text, char *ret, size_t size)
     size_t used = 0;
     ret[0] = '\0';
     for (const char *at = text; (at = strstr(at, "\ndata: ")); at++)
-        used += (size_t)snprintf(ret + used, used < size ? size - used : 0, "%d ", atoi(at + 7));
+        used += (size_t)snprintf(ret + used, used < size ? size - used : 0, "%d ", (int)strtol(at + 7, NULL, 10));
     assert_true(used < size);
 }
 

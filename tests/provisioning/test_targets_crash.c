@@ -158,7 +158,8 @@ static void check_target(World *world, const char *id, int64_t *bad)
         check_version(world, &versions[i]);
         if (i > 0 && versions[i].serial <= versions[i - 1].serial)
             fail_msg("the serials of %s do not rise", id);
-        if (i > 0 && i > n - 5 && atoi(versions[i].version) != atoi(versions[i - 1].version) + 1)
+        if (i > 0 && i > n - 5 &&
+            (int)strtol(versions[i].version, NULL, 10) != (int)strtol(versions[i - 1].version, NULL, 10) + 1)
             fail_msg("%s has no version between %s and %s", id, versions[i - 1].version, versions[i].version);
     }
     *bad += strstr(world_items(world, id), "bad-") != NULL;
