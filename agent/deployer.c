@@ -313,6 +313,7 @@ static void health(void *self, InaHealth *ret)
     const Deployer *deployer = self;
 
     *ret = (InaHealth){.errors = framework_errors(deployer->framework)};
+    framework_last_error(deployer->framework, ret->error, sizeof(ret->error));
     each_bundle(deployer, count_bundle, ret);
     components_each(deployer->framework, count_component, ret);
     ret->ready = !ret->reason[0];

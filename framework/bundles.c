@@ -291,6 +291,11 @@ uint64_t framework_errors(const Framework *framework)
     return logs_errors(framework->bundles->logs);
 }
 
+void framework_last_error(const Framework *framework, char *ret, size_t size)
+{
+    logs_last_error(framework->bundles->logs, ret, size);
+}
+
 /* --- the part's own life -------------------------------------------------- */
 
 static bool hook_log_enabled(Framework *framework, int64_t bundle_id, InaLogLevel level)

@@ -98,4 +98,5 @@ typedef struct FrameworkStatistics {
 } FrameworkStatistics;
 
 uint64_t framework_errors(const Framework *framework); /* log records of level error since its start */
+void framework_last_error(const Framework *framework, char *ret, size_t size); /* message of the last; "": none */
 void framework_statistics(const Framework *framework, FrameworkStatistics *ret);

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,26 @@ struct LogService {
     char *records[LOG_RECORDS_MAX];
     size_t next, count;
     uint64_t errors;
+    char last_error[LOG_LAST_ERROR_MAX];
 };
+
+/* The message of a record as it is written there, without its quotes; cut between characters. */
+static void copy_message(const char *line, char *ret, size_t size)
+{
+    static const char key[] = " message=";
+    const char *begin = strstr(line, key);
+    size_t length = 0;
+
+    begin = begin ? begin + sizeof key - 1 : "";
+    bool quoted = *begin == '"';
+    begin += quoted;
+    while (begin[length] && begin[length] != (quoted ? '"' : ' ') && begin[length] != '\n' && length + 2 < size)
+        length += begin[length] == '\\' && begin[length + 1] ? 2 : 1;
+    while (length > 0 && ((unsigned char)begin[length] & 0xc0) == 0x80)
+        length--;
+    memcpy(ret, begin, length);
+    ret[length] = '\0';
+}
 
 static void observe(void *userdata, InaLogLevel level, const char *line)
 {
@@ -25,7 +45,10 @@ static void observe(void *userdata, InaLogLevel level, const char *line)
     char *copy = strdup(line);
 
     pthread_mutex_lock(&logs->lock);
-    logs->errors += level <= INA_LOG_ERROR;
+    if (level <= INA_LOG_ERROR) {
+        logs->errors++;
+        copy_message(line, logs->last_error, sizeof logs->last_error);
+    }
     if (!copy) {
         pthread_mutex_unlock(&logs->lock);
         return;
@@ -55,6 +78,13 @@ uint64_t logs_errors(LogService *logs)
     uint64_t errors = logs->errors;
     pthread_mutex_unlock(&logs->lock);
     return errors;
+}
+
+void logs_last_error(LogService *logs, char *ret, size_t size)
+{
+    pthread_mutex_lock(&logs->lock);
+    snprintf(ret, size, "%s", logs->last_error);
+    pthread_mutex_unlock(&logs->lock);
 }
 
 LogService *logs_free(LogService *logs)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #define LOG_RECORDS_MAX 1000u
+#define LOG_LAST_ERROR_MAX 200u /* bytes; longer messages are cut */
 
 typedef struct LogService LogService;
 
@@ -28,4 +29,6 @@ void logs_forget(LogService *logs, int64_t bundle_id);
 /* The last `count` records, oldest first; any thread may log meanwhile. */
 void logs_last(LogService *logs, size_t count, void (*visit)(void *userdata, const char *line), void *userdata);
 uint64_t logs_errors(LogService *logs); /* records of level error so far */
+/* The message of the last of them; "": there was none. */
+void logs_last_error(LogService *logs, char *ret, size_t size);
 LogService *logs_free(LogService *logs);

@@ -76,13 +76,17 @@ static void get_state(ApiCall *call)
     for (unsigned kind = 0; kind < OBJECT_KINDS; kind++)
         json_object_set_new(counts, object_kind_name((ObjectKind)kind),
                             json_integer((json_int_t)model_count(model, (ObjectKind)kind)));
+    /* Asked for these, the rollouts may go on; why something is held is borrowed until then. */
+    json_t *rollout = running_rollout(server);
+    int drift = desired_drift(server);
+    int64_t released = targets_released(server->targets);
+    bool desired = desired_applied(server);
+    json_t *held = rollouts_held(server->rollouts) ? json_string(rollouts_held(server->rollouts)) : json_null();
     server_json(call->request, 200,
-                json_pack("{s:s, s:I, s:I, s:o, s:b, s:b, s:i, s:o, s:s?, s:s}", "cursor",
-                          stream_cursor(server->stream), "revision", (json_int_t)repository_head(server->repository),
-                          "released", (json_int_t)targets_released(server->targets), "counts", counts, "defaultAccount",
-                          accounts_default(server->accounts), "desired", desired_applied(server), "drift",
-                          desired_drift(server), "rollout", running_rollout(server), "held",
-                          rollouts_held(server->rollouts), "version", INAETICS_VERSION));
+                json_pack("{s:s, s:I, s:I, s:o, s:b, s:b, s:i, s:o, s:o, s:s}", "cursor", stream_cursor(server->stream),
+                          "revision", (json_int_t)repository_head(server->repository), "released", (json_int_t)released,
+                          "counts", counts, "defaultAccount", accounts_default(server->accounts), "desired", desired,
+                          "drift", drift, "rollout", rollout, "held", held, "version", INAETICS_VERSION));
 }
 
 static void get_events(ApiCall *call)

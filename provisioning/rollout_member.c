@@ -40,6 +40,25 @@ void rollout_tell(Rollout *rollout, const char *target, const char *format, ...)
     va_end(arguments);
 }
 
+/* What is cut may end in half a character, which no JSON could hold: such bytes become '?'. */
+static void mend_text(char *text)
+{
+    for (unsigned char *at = (unsigned char *)text; *at;) {
+        size_t length = *at < 0x80                  ? 1
+                        : *at >= 0xc2 && *at < 0xe0 ? 2
+                        : *at >= 0xe0 && *at < 0xf0 ? 3
+                        : *at >= 0xf0 && *at < 0xf5 ? 4
+                                                    : 0;
+        size_t n = length ? 1 : 0;
+        while (n && n < length && (at[n] & 0xc0) == 0x80)
+            n++;
+        if (n == 0 || n < length)
+            *at++ = '?';
+        else
+            at += length;
+    }
+}
+
 void rollout_set_reason(Rollout *rollout, char **reason, const char *format, ...)
 {
     va_list arguments;
@@ -48,6 +67,7 @@ void rollout_set_reason(Rollout *rollout, char **reason, const char *format, ...
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    mend_text(text);
     free(*reason);
     *reason = strdup(text);
     if (!*reason)
@@ -209,8 +229,9 @@ void member_health(Rollout *rollout, Member *member, const RolloutEvent *event, 
     if (event->running_ms >= 0 && before >= 0 && event->running_ms < before)
         fail_member(rollout, member, now, "it restarted after %lld s", (long long)(before / 1000));
     else if (member->state == ROLLOUT_INSTALLED && event->errors > 0)
-        fail_member(rollout, member, now, "it logged %lld error%s", (long long)event->errors,
-                    event->errors == 1 ? "" : "s");
+        fail_member(rollout, member, now, "it logged %lld error%s%s%.120s", (long long)event->errors,
+                    event->errors == 1 ? "" : "s", event->reason && *event->reason ? ": " : "",
+                    event->reason ? event->reason : "");
     else if (event->ready)
         ready(rollout, member, now);
     else

@@ -198,7 +198,7 @@ static int begin_chosen(Rollouts *rollouts, const Chosen *chosen, int64_t from, 
 /* --- after a start ------------------------------------------------------------------------ */
 
 typedef struct Absent {
-    int64_t age; /* of the server */
+    int64_t opened, age; /* when the server started, and how long ago */
     size_t n;
 } Absent;
 
@@ -206,15 +206,16 @@ static void count_absent(void *userdata, const TargetView *view)
 {
     Absent *absent = userdata;
 
-    absent->n += view->software && !view->present && view->seen > 0 && view->current[0] &&
-                 absent->age < (view->legacy ? LEGACY_POLL_MS : TARGETS_PRESENT_MS);
+    /* One that was heard since, and is not present, has said goodbye. */
+    absent->n += view->software && !view->present && view->seen > 0 && view->seen <= absent->opened &&
+                 view->current[0] && absent->age < (view->legacy ? LEGACY_POLL_MS : TARGETS_PRESENT_MS);
 }
 
 /* A server that just started has heard nobody: who has software and was not heard yet is given time to come, or what is
  * new would be released past everybody. */
 static int check_heard(Rollouts *rollouts, InaError *error)
 {
-    Absent absent = {.age = targets_now(rollouts->targets) - rollouts->opened};
+    Absent absent = {.opened = rollouts->opened, .age = targets_now(rollouts->targets) - rollouts->opened};
 
     if (absent.age >= LEGACY_POLL_MS)
         return 0;

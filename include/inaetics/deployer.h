@@ -39,6 +39,7 @@ typedef struct InaHealth {
     uint64_t errors; /* records of level error since the process began */
     size_t bundles, components, active;
     char reason[256]; /* what is not active, and why; "" when ready */
+    char error[256];  /* message of the last of the errors; "" when there are none */
 } InaHealth;
 
 typedef struct InaDeployer {

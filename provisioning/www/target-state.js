@@ -50,7 +50,7 @@ function healthOf(target) {
     return ["bad", "not ready", `Not ready: ${health.reason || "it gives no reason"}`];
   }
   if (health.errors > 0) {
-    return ["warning", `${health.errors} errors`, `Ready, but it logged ${health.errors} errors with this version.`];
+    return ["warning", `${health.errors} errors`, `Ready, but it logged ${health.errors} errors with this version${health.reason ? `; the last: ${health.reason}` : ""}.`];
   }
   return ["good", "healthy", "Healthy: all components are active and no error was logged."];
 }

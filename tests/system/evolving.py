@@ -62,7 +62,9 @@ class World:
     def evolve(self, version, check=True):
         """Links this version of the processor and waits for what comes of it: the rollout."""
         result = self.provisioning("link", "artifact", f"processor@{version}", "processor", "--wait", 240, check=check)
-        return result, self.ask("GET", "/v1/rollouts/" + str(self.ask("GET", "/v1/rollouts")["items"][0]["id"]))
+        rollouts = self.ask("GET", "/v1/rollouts")["items"]
+        assert rollouts, (result, self.ask("GET", "/v1/state"), self.targets())
+        return result, self.ask("GET", f"/v1/rollouts/{rollouts[0]['id']}")
 
     def pauses(self):
         """Milliseconds from the last acknowledgement before an update to the first after it, of each agent."""

@@ -6,7 +6,7 @@ from evolving import PROCESSORS, World, update_under_load
 
 UPDATES = 10 if LONG else 3
 FAULTS = {"fails": "3.0.0", "crashes": "3.1.0", "silent": "3.2.0"}
-WHY = {"fails": "this version cannot start", "crashes": "restarted", "silent": "error"}
+WHY = {"fails": "this version cannot start", "crashes": "restarted", "silent": "none was acknowledged"}
 
 
 def test_the_processor_is_updated_under_load_and_nothing_is_lost(make_instance):
