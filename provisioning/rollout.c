@@ -151,19 +151,53 @@ Rollout *rollout_free(Rollout *rollout)
 
 /* --- coming, going, time --------------------------------------------------- */
 
+static unsigned counted(const Group *group)
+{
+    unsigned n = 0;
+
+    for (int state = 0; state < ROLLOUT_STATES; state++)
+        n += group->n[state];
+    return n - group->excused;
+}
+
+/* Where all that were watched have left nothing was learnt: another one takes their place, before many do. */
+static void fill_group(Rollout *rollout, unsigned group)
+{
+    for (unsigned later = group + 1; later < rollout->policy.n_groups; later++)
+        for (size_t i = 0; i < rollout->n_members; i++) {
+            Member *member = &rollout->members[i];
+
+            if (member->group != later || member->gone || member->state != ROLLOUT_WAITING)
+                continue;
+            member_count(rollout, member, -1);
+            member->group = group;
+            member_count(rollout, member, 1);
+            return;
+        }
+}
+
 static void gone(Rollout *rollout, Member *member)
 {
     member_count(rollout, member, -1);
     member->gone = true;
     member->returning = false;
+    if (member->reached && counted(&rollout->groups[member->group]) == 0 && rollout->phase <= ROLLOUT_PAUSED)
+        fill_group(rollout, member->group);
 }
 
-static int joined(Rollout *rollout, Member *member, const char *id, int64_t now, InaError *error)
+/* `new`: it has the new content, with which it left. */
+static int joined(Rollout *rollout, Member *member, const char *id, bool new, int64_t now, InaError *error)
 {
     unsigned last = rollout->policy.n_groups - 1;
 
     if (rollout->phase != ROLLOUT_RUNNING && rollout->phase != ROLLOUT_PAUSED)
-        return 0; /* it has the old content, and keeps it */
+        return 0; /* it has the old content, and keeps it; or gets it when this is over */
+    if (new &&member && member->gone && member->reached) {
+        member_came_back(rollout, member, now);
+        return 0;
+    }
+    if (new)
+        return 0;
     if (!member)
         return add_waiting(rollout, id, last, now, error);
     if (!member->gone)
@@ -218,15 +252,6 @@ void rollout_shift(Rollout *rollout, int64_t ms)
 }
 
 /* --- what follows from it ------------------------------------------------------ */
-
-static unsigned counted(const Group *group)
-{
-    unsigned n = 0;
-
-    for (int state = 0; state < ROLLOUT_STATES; state++)
-        n += group->n[state];
-    return n - group->excused;
-}
 
 static unsigned failed(const Group *group)
 {
@@ -426,7 +451,7 @@ int rollout_step(Rollout *rollout, const RolloutEvent *event, int64_t now, const
     if (event->type >= ROLLOUT_PAUSE && event->type <= ROLLOUT_ROLL_BACK)
         r = command(rollout, event, now, error);
     else if (event->type == ROLLOUT_JOINED && event->target)
-        r = joined(rollout, member, event->target, now, error);
+        r = joined(rollout, member, event->target, event->ready, now, error);
     else if (event->type == ROLLOUT_TICK && !rollout_ended(rollout))
         tick(rollout, now);
     else if (event->type == ROLLOUT_INSTALL_OK && known)
@@ -495,6 +520,18 @@ bool rollout_target(const Rollout *rollout, size_t index, const char **ret_id, R
     *ret_state = member->state;
     *ret_reached = member->reached;
     return true;
+}
+
+bool rollout_left(const Rollout *rollout, const char *target)
+{
+    const Member *member = find(rollout, target);
+
+    return member && member->gone && member->reached;
+}
+
+const char *rollout_member(const Rollout *rollout, size_t index)
+{
+    return rollout->members[index].id;
 }
 
 int rollout_find(const Rollout *rollout, const char *target, RolloutTargetState *ret_state, bool *ret_reached)

@@ -71,7 +71,7 @@ typedef enum RolloutEventType {
     ROLLOUT_INSTALL_FAILED, /* reason */
     ROLLOUT_HEALTH,         /* ready, errors, running_ms, reason; of the version that was offered */
     ROLLOUT_GONE,
-    ROLLOUT_JOINED,
+    ROLLOUT_JOINED, /* ready: it left with the new content, and has it still */
     ROLLOUT_PAUSE,
     ROLLOUT_RESUME,
     ROLLOUT_ABORT,
@@ -126,6 +126,9 @@ bool rollout_target(const Rollout *rollout, size_t index, const char **ret_id, R
                     bool *ret_reached);
 /* -ENOENT. */
 int rollout_find(const Rollout *rollout, const char *target, RolloutTargetState *ret_state, bool *ret_reached);
+/* Whether it was reached, and is gone. */
+bool rollout_left(const Rollout *rollout, const char *target);
+const char *rollout_member(const Rollout *rollout, size_t index); /* its id, gone or not */
 const char *rollout_state_name(RolloutTargetState state);
 /* Everything, to be kept and shown: {"phase", "group", "policy", "groups": [{"targets": n, "waiting": n, "offered",
  * "installed", "healthy", "failed", "returned"}], "targets": [{"id", "group", "state", "since", "reason", ...}],

@@ -65,4 +65,5 @@ void member_enter(Rollout *rollout, Member *member, RolloutTargetState state, in
 void member_installed(Rollout *rollout, Member *member, int64_t now);
 void member_install_failed(Rollout *rollout, Member *member, const char *reason, int64_t now);
 void member_health(Rollout *rollout, Member *member, const RolloutEvent *event, int64_t now);
+void member_came_back(Rollout *rollout, Member *member, int64_t now);
 void member_expire(Rollout *rollout, Member *member, int64_t now); /* its deadline has passed */

@@ -240,6 +240,18 @@ void member_health(Rollout *rollout, Member *member, const RolloutEvent *event, 
         rollout->next = rollout_deadline(rollout, member);
 }
 
+/* It left in order while it had the new content, and is there again: a restart like any other. */
+void member_came_back(Rollout *rollout, Member *member, int64_t now)
+{
+    member->gone = false;
+    member->heard = now;
+    member_count(rollout, member, 1);
+    if (member->installed == NEVER)
+        member_enter(rollout, member, ROLLOUT_OFFERED, now);
+    else
+        fail_member(rollout, member, now, "it ended and began again");
+}
+
 /* Its deadline has passed: say which. */
 void member_expire(Rollout *rollout, Member *member, int64_t now)
 {

@@ -143,8 +143,13 @@ static void appeared(Rollouts *rollouts, const char *id)
     RolloutTargetState state;
     bool reached;
 
-    if (rollout_find(running->core, id, &state, &reached) < 0 &&
-        rollouts_concerns(rollouts, id, running->from, running->to))
+    const DeploymentVersion *versions;
+    size_t n = targets_versions(rollouts->targets, id, &versions);
+
+    if (rollout_left(running->core, id) && n > 0 && versions[n - 1].revision == running->to)
+        (void)step(rollouts, &(RolloutEvent){.type = ROLLOUT_JOINED, .target = id, .ready = true}, NULL);
+    else if (rollout_find(running->core, id, &state, &reached) < 0 &&
+             rollouts_concerns(rollouts, id, running->from, running->to))
         (void)step(rollouts, &(RolloutEvent){.type = ROLLOUT_JOINED, .target = id}, NULL);
 }
 
@@ -284,16 +289,11 @@ static int keep_contents(Rollouts *rollouts, bool bad, InaError *error)
     return r;
 }
 
+/* Also those that left: they may come back. */
 static void follow_all(Rollouts *rollouts)
 {
-    for (size_t i = 0; i < rollout_targets(rollouts->running->core); i++) {
-        const char *id;
-        RolloutTargetState state;
-        bool reached;
-
-        if (rollout_target(rollouts->running->core, i, &id, &state, &reached))
-            targets_follow(rollouts->targets, id);
-    }
+    for (size_t i = 0; i < rollout_targets(rollouts->running->core); i++)
+        targets_follow(rollouts->targets, rollout_member(rollouts->running->core, i));
 }
 
 static int finish(Rollouts *rollouts, InaError *error)

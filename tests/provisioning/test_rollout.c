@@ -387,6 +387,25 @@ static void aborting_leaves_all_as_it_is(void **state)
     rollout_free(run.rollout);
 }
 
+static void where_all_who_were_watched_left_another_one_is_tried_and_who_comes_back_has_restarted(void **state)
+{
+    Run run = {.now = 0};
+
+    (void)state;
+    begin(&run, "{\"groups\":[20,100],\"gateSeconds\":5}", 5); /* a, then b c d e */
+    tick(&run);
+    ok(&run, "a");
+    assert_string_equal(step(&run, (RolloutEvent){.type = ROLLOUT_GONE, .target = "a"}), "offer b");
+    assert_string_equal(step(&run, (RolloutEvent){.type = ROLLOUT_GONE, .target = "b"}), "offer c");
+    /* One that had not installed it yet goes on where it was; the other one restarted. */
+    assert_string_equal(step(&run, (RolloutEvent){.type = ROLLOUT_JOINED, .target = "b", .ready = true}), "");
+    in_state(&run, "b", ROLLOUT_OFFERED);
+    assert_string_equal(step(&run, (RolloutEvent){.type = ROLLOUT_JOINED, .target = "a", .ready = true}),
+                        "return a,return b,return c");
+    in_state(&run, "d", ROLLOUT_WAITING);
+    rollout_free(run.rollout);
+}
+
 static void who_goes_counts_no_more_and_who_comes_joins_the_last_group(void **state)
 {
     Run run = {.now = 0};
@@ -592,6 +611,7 @@ int main(void)
         cmocka_unit_test(paused_nobody_gets_anything),
         cmocka_unit_test(without_automatic_rollback_it_pauses_and_resuming_excuses),
         cmocka_unit_test(aborting_leaves_all_as_it_is),
+        cmocka_unit_test(where_all_who_were_watched_left_another_one_is_tried_and_who_comes_back_has_restarted),
         cmocka_unit_test(who_goes_counts_no_more_and_who_comes_joins_the_last_group),
         cmocka_unit_test(giving_back_ends_even_when_some_do_not_take_it),
         cmocka_unit_test(one_without_targets_is_done_at_once),

@@ -189,6 +189,31 @@ static void restart(World *world)
     world->rollout = read;
 }
 
+/* Where nobody is left in a group who was tried, one of a later group takes the place. */
+static void follow_move(World *world, const Agent *left)
+{
+    AUTO_JSON json_t *value = rollout_json(world->rollout, true);
+    unsigned moved = 0;
+    size_t index;
+    json_t *item;
+
+    json_array_foreach(json_object_get(value, "targets"), index, item)
+    {
+        Agent *agent = agent_of(world, json_string_value(json_object_get(item, "id")));
+        unsigned group = (unsigned)json_integer_value(json_object_get(item, "group"));
+
+        if (!agent->present || group == agent->group)
+            continue;
+        if (++moved > 1 || group != left->group || group > agent->group || agent->offered || !left->offered)
+            broken_rule(world, "%s moves from group %u to %u", agent->id, agent->group + 1, group + 1);
+        for (size_t i = 0; i < world->n_agents; i++)
+            if (world->agents[i].present && world->agents[i].group == group)
+                broken_rule(world, "%s moves to group %u, in which there is %s", agent->id, group + 1,
+                            world->agents[i].id);
+        agent->group = group;
+    }
+}
+
 static void step(World *world, RolloutEvent event)
 {
     RolloutPhase before = rollout_phase(world->rollout);
@@ -210,6 +235,8 @@ static void step(World *world, RolloutEvent event)
     if (rollout_phase(world->rollout) == ROLLOUT_ROLLING_BACK && before == ROLLOUT_PAUSED &&
         event.type != ROLLOUT_ROLL_BACK && event.type != ROLLOUT_RESUME)
         broken_rule(world, "rolled back by itself while paused");
+    if (event.type == ROLLOUT_GONE)
+        follow_move(world, agent_of(world, event.target));
     carry_out(world, event.type == ROLLOUT_RESUME ? ROLLOUT_RUNNING : before, actions, n);
     if (draw(world, 20) == 0)
         restart(world);

@@ -389,6 +389,52 @@ static void those_that_end_in_order_while_they_are_watched_are_no_failure(void *
     targets_left(show->world->targets, "nobody");
 }
 
+static void one_that_ends_in_order_and_comes_back_is_a_failure_and_gets_the_old_content(void **state)
+{
+    Show *show = *state;
+    Agent *first = NULL;
+
+    begin(show, STAGED);
+    world_software(show->world, "a/2.0.0");
+    pass(show, 2000);
+    for (size_t i = 0; i < show->n; i++)
+        if (strstr(world_items(show->world, show->agents[i].id), "a-2.0.0"))
+            first = &show->agents[i];
+    assert_non_null(first);
+    first->silent = true;
+    targets_left(show->world->targets, first->id);
+    pass(show, 1000);
+    assert_int_equal(having(show, "a-2.0.0"), 2); /* nobody knows more than before: one other, not all of a group */
+    first->silent = false;
+    first->since = show->world->now;
+    pass(show, 20000);
+    assert_string_equal(phase(show), "rolled-back");
+    assert_int_equal(having(show, "a-2.0.0"), 0);
+    assert_int_equal(having(show, "a-1.0.0"), 10);
+}
+
+static void one_that_left_gets_the_old_content_when_it_comes_back_after_the_end(void **state)
+{
+    Show *show = *state;
+    Agent *first = NULL;
+
+    begin(show, STAGED);
+    world_software(show->world, "slow/1.0.0");
+    pass(show, 2000);
+    for (size_t i = 0; i < show->n; i++)
+        if (strstr(world_items(show->world, show->agents[i].id), "slow-"))
+            first = &show->agents[i];
+    assert_non_null(first);
+    first->silent = true;
+    targets_left(show->world->targets, first->id);
+    pass(show, 60000);
+    assert_string_equal(phase(show), "rolled-back");
+    first->silent = false;
+    pass(show, 3000);
+    assert_int_equal(having(show, "slow-"), 0);
+    assert_int_equal(having(show, "a-1.0.0"), 10);
+}
+
 static void nothing_different_is_released_at_once(void **state)
 {
     Show *show = *state;
@@ -684,6 +730,8 @@ int main(void)
         with_show(one_that_comes_meanwhile_gets_the_old_then_the_new),
         with_show(those_that_are_away_do_not_hold_it_up),
         with_show(those_that_end_in_order_while_they_are_watched_are_no_failure),
+        with_show(one_that_ends_in_order_and_comes_back_is_a_failure_and_gets_the_old_content),
+        with_show(one_that_left_gets_the_old_content_when_it_comes_back_after_the_end),
         with_show(nothing_different_is_released_at_once),
         with_show(canaries_are_the_first),
         with_show(what_cannot_be_had_is_rolled_back_without_being_seen),
