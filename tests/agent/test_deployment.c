@@ -1,163 +1,13 @@
-/* The bundle `deployment` against a server that may do anything: what is right
+/* The bundle `deployment` against a server that may send anything: what is right
  * runs, what is wrong is refused, and what runs goes on. */
-#include "agent/deployer.h"
+#include "deployment_fixture.h"
+
 #include "base/files.h"
-#include "tests/agent/fake_server.h"
-#include "tests/framework/bundle_fixture.h"
 #include "tests/framework/zips.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define COUNTER "test.counter"
-
-typedef struct World {
-    BundleFixture *fixture;
-    Deployer *deployer;
-    Fake fake, other; /* `other` is open only where a test needs it */
-    bool has_other;
-} World;
-
-/* --- the agent ------------------------------------------------------------------------- */
-
-static void agent_start(World *world)
-{
-    const char *platform = DEPLOYMENT_ZIP;
-    const FrameworkSet set = {.zips = &platform, .n_zips = 1, .platform = true};
-    InaError error = {0};
-
-    if (deployer_new(world->fixture->event, world->fixture->framework, &world->deployer, &error) < 0 ||
-        framework_apply(world->fixture->framework, &set, &error) < 0 ||
-        framework_start(world->fixture->framework, &error) < 0)
-        fail_msg("%s", error.message);
-}
-
-static void agent_stop(World *world)
-{
-    world->deployer = deployer_free(world->deployer);
-    world->fixture->framework = framework_free(world->fixture->framework);
-}
-
-/* On the same cache, in the same loop. */
-static void fixture_reopen(World *world)
-{
-    const FrameworkOptions options = {.agent_id = "test",
-                                      .cache = world->fixture->cache,
-                                      .configuration = world->fixture->folder,
-                                      .environment = true};
-    InaError error = {0};
-
-    if (framework_new(world->fixture->event, &options, &world->fixture->framework, &error) < 0)
-        fail_msg("%s", error.message);
-}
-
-static void agent_restart(World *world)
-{
-    agent_stop(world);
-    fixture_reopen(world);
-    agent_start(world);
-}
-
-static int set_up(void **state)
-{
-    World *world = calloc(1, sizeof *world);
-    char *token;
-
-    fixture_set_up((void **)&world->fixture);
-    fake_open(&world->fake, world->fixture->event, world->fixture->folder);
-    token = path_join(world->fixture->folder, "token");
-    write_file(token, FAKE_CLUSTER_TOKEN "\n", strlen(FAKE_CLUSTER_TOKEN "\n"));
-    setenv("INAETICS_TARGET", FAKE_TARGET, 1);
-    setenv("INAETICS_TARGET_PROPERTIES", "component=processor,site=lab", 1);
-    setenv("INAETICS_TOKEN_FILE", token, 1);
-    setenv("INAETICS_TRUST", world->fake.trust, 1);
-    setenv("INAETICS_PROVISIONING", world->fake.url, 1);
-    unsetenv("INAETICS_ETCD");
-    free(token);
-    *state = world;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    World *world = *state;
-
-    world->deployer = deployer_free(world->deployer);
-    fixture_close(world->fixture);
-    if (world->has_other)
-        fake_close(&world->other);
-    fake_close(&world->fake);
-    folder_remove(world->fixture->folder, NULL);
-    free(world->fixture->folder);
-    free(world->fixture->cache);
-    free(world->fixture);
-    free(world);
-    return 0;
-}
-
-#define until(world, condition)                                                                                        \
-    do {                                                                                                               \
-        uint64_t limit_ = ina_now() + 60 * INA_SECOND;                                                                 \
-        while (!(condition)) {                                                                                         \
-            if (ina_now() > limit_)                                                                                    \
-                fail_msg("never came true: %s; last report: %s %s", #condition, fake_state(&(world)->fake),            \
-                         fake_reason(&(world)->fake));                                                                 \
-            assert_true(sd_event_run((world)->fixture->event, 10000) >= 0);                                            \
-        }                                                                                                              \
-    } while (0)
-
-static void run_for(World *world, uint64_t ns)
-{
-    for (uint64_t end = ina_now() + ns; ina_now() < end;)
-        assert_true(sd_event_run(world->fixture->event, 10000) >= 0);
-}
-
-static bool reports(const World *world, const char *state, const char *version)
-{
-    const char *reported = json_string_value(json_object_get(world->fake.report, "version"));
-    return strcmp(fake_state(&world->fake), state) == 0 && reported && strcmp(reported, version) == 0;
-}
-
-static json_t *packed(World *world, const char *library, const char *name, const char *version)
-{
-    char *zip = fixture_pack(world->fixture, library, name, version, NULL);
-    json_t *artifact = fake_bundle(&world->fake, zip, name, version);
-    free(zip);
-    return artifact;
-}
-
-/* Version N.0.0 has counter N.0.0 and the user. */
-static json_t *statement(World *world, int number)
-{
-    char version[16];
-
-    (void)snprintf(version, sizeof version, "%d.0.0", number);
-    json_t *counter = packed(world, "counter_sound", COUNTER, version);
-    json_t *user = packed(world, "user", "test.user", "1.0.0");
-    return fake_statement(version, number, json_pack("[o, o]", counter, user));
-}
-
-static json_t *first_artifact(json_t *statement)
-{
-    return json_array_get(json_object_get(statement, "artifacts"), 0);
-}
-
-static void run_first(World *world)
-{
-    agent_start(world);
-    fake_offer(&world->fake, statement(world, 1), NULL);
-    until(world, reports(world, "running", "1.0.0"));
-    assert_int_equal(fixture_count(world->fixture, 5), 5);
-}
-
-static void assert_first_runs(World *world)
-{
-    assert_counter(world->fixture, 5, "1.0.0");
-    assert_int_equal(framework_bundles(world->fixture->framework, NULL, 0), 3);
-    assert_string_equal(json_string_value(json_object_get(framework_note(world->fixture->framework), "version")),
-                        "1.0.0");
-}
 
 /* --- what is right ---------------------------------------------------------------------- */
 
@@ -639,225 +489,28 @@ static void an_agent_may_end_at_any_moment(void **state)
     until(world, reports(world, "running", "41.0.0"));
 }
 
-/* --- servers in trouble ------------------------------------------------------------------------ */
-
-static void a_transfer_that_breaks_off_goes_on_where_it_was(void **state)
-{
-    World *world = *state;
-
-    world->fake.cut_after = 4000;
-    run_first(world);
-    assert_int_equal(world->fake.ranges, 1);
-    assert_int_equal(world->fake.blobs, 3);
-}
-
-static void a_server_that_serves_no_ranges_is_asked_for_all_again(void **state)
-{
-    World *world = *state;
-
-    world->fake.cut_after = 4000;
-    world->fake.whole = true;
-    run_first(world);
-    assert_int_equal(world->fake.ranges, 1);
-    assert_int_equal(world->fake.blobs, 4);
-}
-
-/* What was begun by the process before is gone on with; what is no part of the file is found out. */
-static void what_came_before_a_restart_is_not_fetched_again(void **state)
-{
-    World *world = *state;
-
-    agent_start(world);
-    until(world, world->fake.nexts > 0);
-    json_t *offer = statement(world, 1);
-    const FakeFile *file = &world->fake.files[0];
-    char name[100], wrong[3000] = "not of this file";
-    (void)snprintf(name, sizeof name, "files/%s.part", file->digest);
-    char *part = path_join(world->fixture->cache, "deployment"), *path = path_join(part, name);
-    write_file(path, file->data, 5000);
-    free(path);
-    (void)snprintf(name, sizeof name, "files/%s.part", world->fake.files[1].digest);
-    path = path_join(part, name);
-    write_file(path, wrong, sizeof wrong);
-    free(path);
-    free(part);
-    fake_offer(&world->fake, offer, NULL);
-    until(world, reports(world, "running", "1.0.0"));
-    assert_int_equal(world->fake.ranges, 2);
-    assert_int_equal(world->fake.blobs, 3); /* the second one once more, as a whole */
-}
-
-static void a_file_that_is_not_there_any_more_makes_it_ask_for_the_newest_version(void **state)
-{
-    World *world = *state;
-
-    run_first(world);
-    world->fake.blob_status = 404;
-    unsigned nexts = world->fake.nexts;
-    fake_offer(&world->fake, statement(world, 2), NULL);
-    until(world, world->fake.nexts > nexts + 1);
-    assert_first_runs(world);
-    world->fake.blob_status = 0;
-    until(world, reports(world, "running", "2.0.0"));
-}
-
-static void a_busy_server_is_asked_again(void **state)
-{
-    World *world = *state;
-
-    world->fake.busy = 3;
-    run_first(world);
-    assert_int_equal(world->fake.blobs, 5);
-    world->fake.next_status = 503;
-    fake_offer(&world->fake, statement(world, 2), NULL);
-    world->fake.next_status = 0;
-    until(world, reports(world, "running", "2.0.0"));
-}
-
-static void who_is_not_known_any_more_enrols_again(void **state)
-{
-    World *world = *state;
-
-    run_first(world);
-    unsigned enrolments = world->fake.enrolments;
-    world->fake.refuse_tokens = 1;
-    until(world, world->fake.enrolments > enrolments);
-    assert_string_equal(world->fake.old_token, "token-1");
-    fake_offer(&world->fake, statement(world, 2), NULL);
-    until(world, reports(world, "running", "2.0.0"));
-}
-
-static void a_server_that_forgot_the_target_may_use_the_name_of_the_version_again(void **state)
-{
-    World *world = *state;
-    json_t *offer;
-
-    run_first(world);
-    free(world->fake.offer); /* nothing, and it knows the agent no more */
-    world->fake.offer = NULL;
-    world->fake.offered[0] = '\0';
-    unsigned enrolments = world->fake.enrolments;
-    world->fake.refuse_tokens = 1;
-    until(world, world->fake.enrolments > enrolments);
-    until(world, world->fake.after[0] == '\0');
-    offer = statement(world, 2);
-    json_object_set_new(offer, "version", json_string("1.0.0"));
-    fake_offer(&world->fake, offer, NULL);
-    until(world, strstr(world->fake.reported, "running 1.0.0,installing 1.0.0,running 1.0.0,"));
-    assert_counter(world->fixture, 5, "2.0.0");
-}
-
-static void an_agent_that_ends_in_order_says_goodbye_and_nothing_after_it(void **state)
-{
-    World *world = *state;
-
-    run_first(world);
-    deployer_end(world->deployer);
-    until(world, reports(world, "leaving", "1.0.0"));
-    unsigned nexts = world->fake.nexts, told = world->fake.reports;
-    run_for(world, 2 * INA_SECOND);
-    assert_int_equal(world->fake.nexts, nexts);
-    assert_int_equal(world->fake.reports, told);
-}
-
-static void a_name_that_another_agent_has_is_said(void **state)
-{
-    World *world = *state;
-
-    world->fake.enrol_status = 409;
-    agent_start(world);
-    until(world, world->fake.enrolments > 0 && strstr(deployer_waits(world->deployer), "another agent has it"));
-    world->fake.enrol_status = 0;
-    fake_offer(&world->fake, statement(world, 1), NULL);
-    until(world, reports(world, "running", "1.0.0"));
-}
-
-static void a_server_that_hangs_or_goes_is_left_for_another(void **state)
-{
-    World *world = *state;
-    char urls[300];
-
-    fake_open(&world->other, world->fixture->event, world->fixture->folder); /* the same key */
-    world->has_other = true;
-    (void)snprintf(urls, sizeof urls, "%s,%s", world->other.url, world->fake.url);
-    setenv("INAETICS_PROVISIONING", urls, 1);
-    world->other.silent = true;
-    run_first(world);
-    assert_true(world->other.n_held > 0);
-}
-
-static void servers_that_are_not_at_loopback_get_no_token(void **state)
-{
-    World *world = *state;
-    char urls[300];
-
-    (void)snprintf(urls, sizeof urls, "http://192.0.2.1:80,https://example.org,ftp://127.0.0.1,%s", world->fake.url);
-    setenv("INAETICS_PROVISIONING", urls, 1);
-    run_first(world);
-}
-
-static void without_any_server_the_agent_says_so(void **state)
-{
-    World *world = *state;
-
-    setenv("INAETICS_PROVISIONING", "", 1);
-    agent_start(world);
-    assert_contains(deployer_waits(world->deployer), "no provisioning server is known");
-}
-
-static void the_audit_log_goes_on_after_a_restart_and_nothing_is_sent_that_is_there(void **state)
-{
-    World *world = *state;
-
-    run_first(world);
-    until(world, world->fake.audit && strstr(world->fake.audit, ",2003,"));
-    free(world->fake.audit);
-    world->fake.audit = NULL;
-    world->fake.has = strdup("1-3$k5");
-    agent_restart(world);
-    until(world, world->fake.audit && strstr(world->fake.audit, ",1005\n"));
-    for (const char *line = world->fake.audit; *line; line = strchr(line, '\n') + 1) {
-        long long sequence = strtoll(strchr(strchr(line, ',') + 1, ',') + 1, NULL, 10);
-        assert_true(sequence == 4 || sequence > 5);
-    }
-}
-
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_first_deployment_is_fetched_and_run_and_reported),
-        TEST(only_files_that_changed_are_fetched),
-        TEST(at_most_four_files_are_fetched_at_once),
-        TEST(what_was_brought_runs_at_once_after_a_restart_without_a_server),
-        TEST(a_configuration_comes_with_its_deployment),
-        TEST(a_statement_by_somebody_else_is_refused),
-        TEST(a_statement_that_was_changed_is_refused),
-        TEST(an_old_or_foreign_statement_is_refused),
-        TEST(a_statement_that_makes_no_sense_is_refused),
-        TEST(without_a_trusted_key_nothing_is_installed),
-        TEST(a_file_that_is_not_what_was_announced_fails_the_version),
-        TEST(hostile_zips_and_lying_manifests_fail_the_version),
-        TEST(a_version_whose_component_fails_is_taken_back_and_a_newer_one_runs),
-        TEST(a_first_version_that_fails_is_tried_again),
-        TEST(a_failed_version_is_tried_again_after_a_restart),
-        TEST(a_version_that_ends_the_agent_again_and_again_is_given_up),
-        TEST(what_is_remembered_may_be_lost_or_damaged),
-        TEST(a_troubled_agent_asks_its_server_first),
-        TEST(an_agent_may_end_at_any_moment),
-        TEST(a_transfer_that_breaks_off_goes_on_where_it_was),
-        TEST(a_server_that_serves_no_ranges_is_asked_for_all_again),
-        TEST(what_came_before_a_restart_is_not_fetched_again),
-        TEST(a_file_that_is_not_there_any_more_makes_it_ask_for_the_newest_version),
-        TEST(a_busy_server_is_asked_again),
-        TEST(who_is_not_known_any_more_enrols_again),
-        TEST(a_server_that_forgot_the_target_may_use_the_name_of_the_version_again),
-        TEST(an_agent_that_ends_in_order_says_goodbye_and_nothing_after_it),
-        TEST(a_name_that_another_agent_has_is_said),
-        TEST(a_server_that_hangs_or_goes_is_left_for_another),
-        TEST(servers_that_are_not_at_loopback_get_no_token),
-        TEST(without_any_server_the_agent_says_so),
-        TEST(the_audit_log_goes_on_after_a_restart_and_nothing_is_sent_that_is_there),
+        WORLD_TEST(a_first_deployment_is_fetched_and_run_and_reported),
+        WORLD_TEST(only_files_that_changed_are_fetched),
+        WORLD_TEST(at_most_four_files_are_fetched_at_once),
+        WORLD_TEST(what_was_brought_runs_at_once_after_a_restart_without_a_server),
+        WORLD_TEST(a_configuration_comes_with_its_deployment),
+        WORLD_TEST(a_statement_by_somebody_else_is_refused),
+        WORLD_TEST(a_statement_that_was_changed_is_refused),
+        WORLD_TEST(an_old_or_foreign_statement_is_refused),
+        WORLD_TEST(a_statement_that_makes_no_sense_is_refused),
+        WORLD_TEST(without_a_trusted_key_nothing_is_installed),
+        WORLD_TEST(a_file_that_is_not_what_was_announced_fails_the_version),
+        WORLD_TEST(hostile_zips_and_lying_manifests_fail_the_version),
+        WORLD_TEST(a_version_whose_component_fails_is_taken_back_and_a_newer_one_runs),
+        WORLD_TEST(a_first_version_that_fails_is_tried_again),
+        WORLD_TEST(a_failed_version_is_tried_again_after_a_restart),
+        WORLD_TEST(a_version_that_ends_the_agent_again_and_again_is_given_up),
+        WORLD_TEST(what_is_remembered_may_be_lost_or_damaged),
+        WORLD_TEST(a_troubled_agent_asks_its_server_first),
+        WORLD_TEST(an_agent_may_end_at_any_moment),
     };
 
     const char *only = getenv("ONLY");
