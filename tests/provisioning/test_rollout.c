@@ -240,6 +240,28 @@ static void a_late_install_silence_and_being_not_ready_fail_by_the_clock(void **
     rollout_free(run.rollout);
 }
 
+static void an_error_is_told_and_cut_so_that_it_stays_text(void **state)
+{
+    Run run = {.now = 0};
+    char reason[400] = "";
+
+    (void)state;
+    for (int i = 0; i < 190; i++)
+        strcat(reason, i == 0 ? "x" : "\xc3\xa9");
+    begin(&run, STAGED, 10);
+    tick(&run);
+    ok(&run, "a");
+    (void)step(
+        &run,
+        (RolloutEvent){
+            .type = ROLLOUT_HEALTH, .target = "a", .ready = true, .errors = 1, .running_ms = -1, .reason = reason});
+    assert_contains(rollout_reason(run.rollout), "a: it logged 1 error: x\xc3\xa9");
+    json_t *value = rollout_json(run.rollout, true);
+    assert_non_null(value);
+    json_decref(value);
+    rollout_free(run.rollout);
+}
+
 static void a_break_begins_the_gate_anew_and_flapping_ends(void **state)
 {
     Run run = {.now = 0};
@@ -603,6 +625,7 @@ int main(void)
         cmocka_unit_test(harm_while_watched_is_failure_at_once),
         cmocka_unit_test(a_healthy_one_that_restarts_later_still_rolls_back),
         cmocka_unit_test(a_late_install_silence_and_being_not_ready_fail_by_the_clock),
+        cmocka_unit_test(an_error_is_told_and_cut_so_that_it_stays_text),
         cmocka_unit_test(a_break_begins_the_gate_anew_and_flapping_ends),
         cmocka_unit_test(being_healthy_needs_word_at_the_gates_end),
         cmocka_unit_test(failures_up_to_the_threshold_are_borne),
