@@ -11,7 +11,7 @@ import pytest
 from conftest import BUILD, INAETICS, PATIENCE, ROOT
 
 TEXT = (ROOT / "docs" / "own-application.md").read_text(encoding="utf-8")
-LOOKING = re.compile(r"inaetics (pods|services)\b")  # answers at once with what is there: one looks again
+LOOKING = re.compile(r"inaetics (pods|services|kubectl get)\b")  # answers at once with what is there: one looks again
 FINE = (0, 1)  # of grep and of diff
 
 
