@@ -48,6 +48,12 @@ static json_t *artifacts_of(const Server *server, const TargetView *view)
     return list;
 }
 
+/* By the clock of those who read it, which may have been set since the server started. */
+static int64_t seen_now(const Server *server, const TargetView *view)
+{
+    return view->seen > 0 ? view->seen + server_now() - targets_now(server->targets) : 0;
+}
+
 json_t *target_json(const Server *server, const TargetView *view)
 {
     AUTO_JSON json_t *object = view->object ? object_json(view->object) : NULL;
@@ -60,7 +66,7 @@ json_t *target_json(const Server *server, const TargetView *view)
                               view->auto_approve, "legacy", view->legacy);
     json_t *rest = json_pack("{s:s, s:s, s:b, s:b, s:s?, s:I, s:O, s:O, s:O, s:o, s:o}", "current", view->current,
                              "installed", view->installed, "installedOk", view->installed_ok, "present", view->present,
-                             "problem", view->problem, "seen", (json_int_t)view->seen, "properties",
+                             "problem", view->problem, "seen", (json_int_t)seen_now(server, view), "properties",
                              view->properties ? (json_t *)view->properties : none, "attributes",
                              attributes ? attributes : none, "tags", tags ? tags : none, "artifacts",
                              artifacts_of(server, view), "health", health_json(&view->health));
