@@ -295,7 +295,8 @@ static int purge(Targets *targets, Target *target, InaError *error)
         char text[32];
 
         version_text(version->major, text);
-        if (i < excess && strcmp(text, target->installed) != 0) {
+        /* Neither what it tried last, nor what it runs meanwhile. */
+        if (i < excess && strcmp(text, target->installed) != 0 && strcmp(text, target->health.version) != 0) {
             char key[BLOB_DIGEST_SIZE];
             int r = store_remove_version(targets, target, version->major, error);
 

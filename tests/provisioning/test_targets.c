@@ -553,6 +553,28 @@ static void ephemeral_targets_are_forgotten_when_silent(void **state)
     assert_true(targets_version(world->targets, "pod-1", "1.0.0")->serial > serial);
 }
 
+static void what_runs_is_kept_while_newer_versions_fail(void **state)
+{
+    World *world = *state;
+    char text[32];
+
+    world->settings.versions_kept = 2;
+    settings(world, NULL, NULL, NULL);
+    world_release(world, "a/1.0.0");
+    must(targets_register(world->targets, "t1", true, "d", &world_error));
+    targets_installed(world->targets, "t1", "1.0.0", true, NULL);
+    for (int i = 2; i <= 6; i++) {
+        snprintf(text, sizeof text, "a/%d.0.0", i);
+        world_release(world, text);
+        snprintf(text, sizeof text, "%d.0.0", i);
+        targets_installed(world->targets, "t1", text, false, "no such symbol");
+        targets_health(world->targets, "t1", &(TargetHealth){.time = world->now, .version = "1.0.0", .ready = true});
+    }
+    assert_non_null(targets_version(world->targets, "t1", "1.0.0"));
+    assert_null(targets_version(world->targets, "t1", "4.0.0"));
+    assert_non_null(targets_version(world->targets, "t1", "6.0.0"));
+}
+
 static void silence_is_told(void **state)
 {
     World *world = *state;
@@ -705,6 +727,7 @@ int main(void)
         with_world(statements_can_be_signed),
         with_world(ephemeral_targets_are_forgotten_when_silent),
         with_world(silence_is_told),
+        with_world(what_runs_is_kept_while_newer_versions_fail),
         with_world(names_that_are_made_up_push_out_nobody_who_is_registered),
         with_world(one_that_comes_back_goes_on_from_the_version_that_it_runs),
         with_world(a_target_that_was_forgotten_by_hand_goes_on_counting),
