@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static void a_transfer_that_breaks_off_goes_on_where_it_was(void **state)
 {
