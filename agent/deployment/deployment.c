@@ -174,8 +174,9 @@ static int start(void *self, InaComponent *component, InaError *error)
     }
     deployment->provisioning = told(deployment->provisioning, "INAETICS_PROVISIONING", NULL);
     deployment->trust = told(deployment->trust, "INAETICS_TRUST", NULL);
-    deployment->folder = deployment->agent->folder(deployment->deployer.self);
     deployment->running_since = ina_now();
+    if (!(deployment->folder = strdup(deployment->agent->folder(deployment->deployer.self))))
+        return ina_error_set(error, ENOMEM, "out of memory");
     int r = find_target(deployment, error);
     if (r == 0)
         r = find_properties(deployment, error);
@@ -220,6 +221,7 @@ static void stop(void *self)
     json_decref(deployment->before);
     free(deployment->failed);
     free(deployment->failure);
+    free(deployment->folder);
     free(deployment->target);
     free(deployment->cluster_token);
 }

@@ -229,7 +229,7 @@ struct Deployment {
     char *target;
     char *cluster_token; /* NULL: there is none */
     json_t *properties;
-    const char *folder;
+    char *folder; /* goes on when the deployer, whose it is, has gone */
     InaTimer *timer;
     uint64_t wake_at; /* UINT64_MAX: not */
 
