@@ -9,7 +9,7 @@ typedef struct UpOptions {
     const char *listen; /* further address for pages, or NULL */
     const char *etcd;   /* program, or NULL to look for it */
     const char
-        *deployment;     /* folder of manifests to put into the data folder; NULL: those that come with us; "": none */
+        *deployment;      /* folder of manifests to put into the data folder; NULL: those that come with us; "": none */
     const char *software; /* folder of desired state that is provisioned; NULL: that which comes with us */
     /* Called when the folders are there, before anything starts; or NULL. */
     int (*prepare)(const Instance *instance, InaError *error);

@@ -32,15 +32,15 @@ typedef struct InaHttpMount {
     void (*handle)(void *self, InaHttpRequest *request);
 } InaHttpMount;
 
-const char *ina_http_method(const InaHttpRequest *request);             /* "GET" */
+const char *ina_http_method(const InaHttpRequest *request); /* "GET" */
 /* Percent-decoded, without "?"; begins with a slash, has no "." or ".." segment and no control character. */
 const char *ina_http_path(const InaHttpRequest *request);
 /* Decoded value; NULL if absent. name NULL: the first argument that has no value, as "a,b" of "?a,b". */
 const char *ina_http_query(const InaHttpRequest *request, const char *name);
 const char *ina_http_header(const InaHttpRequest *request, const char *name); /* NULL if absent */
-const void *ina_http_body(const InaHttpRequest *request, size_t *ret_size); /* has a NUL behind it */
-const char *ina_http_peer(const InaHttpRequest *request);               /* "127.1.1.2:4711", "unix" */
-const char *ina_http_local(const InaHttpRequest *request);              /* address it came in on, "127.0.0.1:8080" */
+const void *ina_http_body(const InaHttpRequest *request, size_t *ret_size);   /* has a NUL behind it */
+const char *ina_http_peer(const InaHttpRequest *request);                     /* "127.1.1.2:4711", "unix" */
+const char *ina_http_local(const InaHttpRequest *request); /* address it came in on, "127.0.0.1:8080" */
 /* At once, if the client left already. What is asked of the request stays valid. */
 void ina_http_on_cancel(InaHttpRequest *request, void (*cancelled)(void *userdata), void *userdata);
 
@@ -70,8 +70,7 @@ void ina_http_respond_below(InaHttpRequest *request, const char *root, const cha
  * stream is gone then) and not after ina_http_stream_close. Either may be NULL.
  * Returns NULL, and `closed` is not called, when the client left already. */
 InaHttpStream *ina_http_respond_stream(InaHttpRequest *request, int status, const char *content_type,
-                                       void (*drained)(void *userdata), void (*closed)(void *userdata),
-                                       void *userdata);
+                                       void (*drained)(void *userdata), void (*closed)(void *userdata), void *userdata);
 int ina_http_stream_write(InaHttpStream *stream, const void *data, size_t size);
 void ina_http_stream_close(InaHttpStream *stream); /* sends what is buffered, then ends */
 
@@ -94,8 +93,8 @@ typedef struct InaHttpFetchOptions {
     const char *const *headers; /* "Name: value", NULL-terminated; or NULL */
     const void *body;
     size_t body_size;
-    uint64_t timeout;     /* ns; 0: 30 s; UINT64_MAX: none, for bodies without end */
-    size_t maximum;       /* of the response's body, bytes; 0: 16 MiB, with `chunk` any number */
+    uint64_t timeout; /* ns; 0: 30 s; UINT64_MAX: none, for bodies without end */
+    size_t maximum;   /* of the response's body, bytes; 0: 16 MiB, with `chunk` any number */
     /* When set, the body is handed over as it comes instead of collected. */
     void (*chunk)(void *userdata, const void *data, size_t size);
     void (*done)(void *userdata, const InaHttpResponse *response); /* never before the fetch call returned */
