@@ -411,9 +411,13 @@ static int on_soon(sd_event_source *source, uint64_t usec, void *userdata)
     targets->soon_source = sd_event_source_disable_unref(targets->soon_source);
     r = flush(targets, ms_of(CLOCK_BOOTTIME) + SLICE_MS, &error);
     targets_deliver(targets);
-    if (r < 0 || targets->dirty) /* the rest; after a failure (the disk is full) not at once */
-        (void)sd_event_add_time_relative(targets->event, &targets->soon_source, CLOCK_MONOTONIC, r < 0 ? 1000000 : 0, 0,
-                                         on_soon, targets);
+    if (r == 0 && !targets->dirty)
+        return 0;
+    /* The rest; after a failure (the disk is full) not at once. What was told meanwhile may have asked for it, too. */
+    sd_event_source_disable_unref(targets->soon_source);
+    targets->soon_source = NULL;
+    (void)sd_event_add_time_relative(targets->event, &targets->soon_source, CLOCK_MONOTONIC, r < 0 ? 1000000 : 0, 0,
+                                     on_soon, targets);
     return 0;
 }
 
