@@ -44,7 +44,7 @@ int cli_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 typedef enum CliTarget { CLI_API, CLI_MACHINES } CliTarget;
 
 /* One request; says what is wrong if it cannot be made or is refused, and
- * returns false then. A body of a PATCH is a merge patch. `ret` may be NULL. */
+ * returns false then. A body of a PATCH is a merge patch or, if it is a list, a JSON Patch. `ret` may be NULL. */
 bool cli_request(const Instance *instance, CliTarget target, const char *method, const char *path, const char *body,
                  json_t **ret);
 /* As it comes, to stdout. */

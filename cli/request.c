@@ -171,8 +171,10 @@ bool cli_request(const Instance *instance, CliTarget target, const char *method,
 {
     Request request = {0};
     InaError error = {0};
-    const char *const headers[] = {strcmp(method, "PATCH") == 0 ? "Content-Type: application/merge-patch+json"
-                                                                : "Content-Type: application/json",
+    bool patch = strcmp(method, "PATCH") == 0, steps = patch && body && body[0] == '[';
+    const char *const headers[] = {steps   ? "Content-Type: application/json-patch+json"
+                                   : patch ? "Content-Type: application/merge-patch+json"
+                                           : "Content-Type: application/json",
                                    NULL};
     InaHttpFetchOptions options = {
         .method = method,

@@ -103,13 +103,23 @@ static void print_all(const Scaling *scaling)
 /* A fixed number becomes N; one that follows a queue is at least N. */
 static int set_component(Instance *instance, json_t *application, json_t *component, long count)
 {
-    char path[512];
-    json_t *quality = json_object_get(component, "quality");
-    json_object_set_new(quality ? quality : component, quality ? "minimum" : "replicas", json_integer(count));
-    kube_remove(application, "status");
-    AUTO_FREE char *body = json_dumps(application, JSON_COMPACT);
+    char path[512], named[64], number[64];
+    const json_t *quality = json_object_get(component, "quality"), *item;
+    size_t at = 0, i;
+    json_array_foreach(kube_get(application, "spec.components"), i, item)
+    {
+        if (item == component)
+            at = i;
+    }
+    /* Only this field, whatever else of the application changes at the same time, as its status does. */
+    snprintf(named, sizeof named, "/spec/components/%zu/name", at);
+    snprintf(number, sizeof number, "/spec/components/%zu/%s", at, quality ? "quality/minimum" : "replicas");
+    AUTO_JSON json_t *patch =
+        json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:I}]", "op", "test", "path", named, "value",
+                  kube_string(component, "name"), "op", "add", "path", number, "value", (json_int_t)count);
+    AUTO_FREE char *body = patch ? json_dumps(patch, JSON_COMPACT) : NULL;
     snprintf(path, sizeof path, APPLICATIONS "/%s", kube_name(application));
-    if (!body || !cli_request(instance, CLI_API, "PUT", path, body, NULL))
+    if (!body || !cli_request(instance, CLI_API, "PATCH", path, body, NULL))
         return CLI_FAILED;
     if (quality)
         printf("%s follows its queue: at least %ld from now on\n", kube_string(component, "name"), count);
