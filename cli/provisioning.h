@@ -80,6 +80,8 @@ int provisioning_diff(Provisioning *provisioning, int count, char *const *items)
 int provisioning_export(Provisioning *provisioning, int count, char *const *items);
 int provisioning_events(Provisioning *provisioning, int count, char *const *items);
 
+/* A text of an object; "" when it has none. */
+const char *text_of(const json_t *object, const char *key);
 /* Sends a file as an artifact, into a workspace (NULL: it is stored at once); ret_new: it was not there before. `ret`
  * may be NULL. */
 bool provisioning_send_file(Provisioning *provisioning, const char *path, const char *workspace, json_t **ret,

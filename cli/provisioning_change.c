@@ -9,19 +9,6 @@
 
 #define LINKS_MAX 1000u /* that one command takes away */
 
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
-static void say(const char *before, const char *text, const char *after)
-{
-    fputs(before, stdout);
-    print_text(text);
-    puts(after);
-}
-
 /* --- files ------------------------------------------------------------------ */
 
 bool provisioning_send_file(Provisioning *provisioning, const char *path, const char *workspace, json_t **ret,
@@ -67,7 +54,7 @@ int provisioning_upload(Provisioning *provisioning, int count, char *const *item
         const char *name = text_of(attributes, "Bundle-SymbolicName");
         printf("%s: ", items[i]);
         print_text(*name ? name : text_of(attributes, "filename"));
-        say(" ", text_of(attributes, "Bundle-Version"), new ? "" : ", was there already");
+        print_line(" ", text_of(attributes, "Bundle-Version"), new ? "" : ", was there already");
     }
     return failed == 0 ? provisioning_follow_upload(provisioning) : CLI_FAILED;
 }

@@ -15,12 +15,6 @@
 /* As diff(1): 0 no difference, 1 some, 2 trouble. */
 enum { DIFF_NONE = 0, DIFF_SOME = 1, DIFF_TROUBLE = 2 };
 
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
 static void hex_digest(const void *content, size_t size, char ret[2 * crypto_hash_sha256_BYTES + 1])
 {
     unsigned char digest[crypto_hash_sha256_BYTES];

@@ -20,12 +20,6 @@ typedef struct Listener {
     char *data; /* of the event */
 } Listener;
 
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
 /* What people want to see of an event. */
 static void describe(const char *type, const json_t *data)
 {

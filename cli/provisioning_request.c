@@ -448,3 +448,9 @@ char *provisioning_path(const char *format, ...)
     free(path);
     return NULL;
 }
+
+const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}

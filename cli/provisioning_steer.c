@@ -10,19 +10,6 @@
 
 #define POLL_MICROSECONDS 300000
 
-static const char *text_of(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
-static void say(const char *before, const char *text, const char *after)
-{
-    fputs(before, stdout);
-    print_text(text);
-    puts(after);
-}
-
 /* --- targets ---------------------------------------------------------------- */
 
 static int change_target(Provisioning *provisioning, const char *target, const char *what, const json_t *body)
@@ -34,10 +21,10 @@ static int change_target(Provisioning *provisioning, const char *target, const c
     if (!provisioning_ask(provisioning, "POST", full, body, &state))
         return CLI_FAILED;
     printf("%s: %s, %s", target, text_of(state, "registration"), text_of(state, "store"));
-    say(", newest version ", *text_of(state, "current") ? text_of(state, "current") : "none", "");
+    print_line(", newest version ", *text_of(state, "current") ? text_of(state, "current") : "none", "");
     const char *problem = text_of(state, "problem");
     if (*problem)
-        say("  ", problem, "");
+        print_line("  ", problem, "");
     return CLI_OK;
 }
 
@@ -220,9 +207,9 @@ static void show_rollout(const json_t *rollout)
            json_integer_value(json_object_get(rollout, "id")), text_of(rollout, "phase"),
            json_integer_value(json_object_get(rollout, "from")), json_integer_value(json_object_get(rollout, "to")),
            time_text(json_integer_value(json_object_get(rollout, "started")), time));
-    say("", text_of(rollout, "author"), "");
+    print_line("", text_of(rollout, "author"), "");
     if (*text_of(rollout, "reason"))
-        say("  ", text_of(rollout, "reason"), "");
+        print_line("  ", text_of(rollout, "reason"), "");
     json_array_foreach(json_object_get(rollout, "groups"), i, group)
     {
         const char *key, *separator = "";

@@ -92,3 +92,10 @@ const char *age_text(json_int_t ms, char ret[TIME_TEXT_SIZE])
         snprintf(ret, TIME_TEXT_SIZE, "%lld d ago", seconds / 86400);
     return ret;
 }
+
+void print_line(const char *before, const char *text, const char *after)
+{
+    fputs(before, stdout);
+    print_text(text);
+    puts(after);
+}

@@ -15,6 +15,8 @@ void table_row(json_t *table, size_t n, const char *const *cells);
 void table_print(const json_t *table);
 /* One text, as harmless. */
 void print_text(const char *text);
+/* BEFORE, the text, AFTER and a newline. */
+void print_line(const char *before, const char *text, const char *after);
 
 #define TIME_TEXT_SIZE 32
 /* Milliseconds since 1970 as "2026-11-22 14:03:07" here; 0: "-". Returns `ret`. */
