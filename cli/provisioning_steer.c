@@ -119,16 +119,17 @@ static bool get_rollout(Provisioning *provisioning, json_int_t id, json_t **ret)
 /* Until it ended, or a person has to look after it; an exit status. */
 static int wait_rollout(Provisioning *provisioning, json_int_t id, long seconds)
 {
-    char last[32] = "";
+    AUTO_JSON json_t *before = NULL;
     for (time_t end = time(NULL) + seconds;; usleep(POLL_MICROSECONDS)) {
         AUTO_JSON json_t *rollout = NULL;
         if (!get_rollout(provisioning, id, &rollout))
             return CLI_FAILED;
         const char *phase = text_of(rollout, "phase");
-        if (strcmp(phase, last) != 0)
+        if (strcmp(phase, text_of(before, "phase")) != 0)
             printf("rollout %" JSON_INTEGER_FORMAT ": %s\n", id, phase);
-        snprintf(last, sizeof last, "%s", phase);
         fflush(stdout);
+        json_decref(before);
+        before = json_incref(rollout);
         if (strcmp(phase, "done") == 0)
             return CLI_OK;
         if (strcmp(phase, "paused") == 0 || json_is_integer(json_object_get(rollout, "ended")))
