@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define AWAY 3.0   /* intervals between two checks after which nobody looked */
 #define QUIET 15.0 /* s: how long queueing and the tuned variants wait before they take processors away */
 
 /* --- names, keys, defaults ------------------------------------------------ */
@@ -343,6 +344,27 @@ static void forget_future(PolicyState *state, double now)
     }
 }
 
+static void shift(PolicyWindow *window, double by)
+{
+    for (unsigned i = 0; i < window->count; i++)
+        window->entries[i].time += by;
+}
+
+/* Time in which nobody looked (the coordinator was away) is no quiet time, and
+ * the mean over it no measurement: the windows go on where they were. */
+static bool was_away(const PolicyConfig *config, PolicyState *state, double now)
+{
+    double gap = now - state->time;
+    if (!state->begun || gap <= AWAY * config->interval)
+        return false;
+    double by = gap - config->interval;
+    shift(&state->peak, by);
+    shift(&state->growth, by);
+    if (state->starting_since > 0)
+        state->starting_since += by;
+    return true;
+}
+
 void policy_decide(const PolicyConfig *config, PolicyState *state, const PolicyObservation *observation,
                    PolicyDecision *ret)
 {
@@ -361,11 +383,12 @@ void policy_decide(const PolicyConfig *config, PolicyState *state, const PolicyO
         snprintf(ret->reason, sizeof ret->reason, "next check in %.1f s", state->next - observation->time);
         return;
     }
+    bool away = was_away(config, state, observation->time);
     PolicyCheck check = {
         .config = config,
         .state = state,
         .now = observation,
-        .elapsed = is_comparable(state, observation) ? observation->time - state->time : 0,
+        .elapsed = !away && is_comparable(state, observation) ? observation->time - state->time : 0,
         .requested = floor(observation->requested),
         .reason = ret->reason,
     };

@@ -124,6 +124,29 @@ static void a_new_coordinator_keeps_what_there_is_for_a_quiet_window(void **stat
         assert_int_equal(decide(&config, &memory, now).wanted, 5);
 }
 
+/* The queue had come to a stop meanwhile: neither that nor the time counts. */
+static void a_coordinator_that_was_away_begins_its_quiet_window_anew(void **state)
+{
+    static const double away[] = {4, 20, 3600};
+    for (size_t i = 0; i < sizeof away / sizeof *away; i++) {
+        Bench b = bench();
+        b.now.requested = b.now.ready = 3;
+        for (int k = 0; k < 30; k++)
+            second(&b, 800, 800);
+        assert_int_equal(b.now.requested, 3);
+        b.now.time += away[i];
+        b.now.accepted += 100;
+        b.now.acknowledged += 100;
+        for (int k = 0; k < 10; k++) {
+            second(&b, 100, 100);
+            assert_int_equal(b.now.requested, 3);
+        }
+        for (int k = 0; k < 20; k++)
+            second(&b, 100, 100);
+        assert_int_equal(b.now.requested, 1);
+    }
+}
+
 static void the_capacity_of_a_processor_is_measured_while_all_are_busy(void **state)
 {
     Bench b = bench();
@@ -236,6 +259,7 @@ int main(void)
         cmocka_unit_test(processors_are_taken_away_only_after_a_quiet_window),
         cmocka_unit_test(what_somebody_else_added_stays_for_a_quiet_window),
         cmocka_unit_test(a_new_coordinator_keeps_what_there_is_for_a_quiet_window),
+        cmocka_unit_test(a_coordinator_that_was_away_begins_its_quiet_window_anew),
         cmocka_unit_test(the_capacity_of_a_processor_is_measured_while_all_are_busy),
         cmocka_unit_test(a_hiccup_before_anything_was_measured_is_not_believed),
         cmocka_unit_test(a_time_in_which_all_were_slow_is_forgotten),
