@@ -113,7 +113,8 @@ static bool flow_write(Flow *flow, int fd)
 
 static void ask(Side *side, uint32_t events)
 {
-    if (side->source && side->events != events && sd_event_source_set_io_events(side->source, events) >= 0)
+    if (side->source && side->events != events && sd_event_source_set_io_events(side->source, events) >= 0 &&
+        sd_event_source_set_enabled(side->source, SD_EVENT_ON) >= 0)
         side->events = events;
 }
 
@@ -126,10 +127,26 @@ static void watch(Pipe *pipe)
         ask(&pipe->server, (!down->finished && down->end < PIPE_BUFFER ? EPOLLIN : 0u) | (up->end > 0 ? EPOLLOUT : 0u));
 }
 
-/* Reads and writes what goes; `broken`: a socket told of an error or that its peer is gone altogether. */
+/* The end of a side was read before, and now it does not take anything any more either. */
+static void drop_what_goes_to(Flow *flow)
+{
+    flow->begin = flow->end = 0;
+    flow->finished = flow->passed_on = true;
+}
+
+/* A socket tells that it is gone whether it is asked or not, and again and again. */
+static void mute(Side *side, uint32_t events)
+{
+    if (events & (EPOLLHUP | EPOLLERR) && side->events == 0 && side->source)
+        sd_event_source_set_enabled(side->source, SD_EVENT_OFF);
+}
+
+/* Reads and writes what goes. */
 static void pump(Pipe *pipe, bool from_client, uint32_t events)
 {
     bool good = true;
+    if (events & (EPOLLHUP | EPOLLERR) && (from_client ? pipe->up.finished : pipe->down.finished))
+        drop_what_goes_to(from_client ? &pipe->down : &pipe->up);
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
         good = from_client ? flow_read(&pipe->up, pipe->client.fd) : flow_read(&pipe->down, pipe->server.fd);
     if (good && pipe->connected)
@@ -141,6 +158,7 @@ static void pump(Pipe *pipe, bool from_client, uint32_t events)
     if (pipe->up.passed_on && pipe->down.passed_on)
         return end(pipe, false);
     watch(pipe);
+    mute(from_client ? &pipe->client : &pipe->server, events);
 }
 
 static int handle_client(sd_event_source *source, int fd, uint32_t events, void *userdata)

@@ -235,6 +235,66 @@ static void a_pipe_that_is_cut_resets_both(void **state)
     assert_int_equal(errno, ECONNRESET);
 }
 
+/* A loop that always has something to do never comes to this. */
+static void assert_rests(Fixture *fixture)
+{
+    for (unsigned i = 0; i < 100; i++) {
+        int r = sd_event_run(fixture->event, 0);
+        assert_true(r >= 0);
+        if (r == 0)
+            return;
+    }
+    fail_msg("the loop turns without end");
+}
+
+static void a_client_that_is_gone_takes_the_server_with_it(void **state)
+{
+    Fixture *fixture = *state;
+    char data[16];
+    begin(fixture, fixture->address);
+    assert_int_equal(send(fixture->client, "ask", 3, 0), 3);
+    await_server(fixture);
+    assert_int_equal(read_all(fixture, fixture->server, data, 3), 3);
+    close(fixture->client);
+    fixture->client = -1;
+    assert_int_equal(read_all(fixture, fixture->server, data, 1), 0);
+    assert_rests(fixture);
+    /* The answer, to which the client's side replies that nobody is there; the server keeps its end open. */
+    assert_int_equal(send(fixture->server, "answer", 6, 0), 6);
+    while (!fixture->ended)
+        step(fixture);
+}
+
+static void what_a_server_said_before_it_went_arrives_and_the_loop_rests_meanwhile(void **state)
+{
+    Fixture *fixture = *state;
+    struct linger linger = {.l_onoff = 1};
+    char *much = calloc(1, MUCH);
+    size_t sent = 0, got = 0;
+    ssize_t n;
+    assert_non_null(much);
+    begin(fixture, fixture->address);
+    await_server(fixture);
+    /* More than the client's side takes, until nothing moves any more. */
+    do {
+        n = send(fixture->server, much, MUCH, 0);
+        sent += n > 0 ? (size_t)n : 0;
+    } while (n > 0 || sd_event_run(fixture->event, 100000) > 0);
+    setsockopt(fixture->server, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    close(fixture->server);
+    fixture->server = -1;
+    assert_true(sd_event_run(fixture->event, 1000000) >= 0); /* the news of it */
+    assert_rests(fixture);
+    assert_false(fixture->ended);
+    while (!fixture->ended) {
+        n = recv(fixture->client, much, MUCH, 0);
+        got += n > 0 ? (size_t)n : 0;
+        step(fixture);
+    }
+    assert_true(got > 0 && got <= sent);
+    free(much);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +303,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(others_are_tried_when_one_refuses, make, drop),
         cmocka_unit_test_setup_teardown(without_any_server_the_client_is_reset, make, drop),
         cmocka_unit_test_setup_teardown(a_pipe_that_is_cut_resets_both, make, drop),
+        cmocka_unit_test_setup_teardown(a_client_that_is_gone_takes_the_server_with_it, make, drop),
+        cmocka_unit_test_setup_teardown(what_a_server_said_before_it_went_arrives_and_the_loop_rests_meanwhile, make,
+                                        drop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
