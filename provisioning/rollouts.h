@@ -41,6 +41,6 @@ json_t *rollouts_list(Rollouts *rollouts, size_t maximum);
 json_t *rollouts_get(Rollouts *rollouts, int64_t rollout); /* with "targets"; NULL: none */
 int rollouts_set_policy(Rollouts *rollouts, const RolloutPolicy *policy, InaError *error); /* for the next ones; kept */
 json_t *rollouts_policy(Rollouts *rollouts);                                               /* null: none */
-/* Why what is stored is neither released nor rolled out ("this content failed in rollout 3 ..."); NULL: it is. */
+/* Why what is stored is neither released nor rolled out ("this content failed in rollout 3 ..."); NULL: it is. Kept. */
 const char *rollouts_held(const Rollouts *rollouts);
 Rollouts *rollouts_close(Rollouts *rollouts);

@@ -45,7 +45,8 @@ struct Rollouts {
     int64_t seen;    /* the newest that was decided about: kept */
     int64_t scanned; /* while loading */
     int64_t opened;
-    char *held;
+    char *held; /* why `held_revision` is neither released nor rolled out; NULL: nothing is held */
+    int64_t held_revision;
     HeldEvent *events;
     size_t n_events, events_capacity;
     Work *work;
@@ -66,6 +67,8 @@ int rollouts_store_open(Rollouts *rollouts, InaError *error);
 int rollouts_load(Rollouts *rollouts, InaError *error); /* policy, what waits, the one that runs */
 int rollouts_save(Rollouts *rollouts, bool ended, InaError *error);
 int rollouts_save_seen(Rollouts *rollouts, int64_t revision, InaError *error);
+/* What is held now; `reason` NULL: nothing. */
+int rollouts_save_held(Rollouts *rollouts, int64_t revision, const char *reason, InaError *error);
 int rollouts_save_policy(Rollouts *rollouts, InaError *error);
 int rollouts_next_id(Rollouts *rollouts, int64_t *ret, InaError *error);
 int rollouts_save_failed(Rollouts *rollouts, const char *content, int64_t rollout, InaError *error);

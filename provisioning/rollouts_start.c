@@ -164,11 +164,43 @@ static int decided(Rollouts *rollouts, int64_t revision, InaError *error)
     return r;
 }
 
+static void set_held(Rollouts *rollouts, int64_t revision, const char *reason)
+{
+    free(rollouts->held);
+    rollouts->held = reason ? strdup(reason) : NULL;
+    rollouts->held_revision = rollouts->held ? revision : 0;
+}
+
+/* It is decided: nothing is done about it, now and after a restart. */
+static int hold(Rollouts *rollouts, int64_t revision, const char *reason, InaError *error)
+{
+    int64_t waiting = rollouts->waiting, seen = rollouts->seen;
+    int r = database_begin(rollouts->database, error);
+
+    if (r < 0)
+        return r;
+    r = rollouts_save_held(rollouts, revision, reason, error);
+    if (r == 0)
+        r = decided(rollouts, revision, error);
+    if (r < 0)
+        database_rollback(rollouts->database);
+    else
+        r = database_commit(rollouts->database, error);
+    if (r < 0) {
+        rollouts->waiting = waiting;
+        rollouts->seen = seen;
+        return r;
+    }
+    set_held(rollouts, revision, reason);
+    return 0;
+}
+
 static int begin_chosen(Rollouts *rollouts, const Chosen *chosen, int64_t from, int64_t to, const RolloutPolicy *policy,
                         const char *author, const char *message, InaError *error)
 {
     Running *running = NULL;
     int64_t waiting = rollouts->waiting, seen = rollouts->seen;
+    bool holds = rollouts->held && to < rollouts->held_revision; /* an older revision: the newest stays held */
     int r = database_begin(rollouts->database, error);
 
     if (r < 0)
@@ -179,6 +211,8 @@ static int begin_chosen(Rollouts *rollouts, const Chosen *chosen, int64_t from, 
         r = targets_release(rollouts->targets, to, error);
     if (r == 0)
         r = decided(rollouts, to, error);
+    if (r == 0 && !holds)
+        r = rollouts_save_held(rollouts, 0, NULL, error);
     rollouts->running = running;
     if (r == 0 && running)
         r = rollouts_save(rollouts, false, error);
@@ -192,6 +226,8 @@ static int begin_chosen(Rollouts *rollouts, const Chosen *chosen, int64_t from, 
         rollouts->seen = seen;
         return r;
     }
+    if (!holds)
+        set_held(rollouts, 0, NULL);
     return running ? 1 : 0;
 }
 
@@ -249,11 +285,8 @@ int rollouts_begin(Rollouts *rollouts, int64_t revision, const RolloutPolicy *po
         r = begin_chosen(rollouts, &chosen, from, revision, chosen.n > 0 || always ? policy : NULL, author, message,
                          error);
     chosen_clear(&chosen);
-    if (r >= 0) {
-        free(rollouts->held);
-        rollouts->held = NULL;
+    if (r >= 0)
         rollouts_soon(rollouts);
-    }
     return r;
 }
 
@@ -289,10 +322,11 @@ int rollouts_begin_waiting(Rollouts *rollouts, InaError *error)
     }
     (void)repository_history(rollouts->repository, revision + 1, 1, take_revision, &found, NULL);
     r = rollouts_begin(rollouts, revision, NULL, false, false, found.author, found.message, &own);
-    if (r == -EEXIST || r == -EBUSY) {
-        free(rollouts->held);
-        rollouts->held = strdup(own.message);
-        return r == -EBUSY ? 0 : decided(rollouts, revision, error);
+    if (r == -EEXIST)
+        return hold(rollouts, revision, own.message, error);
+    if (r == -EBUSY) { /* of this start: who starts later finds out anew */
+        set_held(rollouts, revision, own.message);
+        return 0;
     }
     return r < 0 ? ina_error_set(error, r, "%s", own.message) : r;
 }

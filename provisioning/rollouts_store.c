@@ -13,6 +13,8 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS rollouts_rollouts(id INTEGER PRIMARY KEY, from_revision INTEGER NOT NULL,"
     " to_revision INTEGER NOT NULL, author TEXT NOT NULL, message TEXT NOT NULL, started INTEGER NOT NULL,"
     " ended INTEGER NOT NULL, saved INTEGER NOT NULL, summary TEXT NOT NULL, state TEXT NOT NULL);"
+    "CREATE TABLE IF NOT EXISTS rollouts_held(one INTEGER PRIMARY KEY CHECK(one = 1), revision INTEGER NOT NULL,"
+    " reason TEXT NOT NULL);"
     "CREATE TABLE IF NOT EXISTS rollouts_failed(content TEXT PRIMARY KEY, rollout INTEGER NOT NULL) WITHOUT ROWID;";
 
 int rollouts_store_open(Rollouts *rollouts, InaError *error)
@@ -101,6 +103,15 @@ int64_t rollouts_failed_in(Rollouts *rollouts, const char *content)
     return read_number(rollouts, "SELECT rollout FROM rollouts_failed WHERE content = ?", content);
 }
 
+int rollouts_save_held(Rollouts *rollouts, int64_t revision, const char *reason, InaError *error)
+{
+    if (!reason)
+        return database_run(rollouts->database, error, "DELETE FROM rollouts_held", "");
+    return database_run(rollouts->database, error,
+                        "INSERT OR REPLACE INTO rollouts_held(one, revision, reason) VALUES(1, ?, ?)", "is", revision,
+                        reason);
+}
+
 int rollouts_save_policy(Rollouts *rollouts, InaError *error)
 {
     AUTO_FREE char *text = NULL;
@@ -142,6 +153,21 @@ static int load_policy(Rollouts *rollouts, InaError *error)
     }
     sqlite3_reset(row);
     return r < 0 ? r : 0;
+}
+
+static int load_held(Rollouts *rollouts, InaError *error)
+{
+    sqlite3_stmt *row;
+    int r = database_prepare(rollouts->database, "SELECT revision, reason FROM rollouts_held", &row, error, "");
+
+    if (r == 0)
+        r = database_step(rollouts->database, row, error);
+    if (r <= 0)
+        return r;
+    rollouts->held_revision = sqlite3_column_int64(row, 0);
+    rollouts->held = strdup(column_text(row, 1));
+    sqlite3_reset(row);
+    return rollouts->held ? 0 : ina_error_errno(error, ENOMEM, "rollouts");
 }
 
 static int read_running(Rollouts *rollouts, sqlite3_stmt *row, InaError *error)
@@ -203,6 +229,8 @@ int rollouts_load(Rollouts *rollouts, InaError *error)
     int r = load_policy(rollouts, error);
 
     rollouts->seen = read_number(rollouts, "SELECT value FROM rollouts_numbers WHERE key = ?", "seen");
+    if (r == 0)
+        r = load_held(rollouts, error);
     if (r == 0)
         r = load_waiting(rollouts, error);
     if (r == 0)

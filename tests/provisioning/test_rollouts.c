@@ -251,17 +251,43 @@ static void what_failed_is_not_offered_again_but_by_a_person(void **state)
     assert_int_equal(having(show, "bad-"), 0);
     assert_contains(rollouts_held(show->rollouts), "failed in rollout");
     restart(show);
+    assert_contains(rollouts_held(show->rollouts), "failed in rollout"); /* also before anything is looked at */
     pass(show, 3000);
     assert_int_equal(having(show, "bad-"), 0);
+    assert_contains(rollouts_held(show->rollouts), "failed in rollout");
     fails(-EEXIST, "failed in rollout", rollouts_start(show->rollouts, bad, NULL, false, "d", &rollout, &world_error));
     must(rollouts_start(show->rollouts, bad, NULL, true, "d", &rollout, &world_error));
     fails(-EBUSY, "runs", rollouts_start(show->rollouts, bad, NULL, true, "d", &rollout, &world_error));
     rollouts_work(show->rollouts);
     assert_int_equal(having(show, "bad-"), 1);
-    world_software(show->world, "a/3.0.0"); /* changed: by itself again */
+    world_software(show->world, "a/3.0.0");                              /* changed: by itself again */
+    assert_contains(rollouts_held(show->rollouts), "failed in rollout"); /* the newer one: an older one was started */
     pass(show, 60000);
     assert_int_equal(having(show, "a-3.0.0"), 10);
+    assert_null(rollouts_held(show->rollouts));
+    restart(show);
+    assert_null(rollouts_held(show->rollouts));
     fails(-ENOENT, "no revision", rollouts_start(show->rollouts, 1000, NULL, false, "d", &rollout, &world_error));
+}
+
+static void what_was_held_is_held_no_more_when_it_is_released_without_a_policy(void **state)
+{
+    Show *show = *state;
+
+    begin(show, STAGED);
+    world_software(show->world, "a/1.0.0 bad/1.0.0");
+    pass(show, 3000);
+    world_software(show->world, "a/1.0.0");
+    pass(show, 1000);
+    world_software(show->world, "bad/1.0.0 a/1.0.0");
+    pass(show, 1000);
+    assert_contains(rollouts_held(show->rollouts), "failed in rollout");
+    must(rollouts_set_policy(show->rollouts, NULL, &world_error));
+    world_software(show->world, "a/2.0.0");
+    pass(show, 1000);
+    assert_null(rollouts_held(show->rollouts));
+    restart(show);
+    assert_null(rollouts_held(show->rollouts));
 }
 
 static void what_failed_and_then_ran_well_is_good_again(void **state)
@@ -724,6 +750,7 @@ int main(void)
         with_show(a_commit_goes_out_in_groups),
         with_show(harm_is_caught_in_the_first_group_and_taken_back),
         with_show(what_failed_is_not_offered_again_but_by_a_person),
+        with_show(what_was_held_is_held_no_more_when_it_is_released_without_a_policy),
         with_show(what_failed_and_then_ran_well_is_good_again),
         with_show(commits_that_wait_become_one),
         with_show(commands_steer_it),
