@@ -313,6 +313,17 @@ static void not_arrived(AgentProtocol *protocol, const char *id, const AgentStat
     targets_installed(protocol->server->targets, id, version, false, reason);
 }
 
+/* An event that names a version which is not known here: it is from before this server, or before this server lost what
+ * it knew, and says nothing about what was made since; but what is made from now on must be above it. */
+static bool is_foreign(AgentProtocol *protocol, const char *id, const char *version)
+{
+    if (!version || !*version || strcmp(version, "0.0.0") == 0 ||
+        targets_version(protocol->server->targets, id, version))
+        return false;
+    targets_count_on(protocol->server->targets, id, version);
+    return true;
+}
+
 static void take_verdict(AgentProtocol *protocol, AgentState *state, const AuditEvent *event)
 {
     const char *success = audit_event_get(event, "success"), *name = audit_event_get(event, "name");
@@ -324,11 +335,14 @@ static void take_verdict(AgentProtocol *protocol, AgentState *state, const Audit
         return;
     if (name && *name && strcmp(name, event->target) != 0)
         return; /* another package, that somebody else installed there */
+    bool foreign = is_foreign(protocol, event->target, version);
     if (strcmp(success, "true") == 0) {
-        if (version && targets_version(protocol->server->targets, event->target, version))
+        if (version && !foreign && targets_version(protocol->server->targets, event->target, version))
             now_running(protocol, event->target, state, version);
         return;
     }
+    if (foreign && !state->offered[0])
+        return;
     const char *attempt = tried(protocol, event->target, state, buffer, sizeof buffer);
     if (!attempt)
         return;

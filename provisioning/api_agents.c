@@ -205,6 +205,8 @@ static void get_next(ApiCall *call)
         return;
     }
     targets_modern(call->server->targets, call->parameters[0]);
+    if (after)
+        targets_count_on(call->server->targets, call->parameters[0], after);
     const DeploymentVersion *version = newest_version(call->server, call->parameters[0]);
     if (version && strcmp(version->version, after ? after : "") != 0)
         answer_version(call->server, call->request, version);
@@ -425,6 +427,8 @@ static void post_report(ApiCall *call)
     bool repeated = known && strcmp(view.installed, report.version) == 0 && view.installed_ok == running;
     /* Only versions that were minted for it: nothing else can have been installed. */
     bool minted = report.version[0] && targets_version(targets, id, report.version);
+    if (!minted && running)
+        targets_count_on(targets, id, report.version);
     if (minted && strcmp(report.state, "installing") == 0)
         targets_offered(targets, id, report.version);
     else if (minted && !repeated)

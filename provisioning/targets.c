@@ -6,8 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-#define COUNT_ON_MAX 1000000000u /* of what agents say: far from where numbers end */
-
 /* --- time ---------------------------------------------------------------------------- */
 
 static int64_t ms_of(clockid_t clock)
@@ -16,6 +14,12 @@ static int64_t ms_of(clockid_t clock)
 
     clock_gettime(clock, &time);
     return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+static int64_t machine_stamp(void *userdata)
+{
+    (void)userdata;
+    return ms_of(CLOCK_REALTIME);
 }
 
 /* As the machine's clock was when the server started, going on without jumps. */
@@ -33,9 +37,20 @@ int64_t targets_now(const Targets *targets)
 
 void targets_set_clock(Targets *targets, int64_t (*now)(void *userdata), void *userdata)
 {
-    targets->now = now;
-    targets->now_userdata = userdata;
+    targets->now = targets->stamp = now;
+    targets->now_userdata = targets->stamp_userdata = userdata;
     targets->started = targets_now(targets);
+}
+
+int64_t targets_stamp(const Targets *targets)
+{
+    return targets->stamp(targets->stamp_userdata);
+}
+
+void targets_set_stamps(Targets *targets, int64_t (*stamp)(void *userdata), void *userdata)
+{
+    targets->stamp = stamp;
+    targets->stamp_userdata = userdata;
 }
 
 /* --- the set of targets ---------------------------------------------------------------- */
@@ -344,7 +359,7 @@ int target_look_at(Targets *targets, Target *target, InaError *error)
         target_note(targets, target);
     if (target->evaluation.code < 0 || !target_auto(targets, target) ||
         target_matches_newest(target, &target->evaluation))
-        return 0;
+        return target_catch_up(targets, target, error);
     r = target_mint(targets, target, target_revision(targets, target), 0, "auto", error);
     return r > 0 ? 0 : r;
 }
@@ -579,11 +594,15 @@ void targets_count_on(Targets *targets, const char *id, const char *version)
     char *end;
     unsigned long major = strtoul(version, &end, 10);
 
-    if (!target || version[0] < '0' || version[0] > '9' || strcmp(end, ".0.0") != 0 || major > COUNT_ON_MAX ||
+    if (!target || version[0] < '0' || version[0] > '9' || strcmp(end, ".0.0") != 0 || major > TARGETS_MAJOR_TOLD_MAX ||
         major <= target->last_major)
         return;
     target->last_major = (uint32_t)major;
     row_changed(targets, target);
+    /* Of several that are told together (a log) only the last counts. */
+    if (database_within(targets->database) || target_catch_up(targets, target, NULL) < 0)
+        target_queue(targets, target);
+    targets_deliver(targets);
 }
 
 void targets_modern(Targets *targets, const char *id)
@@ -672,6 +691,7 @@ int targets_open(Database *database, Repository *repository, Blobs *blobs, Audit
     targets->audit = audit;
     targets->clock_offset = ms_of(CLOCK_REALTIME) - ms_of(CLOCK_BOOTTIME);
     targets_set_clock(targets, machine_now, targets);
+    targets_set_stamps(targets, machine_stamp, NULL);
     targets->index = map_new();
     targets->items = map_new();
     targets->used = map_new();

@@ -9,7 +9,9 @@
  * Which revision of the software counts for a target: the *released* one,
  * unless a rollout has reached it (rollouts.h). Approving mints the next
  * version, major+1: 1.0.0, 2.0.0. A version, once minted, never changes, and its
- * serial is higher than that of any before it. A target that registers
+ * serial is higher than that of any before it: the time in ms, or one more than
+ * the last. So what a server signs that lost its data is above what it signed
+ * before. A target that registers
  * gets, when it approves itself, the released content at once.
  *
  * A target that says of itself that it is ephemeral (property "ephemeral"
@@ -83,7 +85,7 @@ typedef struct TargetView {
     bool present;              /* was heard lately */
     bool software;             /* approves itself: takes part in rollouts */
     const char *problem;       /* why it cannot be approved (lines), or what failed last; or NULL */
-    int64_t seen;              /* ms; 0: never */
+    int64_t seen;              /* ms of targets_now; 0: never */
     TargetHealth health;
 } TargetView;
 
@@ -105,9 +107,13 @@ int targets_run(Targets *targets, sd_event *event, InaError *error);
 int targets_flush(Targets *targets, InaError *error);
 /* Forgets those that were silent for too long. */
 void targets_tick(Targets *targets);
-/* For tests: ms since 1970 (default: the machine's, which does not go back while the server runs). */
-void targets_set_clock(Targets *targets, int64_t (*now)(void *userdata), void *userdata);
+/* Two clocks, both in ms since 1970. For how long something took: the machine's as it was when the server started,
+ * going on without jumps. For when something was, as it is kept and shown: the machine's as it is, also when somebody
+ * sets it. */
 int64_t targets_now(const Targets *targets);
+int64_t targets_stamp(const Targets *targets);
+void targets_set_clock(Targets *targets, int64_t (*now)(void *userdata), void *userdata); /* for tests: both */
+void targets_set_stamps(Targets *targets, int64_t (*stamp)(void *userdata), void *userdata);
 /* What counts now (borrowed); what is set is kept in the database, comes before what targets_open was given, and is
  * applied to the targets that are known at once. -EINVAL: a filter is wrong, which one is named. */
 const TargetSettings *targets_settings(const Targets *targets);
@@ -122,8 +128,10 @@ void targets_watch_versions(Targets *targets, void (*minted)(void *userdata, con
 int targets_seen(Targets *targets, const char *id, InaError *error);
 /* Properties the agent told (event 4001, or /v1): become tags "target.KEY" of a registered target. */
 int targets_properties(Targets *targets, const char *id, const json_t *properties, InaError *error);
-/* It says that it runs this version. One that was forgotten goes on counting from there, so that no other content gets
- * a version that it has. */
+/* It says that it has this version: its next one is above that, so that no other content gets a version that it has (it
+ * was forgotten, or the server lost what it knew). What is newest here becomes a version above it, too: agents take
+ * nothing lower. Believed up to TARGETS_MAJOR_TOLD_MAX, of itself only. */
+#define TARGETS_MAJOR_TOLD_MAX 1000000000u /* far from where numbers end, also those of agents: 2^31 */
 void targets_count_on(Targets *targets, const char *id, const char *version);
 /* It said that it ends: not present until it is heard again, and no rollout waits for it. */
 void targets_left(Targets *targets, const char *id);

@@ -134,8 +134,8 @@ struct Targets {
     Audit *audit;
     sd_event *event;
     sd_event_source *soon_source, *tick_source;
-    int64_t (*now)(void *userdata);
-    void *now_userdata;
+    int64_t (*now)(void *userdata), (*stamp)(void *userdata);
+    void *now_userdata, *stamp_userdata;
     int64_t started, clock_offset;
     TargetSettings settings;
     InaFilter *register_filter, *approve_filter, *autoapprove_filter;
@@ -214,6 +214,9 @@ void software_clear(Targets *targets);
 /* 1: minted, 0: nothing differs. */
 int target_mint(Targets *targets, Target *target, int64_t revision, int64_t rollout, const char *author,
                 InaError *error);
+/* When it told of a version above its newest: what that holds becomes one above. 0 also when it was repeated too often.
+ */
+int target_catch_up(Targets *targets, Target *target, InaError *error);
 bool target_matches_newest(const Target *target, const Evaluation *evaluation);
 void version_fill(const Target *target, const Version *version, DeploymentVersion *ret);
 Items *items_from_json(Targets *targets, const char *key, const char *content, const json_t *json, InaError *error);

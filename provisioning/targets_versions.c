@@ -346,8 +346,8 @@ static int append(Targets *targets, Target *target, const Plan *plan, Items *kno
     int r = 0;
 
     version.major = target->last_major + 1;
-    version.serial = targets->serial + 1;
-    version.created = targets_now(targets);
+    version.created = targets_stamp(targets);
+    version.serial = version.created > targets->serial ? version.created : targets->serial + 1;
     version.items = known;
     if (!grown || version.major == 0) {
         free(version.author);
@@ -445,26 +445,47 @@ static unsigned count_repeats(const Target *target)
     return count;
 }
 
+/* Of the newest; -EBUSY: too often. */
+static int repeat(Targets *targets, Target *target, InaError *error)
+{
+    unsigned kept = targets->settings.versions_kept; /* repeats that are gone cannot be counted */
+    unsigned most = kept > 0 && kept <= TARGETS_REPEATS_MAX ? kept - 1 : TARGETS_REPEATS_MAX;
+    const Version *last = &target->versions[target->n_versions - 1];
+    char author[REPOSITORY_AUTHOR_MAX + 1];
+    int r;
+
+    if (count_repeats(target) >= most)
+        return ina_error_set(error, EBUSY, "version %u.0.0 of %.64s was repeated %u times already",
+                             (unsigned)last->major, target->id, most);
+    (void)snprintf(author, sizeof author, "%s", last->author);
+    r = mint(targets, target, NULL, last->items, last->revision, last->rollout, author, error);
+    return r > 0 ? 0 : r;
+}
+
 int targets_repeat(Targets *targets, const char *id, const char *version, InaError *error)
 {
     Target *target = target_find(targets, id);
-    unsigned kept = targets->settings.versions_kept; /* repeats that are gone cannot be counted */
-    unsigned most = kept > 0 && kept <= TARGETS_REPEATS_MAX ? kept - 1 : TARGETS_REPEATS_MAX;
-    char newest[32], author[REPOSITORY_AUTHOR_MAX + 1];
+    char newest[32];
     int r;
 
     if (!target || target->n_versions == 0)
         return 0;
-    const Version *last = &target->versions[target->n_versions - 1];
-    version_text(last->major, newest);
+    version_text(target->versions[target->n_versions - 1].major, newest);
     if (strcmp(newest, version) != 0)
         return 0;
-    if (count_repeats(target) >= most)
-        return ina_error_set(error, EBUSY, "version %s of %.64s was repeated %u times already", version, id, most);
-    (void)snprintf(author, sizeof author, "%s", last->author);
-    r = mint(targets, target, NULL, last->items, last->revision, last->rollout, author, error);
+    r = repeat(targets, target, error);
     targets_deliver(targets);
-    return r > 0 ? 0 : r;
+    return r;
+}
+
+int target_catch_up(Targets *targets, Target *target, InaError *error)
+{
+    int r;
+
+    if (target->n_versions == 0 || target->versions[target->n_versions - 1].major == target->last_major)
+        return 0;
+    r = repeat(targets, target, error);
+    return r == -EBUSY ? 0 : r;
 }
 
 /* --- looking at them ---------------------------------------------------------------- */

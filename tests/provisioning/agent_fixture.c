@@ -97,6 +97,11 @@ void targets_installed(Targets *targets, const char *id, const char *version, bo
         (void)snprintf(current->installed, sizeof current->installed, "%s", version);
 }
 
+void targets_count_on(Targets *targets, const char *id, const char *version)
+{
+    buffer_print(&current->told, "counts on %s %s\n", id, version);
+}
+
 int targets_repeat(Targets *targets, const char *id, const char *version, InaError *error)
 {
     buffer_print(&current->told, "repeated %s %s\n", id, version);

@@ -330,6 +330,21 @@ static void a_failure_is_attributed_after_a_restart_of_the_server_too(void **sta
     assert_non_null(strstr(agents_told(agents), "failed jt-1 2.0.0"));
 }
 
+static void events_of_versions_that_are_not_known_here_only_raise_what_is_counted_from(void **state)
+{
+    Agents *agents = *state;
+
+    /* The whole log of an agent, told to a server that began anew. */
+    sent(agents, JAVA_LOG "1,1,2003,name,jt-1,version,7.0.0,success,true\n" JAVA_LOG
+                          "2,1,2003,success,false,name,jt-1,version,7.0.0\n" JAVA_LOG
+                          "3,1,2003,success,false,name,somebody,version,9.0.0\n");
+    assert_string_equal(agents_told(agents), "seen jt-1\ncounts on jt-1 7.0.0\ncounts on jt-1 7.0.0\n");
+    /* What it was offered here is judged, whatever runs. */
+    fetch_as_java(agents, "1.0.0");
+    sent(agents, JAVA_LOG "4,1,2003,success,false,name,jt-1,version,7.0.0\n");
+    assert_non_null(strstr(agents_told(agents), "failed jt-1 1.0.0"));
+}
+
 static void a_package_that_did_not_arrive_is_repeated_as_a_new_version(void **state)
 {
     Agents *agents = *state;
@@ -365,7 +380,7 @@ static void verdicts_on_what_is_not_ours_are_passed_over(void **state)
     sent(agents, JAVA_LOG "2,1,2003,success,true,name,somebody.elses,version,1.0.0\n");
     sent(agents, JAVA_LOG "3,1,2003,success,true,name,jt-1,version,77.0.0\n"); /* which was never made */
     sent(agents, JAVA_LOG "4,1,2003\n");
-    assert_string_equal(agents_told(agents), "seen jt-1\nseen jt-1\nseen jt-1\n");
+    assert_string_equal(agents_told(agents), "seen jt-1\nseen jt-1\ncounts on jt-1 77.0.0\nseen jt-1\n");
 }
 
 static void success_does_not_hide_a_bundle_that_did_not_start(void **state)
@@ -459,6 +474,8 @@ int main(void)
                                         agents_tear_down),
         cmocka_unit_test_setup_teardown(a_failure_is_attributed_after_a_restart_of_the_server_too, set_up,
                                         agents_tear_down),
+        cmocka_unit_test_setup_teardown(events_of_versions_that_are_not_known_here_only_raise_what_is_counted_from,
+                                        set_up, agents_tear_down),
         cmocka_unit_test_setup_teardown(a_package_that_did_not_arrive_is_repeated_as_a_new_version, set_up,
                                         agents_tear_down),
         cmocka_unit_test_setup_teardown(an_agent_that_was_told_to_come_back_does_so_itself, set_up, agents_tear_down),

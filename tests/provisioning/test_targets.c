@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "targets_fixture.h"
 #include <errno.h>
+#include <unistd.h>
 
 static void seen(World *world, const char *id)
 {
@@ -645,6 +646,93 @@ static void one_that_comes_back_goes_on_from_the_version_that_it_runs(void **sta
     assert_string_equal(world_view(world, "pod-1").current, "6.0.0");
 }
 
+static int64_t newest_serial(World *world, const char *id)
+{
+    return targets_version(world->targets, id, world_view(world, id).current)->serial;
+}
+
+static void serials_of_a_database_that_began_anew_are_above_those_of_the_one_before(void **state)
+{
+    World *world = *state;
+    char path[128];
+    int64_t serial;
+
+    world_release(world, "a/1.0.0");
+    must(targets_register(world->targets, "t1", true, "d", &world_error));
+    must(targets_register(world->targets, "t2", true, "d", &world_error));
+    assert_true(newest_serial(world, "t1") >= world->now);
+    assert_true(newest_serial(world, "t2") > newest_serial(world, "t1")); /* within the same ms, too */
+    world_release(world, "a/2.0.0");
+    serial = newest_serial(world, "t1") > newest_serial(world, "t2") ? newest_serial(world, "t1")
+                                                                     : newest_serial(world, "t2");
+    world_close(world);
+    snprintf(path, sizeof path, "%s/file.db", world->folder);
+    assert_int_equal(unlink(path), 0);
+    world->now += 1000;
+    world_open(world);
+    world_release(world, "a/2.0.0");
+    must(targets_register(world->targets, "t1", true, "d", &world_error));
+    assert_true(newest_serial(world, "t1") > serial);
+    serial = newest_serial(world, "t1");
+    world->now -= 3600000; /* a clock that is set back takes no serial back */
+    world_release(world, "a/3.0.0");
+    assert_true(newest_serial(world, "t1") == serial + 1);
+}
+
+static void what_is_newest_becomes_a_version_above_the_one_that_an_agent_tells_of(void **state)
+{
+    World *world = *state;
+
+    world_release(world, "a/1.0.0");
+    must(targets_register(world->targets, "t1", true, "d", &world_error));
+    must(targets_register(world->targets, "t2", true, "d", &world_error));
+    world->told[0] = '\0';
+    targets_count_on(world->targets, "t1", "1.0.0"); /* its own */
+    assert_string_equal(world_view(world, "t1").current, "1.0.0");
+    targets_count_on(world->targets, "t1", "7.0.0"); /* of a server that lost what it knew since a backup */
+    assert_string_equal(world_view(world, "t1").current, "8.0.0");
+    assert_string_equal(world_items(world, "t1"), "a-1.0.0.zip");
+    assert_contains(world->told, "v:t1/8.0.0 ");
+    assert_string_equal(world_view(world, "t2").current, "1.0.0"); /* of itself only */
+
+    /* A log that tells of many: one version, above the last. */
+    must(database_begin(world->database, &world_error));
+    targets_count_on(world->targets, "t2", "3.0.0");
+    targets_count_on(world->targets, "t2", "4.0.0");
+    targets_count_on(world->targets, "t2", "5.0.0");
+    must(database_commit(world->database, &world_error));
+    must(targets_flush(world->targets, &world_error));
+    assert_string_equal(world_view(world, "t2").current, "6.0.0");
+    reopen(world);
+    assert_string_equal(world_view(world, "t2").current, "6.0.0");
+}
+
+static void who_tells_of_ever_higher_versions_costs_little_and_breaks_nothing(void **state)
+{
+    World *world = *state;
+    const DeploymentVersion *versions;
+    char text[32];
+
+    world_release(world, "a/1.0.0");
+    must(targets_register(world->targets, "t1", true, "d", &world_error));
+    for (int i = 1; i <= 100; i++) {
+        snprintf(text, sizeof text, "%d.0.0", i * 1000);
+        targets_count_on(world->targets, "t1", text);
+    }
+    must(targets_flush(world->targets, &world_error));
+    assert_int_equal(targets_versions(world->targets, "t1", &versions), 1 + TARGETS_REPEATS_MAX);
+    targets_count_on(world->targets, "t1", "1000000001.0.0"); /* not believed */
+    targets_count_on(world->targets, "t1", "4294967295.0.0");
+    targets_count_on(world->targets, "t1", "-5.0.0");
+    world_release(world, "a/2.0.0");
+    assert_string_equal(world_view(world, "t1").current, "100001.0.0");
+    targets_count_on(world->targets, "t1", "1000000000.0.0");
+    world_release(world, "a/3.0.0");
+    world_release(world, "a/4.0.0");
+    assert_string_equal(world_items(world, "t1"), "a-4.0.0.zip");
+    assert_string_equal(world_view(world, "t1").current, "1000000003.0.0");
+}
+
 static void a_target_that_was_forgotten_by_hand_goes_on_counting(void **state)
 {
     World *world = *state;
@@ -729,6 +817,9 @@ int main(void)
         with_world(silence_is_told),
         with_world(what_runs_is_kept_while_newer_versions_fail),
         with_world(names_that_are_made_up_push_out_nobody_who_is_registered),
+        with_world(serials_of_a_database_that_began_anew_are_above_those_of_the_one_before),
+        with_world(what_is_newest_becomes_a_version_above_the_one_that_an_agent_tells_of),
+        with_world(who_tells_of_ever_higher_versions_costs_little_and_breaks_nothing),
         with_world(one_that_comes_back_goes_on_from_the_version_that_it_runs),
         with_world(a_target_that_was_forgotten_by_hand_goes_on_counting),
         with_world(what_was_rolled_back_is_not_there),

@@ -23,8 +23,9 @@ typedef struct Shared {
         int64_t since;
     } agents[AGENTS];
     struct {
+        int64_t serial;
         char target[16], version[32], content[BLOB_DIGEST_SIZE];
-    } serials[SERIALS_MAX]; /* what was told of each, after its commit */
+    } serials[SERIALS_MAX]; /* what was told of each, after its commit; at its remainder, or behind it */
 } Shared;
 
 static Shared *shared;
@@ -36,18 +37,24 @@ static int64_t shared_now(void *userdata)
 
 static void note_serial(const DeploymentVersion *version)
 {
+    size_t place = (size_t)(version->serial % SERIALS_MAX), tried = 0;
     char told[16];
 
-    assert_true(version->serial > 0 && version->serial < SERIALS_MAX);
-    memcpy(told, shared->serials[version->serial].target, sizeof told);
-    if (told[0] && (strcmp(told, version->target) != 0 ||
-                    strcmp(shared->serials[version->serial].version, version->version) != 0 ||
-                    strcmp(shared->serials[version->serial].content, version->content) != 0))
+    assert_true(version->serial > 0);
+    while (shared->serials[place].serial != 0 && shared->serials[place].serial != version->serial) {
+        assert_true(++tried < SERIALS_MAX);
+        place = (place + 1) % SERIALS_MAX;
+    }
+    memcpy(told, shared->serials[place].target, sizeof told);
+    if (told[0] &&
+        (strcmp(told, version->target) != 0 || strcmp(shared->serials[place].version, version->version) != 0 ||
+         strcmp(shared->serials[place].content, version->content) != 0))
         fail_msg("serial %lld is %s of %s, and was %s of %s", (long long)version->serial, version->version,
-                 version->target, shared->serials[version->serial].version, told);
-    memcpy(shared->serials[version->serial].version, version->version, sizeof version->version);
-    memcpy(shared->serials[version->serial].content, version->content, sizeof version->content);
-    snprintf(shared->serials[version->serial].target, sizeof told, "%.15s", version->target);
+                 version->target, shared->serials[place].version, told);
+    shared->serials[place].serial = version->serial;
+    memcpy(shared->serials[place].version, version->version, sizeof version->version);
+    memcpy(shared->serials[place].content, version->content, sizeof version->content);
+    snprintf(shared->serials[place].target, sizeof told, "%.15s", version->target);
 }
 
 static void on_minted(void *userdata, const DeploymentVersion *version)

@@ -1,5 +1,6 @@
 """A real agent and a real provisioning server: what is stored runs, what fails is taken back, whoever goes is missed."""
 import json
+import shutil
 import signal
 import subprocess
 import threading
@@ -49,6 +50,10 @@ def target(people, name):
 
 def versions(people, name):
     return [version["version"] for version in people.right("GET", f"/v1/targets/{name}/versions")["items"]]
+
+
+def major(version):
+    return int(version.split(".")[0])
 
 
 def until_installed(people, name, version):
@@ -159,6 +164,43 @@ def test_an_agent_starts_from_its_cache_without_a_server_and_goes_on_with_it(wor
     deploy(people, [pack(world.folder, "test.counter", "2.0.0")])
     agent.until_has({"test.counter": "2.0.0"})
     until_installed(people, "lab-1", versions(people, "lab-1")[0])
+
+
+def lose(server):
+    """All that the server knows goes, but for the key that it signs with."""
+    data = server.folder / "data"
+    for path in data.iterdir():
+        if path.name.startswith("signing.key"):
+            continue
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def test_a_server_that_lost_its_data_goes_on_with_agents_that_kept_theirs(world):
+    server = world.server()
+    people = server.people()
+    agent = world.agent("lab-1", server)
+    for version in ("1.0.0", "2.0.0", "3.0.0"):
+        deploy(people, [pack(world.folder, "test.counter", version)])
+        agent.until_has({"test.counter": version})
+    last = versions(people, "lab-1")[0]
+    until_installed(people, "lab-1", last)
+    server.listen, server.pages = server.agents_address, server.people_address
+    server.stop()
+    lose(server)
+    server.start()
+    deploy(people, [pack(world.folder, "test.counter", "4.0.0")])
+    agent.until_has({"test.counter": "4.0.0"})
+    wait_for(lambda: versions(people, "lab-1"), "the agent enrolled again")
+    until_installed(people, "lab-1", versions(people, "lab-1")[0])
+    assert major(versions(people, "lab-1")[0]) > major(last)  # no version means two things to one agent
+    # The same where the agent was away meanwhile, and has but its cache.
+    agent.kill()
+    server.stop()
+    lose(server)
+    server.start()
+    deploy(people, [pack(world.folder, "test.counter", "5.0.0")])
+    agent.start()
+    agent.until_has({"test.counter": "5.0.0"})
 
 
 def test_what_another_server_signs_is_refused(world):

@@ -1,5 +1,6 @@
 """Agents of ACE and Celix, as they were seen to behave, and the real server: installed, updated, gone back, removed."""
 import hashlib
+import shutil
 
 import pytest
 from conftest import wait_for
@@ -185,6 +186,26 @@ def test_a_killed_server_goes_on_with_the_same_bytes_and_no_event_twice(server):
     assert server.agents().get(f"/auditlog/query?{log}").body.decode() == \
         f"ace-1,{agents.ace.log},1-{len(agents.ace.events)}"
     assert server.agents().get(f"/auditlog/receive?{log}").body.decode().splitlines() == agents.ace.events
+
+
+def test_a_server_that_lost_all_it_knew_makes_versions_above_those_that_agents_have(server):
+    people, agents = server.people(), Pair(server)
+    link_all(people)
+    put(people, "t.a", "1.0.0")
+    agents.until_both_have({"t.a": "1.0.0"})
+    for version in ("1.1.0", "1.2.0"):
+        upload(people, "t.a", version)
+        agents.until_both_have({"t.a": version})
+    before = agents.ace.order(agents.ace.version)
+    server.listen, server.pages = server.agents_address, server.people_address
+    server.stop()
+    shutil.rmtree(server.folder / "data")
+    server.start()
+    link_all(people)
+    put(people, "t.a", "2.0.0")
+    agents.until_both_have({"t.a": "2.0.0"})
+    assert agents.ace.order(agents.ace.version) > before
+    wait_for(lambda: (agents.turn(), target(people, "ace-1")["installed"] == agents.ace.version)[1], "ACE's is known")
 
 
 def test_two_servers_give_the_same_package(server, tmp_path):
