@@ -239,6 +239,21 @@ static void show_rollout(const json_t *rollout)
     table_print(table);
 }
 
+static void show_history(const json_t *rollout)
+{
+    const json_t *lines = json_object_get(rollout, "history"), *line;
+    json_int_t omitted = json_integer_value(json_object_get(rollout, "historyOmitted"));
+    size_t i, first = json_array_size(lines) / 2;
+    json_array_foreach(lines, i, line)
+    {
+        char time[TIME_TEXT_SIZE], before[TIME_TEXT_SIZE + 8];
+        if (i == first && omitted > 0)
+            printf("  ... %" JSON_INTEGER_FORMAT " lines are left out\n", omitted);
+        snprintf(before, sizeof before, "  %s  ", time_text(json_integer_value(json_object_get(line, "time")), time));
+        print_line(before, text_of(line, "text"), "");
+    }
+}
+
 /* The one that runs, else the newest. -1: it said that there is none. */
 static json_int_t find_rollout(Provisioning *provisioning)
 {
@@ -281,6 +296,8 @@ int provisioning_rollout(Provisioning *provisioning, int count, char *const *ite
     if (provisioning->arguments->json)
         return cli_print_json(rollout);
     show_rollout(rollout);
+    if (show)
+        show_history(rollout);
     return CLI_OK;
 }
 

@@ -237,7 +237,7 @@ static void tick(Rollout *rollout, int64_t now)
 
 void rollout_shift(Rollout *rollout, int64_t ms)
 {
-    if (ms <= 0 || rollout_ended(rollout))
+    if (ms == 0 || rollout_ended(rollout))
         return;
     for (size_t i = 0; i < rollout->n_members; i++) {
         Member *member = &rollout->members[i];

@@ -112,7 +112,7 @@ int rollout_step(Rollout *rollout, const RolloutEvent *event, int64_t now, const
                  InaError *error);
 /* When the next tick is needed; INT64_MAX: not. */
 int64_t rollout_next(const Rollout *rollout);
-/* The server was away, or late, for so long: no target is blamed for it. */
+/* The server was away, or late, for so long: no target is blamed for it. Negative: its clock was set back meanwhile. */
 void rollout_shift(Rollout *rollout, int64_t ms);
 RolloutPhase rollout_phase(const Rollout *rollout);
 bool rollout_ended(const Rollout *rollout);

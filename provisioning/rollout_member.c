@@ -28,18 +28,6 @@ RolloutAction *rollout_act(Rollout *rollout, RolloutActionType type, const char 
     return action;
 }
 
-void rollout_tell(Rollout *rollout, const char *target, const char *format, ...)
-{
-    RolloutAction *action = rollout_act(rollout, ROLLOUT_TELL, target);
-    va_list arguments;
-
-    if (!action)
-        return;
-    va_start(arguments, format);
-    vsnprintf(action->text, sizeof action->text, format, arguments);
-    va_end(arguments);
-}
-
 /* What is cut may end in half a character, which no JSON could hold: such bytes become '?'. */
 static void mend_text(char *text)
 {
@@ -57,6 +45,19 @@ static void mend_text(char *text)
         else
             at += length;
     }
+}
+
+void rollout_tell(Rollout *rollout, const char *target, const char *format, ...)
+{
+    RolloutAction *action = rollout_act(rollout, ROLLOUT_TELL, target);
+    va_list arguments;
+
+    if (!action)
+        return;
+    va_start(arguments, format);
+    vsnprintf(action->text, sizeof action->text, format, arguments);
+    va_end(arguments);
+    mend_text(action->text);
 }
 
 void rollout_set_reason(Rollout *rollout, char **reason, const char *format, ...)

@@ -89,9 +89,9 @@ static int step(Rollouts *rollouts, const RolloutEvent *event, InaError *error)
     int r = rollout_step(running->core, event, targets_now(rollouts->targets), &actions, &n, error);
 
     for (size_t i = 0; r == 0 && i < n; i++) {
-        if (actions[i].type == ROLLOUT_TELL)
-            continue;
         running->save_now = true;
+        if (actions[i].type == ROLLOUT_TELL)
+            rollouts_note(running, targets_stamp(rollouts->targets), actions[i].target, actions[i].text);
         if (actions[i].type == ROLLOUT_OFFER || actions[i].type == ROLLOUT_RETURN)
             r = rollouts_push_work(rollouts, actions[i].target, actions[i].type == ROLLOUT_RETURN);
     }

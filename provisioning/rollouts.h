@@ -16,7 +16,8 @@
 #include "targets.h"
 #include <systemd/sd-event.h>
 
-#define ROLLOUTS_KEPT 100u /* those that ended; older ones go */
+#define ROLLOUTS_KEPT 100u       /* those that ended; older ones go */
+#define ROLLOUT_HISTORY_MAX 200u /* lines of each: the first half and the last */
 
 typedef struct Rollouts Rollouts;
 
@@ -38,7 +39,9 @@ int rollouts_command(Rollouts *rollouts, int64_t rollout, RolloutEventType comma
 /* {"id", "from", "to", "author", "message", "started", "ended", "phase", ... rollout_json} without "targets"; newest
  * first; a new reference. What a commit just began is among them. */
 json_t *rollouts_list(Rollouts *rollouts, size_t maximum);
-json_t *rollouts_get(Rollouts *rollouts, int64_t rollout); /* with "targets"; NULL: none */
+/* With "targets", "history" [{"time", "target" or null, "text"}] and "historyOmitted", how many lines were left out
+ * after the first ROLLOUT_HISTORY_MAX / 2; NULL: there is none. */
+json_t *rollouts_get(Rollouts *rollouts, int64_t rollout);
 int rollouts_set_policy(Rollouts *rollouts, const RolloutPolicy *policy, InaError *error); /* for the next ones; kept */
 json_t *rollouts_policy(Rollouts *rollouts);                                               /* null: none */
 /* Why what is stored is neither released nor rolled out ("this content failed in rollout 3 ..."); NULL: it is. Kept. */

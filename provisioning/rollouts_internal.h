@@ -15,6 +15,8 @@ typedef struct Running {
     int64_t id, from, to, started;
     char *author, *message;
     Rollout *core;
+    json_t *history;            /* [{"time", "target", "text"}]; NULL: nothing yet */
+    json_int_t history_omitted; /* lines that were left out after the first half */
     uint64_t saved_changes, told_changes;
     bool save_now; /* before anything is minted */
 } Running;
@@ -61,6 +63,11 @@ struct Rollouts {
 };
 
 Running *running_free(Running *running);
+
+/* --- rollouts_history.c --- */
+void rollouts_note(Running *running, int64_t time, const char *target, const char *text);
+int rollouts_put_history(const Running *running, json_t *value); /* "history" and "historyOmitted" */
+void rollouts_take_history(Running *running, const json_t *state);
 
 /* --- rollouts_store.c --- */
 int rollouts_store_open(Rollouts *rollouts, InaError *error);

@@ -117,6 +117,7 @@ Running *running_free(Running *running)
     if (!running)
         return NULL;
     rollout_free(running->core);
+    json_decref(running->history);
     free(running->author);
     free(running->message);
     free(running);
@@ -134,7 +135,7 @@ static int make_running(Rollouts *rollouts, const Chosen *chosen, int64_t from, 
         return ina_error_errno(error, ENOMEM, "rollout");
     running->from = from;
     running->to = to;
-    running->started = now;
+    running->started = targets_stamp(rollouts->targets);
     running->author = strdup(author);
     running->message = strdup(message);
     running->save_now = true;

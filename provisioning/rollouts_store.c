@@ -31,21 +31,49 @@ static int dump(json_t *value, char **ret, InaError *error)
     return *ret ? 0 : ina_error_errno(error, ENOMEM, "rollout");
 }
 
+/* The core's times are by the clock that does not jump; who reads them wants those of the clock on the wall. */
+static void put_stamps(const Rollouts *rollouts, const json_t *targets)
+{
+    int64_t ahead = targets_stamp(rollouts->targets) - targets_now(rollouts->targets);
+
+    for (size_t i = 0; i < json_array_size(targets); i++) {
+        json_t *since = json_object_get(json_array_get(targets, i), "since");
+
+        if (since)
+            (void)json_integer_set(since, json_integer_value(since) + ahead);
+    }
+}
+
+static json_t *whole_json(const Running *running)
+{
+    json_t *state = rollout_json(running->core, true);
+
+    if (state && rollouts_put_history(running, state) == 0)
+        return state;
+    json_decref(state);
+    return NULL;
+}
+
 int rollouts_save(Rollouts *rollouts, bool ended, InaError *error)
 {
     const Running *running = rollouts->running;
     AUTO_FREE char *summary = NULL, *state = NULL;
     int64_t now = targets_now(rollouts->targets);
     int r = dump(rollout_json(running->core, false), &summary, error);
+    json_t *whole;
 
-    if (r == 0)
-        r = dump(rollout_json(running->core, true), &state, error);
+    if (r < 0)
+        return r;
+    whole = whole_json(running);
+    if (ended) /* from now on it is only looked at */
+        put_stamps(rollouts, json_object_get(whole, "targets"));
+    r = dump(whole, &state, error);
     if (r == 0)
         r = database_run(rollouts->database, error,
                          "INSERT OR REPLACE INTO rollouts_rollouts(id, from_revision, to_revision, author, message,"
                          " started, ended, saved, summary, state) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                          "iiissiiiss", running->id, running->from, running->to, running->author, running->message,
-                         running->started, ended ? now : (int64_t)0, now, summary, state);
+                         running->started, ended ? targets_stamp(rollouts->targets) : (int64_t)0, now, summary, state);
     if (r == 0 && ended)
         r = database_run(rollouts->database, error, "DELETE FROM rollouts_rollouts WHERE ended > 0 AND id <= ? - ?",
                          "ii", running->id, (int64_t)ROLLOUTS_KEPT);
@@ -193,6 +221,7 @@ static int read_running(Rollouts *rollouts, sqlite3_stmt *row, InaError *error)
         running_free(running);
         return r;
     }
+    rollouts_take_history(running, state);
     rollout_shift(running->core, away);
     running->saved_changes = rollout_changes(running->core);
     rollouts->running = running;
@@ -313,7 +342,10 @@ static json_t *from_row(Rollouts *rollouts, sqlite3_stmt *row)
 
 static json_t *running_json(Rollouts *rollouts, bool targets)
 {
-    json_t *value = rollouts_frame(rollouts->running, 0, rollout_json(rollouts->running->core, targets));
+    json_t *inner = targets ? whole_json(rollouts->running) : rollout_json(rollouts->running->core, false);
+    json_t *value = rollouts_frame(rollouts->running, 0, inner);
+
+    put_stamps(rollouts, json_object_get(value, "targets"));
 
     json_object_del(value, "begun");
     json_object_del(value, "breached");

@@ -171,8 +171,11 @@ static void on_rollout(void *userdata, int64_t rollout)
     char key[32];
     json_t *value = rollouts_get(server->rollouts, rollout);
     snprintf(key, sizeof(key), "%lld", (long long)rollout);
-    if (value)
+    if (value) {
         json_object_del(value, "targets"); /* each is told as a target */
+        json_object_del(value, "history");
+        json_object_del(value, "historyOmitted");
+    }
     tell(server, "rollout", key, value);
 }
 

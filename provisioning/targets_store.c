@@ -28,15 +28,22 @@ int store_open(Targets *targets, InaError *error)
 
 /* --- writing ------------------------------------------------------------------ */
 
+/* How far the clock on the wall is ahead of the one that does not jump, which is only of this run. */
+static int64_t ahead(const Targets *targets)
+{
+    return targets_stamp(targets) - targets_now(targets);
+}
+
 int store_target(Targets *targets, Target *target, InaError *error)
 {
     AUTO_FREE char *properties =
         target->properties ? json_dumps(target->properties, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    int64_t seen = target->seen > 0 ? target->seen + ahead(targets) : 0;
 
     return database_run(targets->database, error,
                         "INSERT OR REPLACE INTO targets_targets(id, properties, seen, legacy, provisioning, installed,"
                         " installed_ok, failure, pinned, last_major) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                        "ssiiisisii", target->id, properties, target->seen, (int64_t)target->legacy,
+                        "ssiiisisii", target->id, properties, seen, (int64_t)target->legacy,
                         (int64_t)target->provisioning, target->installed, (int64_t)target->installed_ok,
                         target->failure, target->pinned, (int64_t)target->last_major);
 }
@@ -176,14 +183,18 @@ static int read_majors(Targets *targets, InaError *error)
     return r;
 }
 
-static int fill_target(Target *target, sqlite3_stmt *row, InaError *error)
+static int fill_target(const Targets *targets, Target *target, sqlite3_stmt *row, InaError *error)
 {
     const char *properties = column_text(row, 1), *failure = column_text(row, 7);
+    int64_t seen = sqlite3_column_int64(row, 2), now = targets_now(targets);
+
+    seen = seen > 0 ? seen - ahead(targets) : 0;
+    seen = seen > now ? now : seen; /* the clock was set back meanwhile */
 
     json_decref(target->properties);
     target->properties = properties ? json_loads(properties, 0, NULL) : NULL;
-    if (sqlite3_column_int64(row, 2) > target->seen)
-        target->seen = sqlite3_column_int64(row, 2);
+    if (seen > target->seen)
+        target->seen = seen;
     target->legacy = sqlite3_column_int64(row, 3) != 0;
     target->provisioning = (ProvisioningState)sqlite3_column_int64(row, 4);
     (void)snprintf(target->installed, sizeof target->installed, "%s", column_text(row, 5));
@@ -208,7 +219,7 @@ static int read_targets(Targets *targets, InaError *error)
         int found = target_get(targets, column_text(row, 0), &target, error);
 
         if (found == 0)
-            found = fill_target(target, row, error);
+            found = fill_target(targets, target, row, error);
         if (found < 0) {
             sqlite3_reset(row);
             return found;

@@ -59,6 +59,18 @@ function targetTable(rollout) {
       `and ${targets.length - TARGETS_SHOWN} more`));
 }
 
+function historyList(rollout) {
+  const lines = rollout.history || [];
+  if (!lines.length) {
+    return "";
+  }
+  const items = lines.map((one) => h("li", {}, h("span.muted", {}, `${formatTime(one.time)} `), one.text));
+  if (rollout.historyOmitted > 0) {
+    items.splice(lines.length / 2, 0, h("li.muted", {}, `… ${plural(rollout.historyOmitted, "line")} left out`));
+  }
+  return h("details", {id: "rollout-lines"}, h("summary", {}, "What happened"), h("ol.list-unstyled", {}, items));
+}
+
 async function command(rollout, verb, words) {
   if (words && !await confirmed(words[0], h("p", {}, words[1]), words[2])) {
     return;
@@ -100,7 +112,7 @@ function details(rollout) {
 async function openRollout(id) {
   const rollout = await api.get(`/v1/rollouts/${id}`);
   openDialog({title: `Rollout ${id}`, size: "wide", id: "rollout-dialog", body: [...details(rollout).filter(Boolean),
-    targetTable(rollout)], buttons: [rollout.phase === "done" && rollout.from > 0 && {text: "Go back to revision " +
+    targetTable(rollout), historyList(rollout)].filter(Boolean), buttons: [rollout.phase === "done" && rollout.from > 0 && {text: "Go back to revision " +
     rollout.from, reason: state.deniedRestore(), id: "rollout-back", action: () => {
     setTimeout(() => askRestore(rollout.from));
   }}, {text: "Close"}].filter(Boolean)});

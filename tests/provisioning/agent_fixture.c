@@ -21,6 +21,11 @@ int64_t targets_now(const Targets *targets)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+int64_t targets_stamp(const Targets *targets)
+{
+    return targets_now(targets);
+}
+
 int server_on_close(Server *server, void (*close)(void *userdata), void *userdata, InaError *error)
 {
     current->close = close;

@@ -660,6 +660,139 @@ static void what_is_shown_is_what_the_interface_says(void **state)
     assert_null(rollouts_get(show->rollouts, 99));
 }
 
+/* The text of a line; "": there is none. */
+static const char *line(const json_t *rollout, size_t index)
+{
+    const char *text =
+        json_string_value(json_object_get(json_array_get(json_object_get(rollout, "history"), index), "text"));
+
+    return text ? text : "";
+}
+
+static void what_happened_is_kept_over_restarts_and_after_the_end(void **state)
+{
+    Show *show = *state;
+    AUTO_JSON json_t *running = NULL, *ended = NULL, *list = NULL;
+    const json_t *lines;
+    int64_t id;
+
+    begin(show, STAGED);
+    world_software(show->world, "a/1.0.0 bad/1.0.0");
+    rollouts_work(show->rollouts);
+    id = newest(show);
+    must(rollouts_command(show->rollouts, id, ROLLOUT_PAUSE, "d", &world_error));
+    restart(show);
+    running = rollouts_get(show->rollouts, id);
+    assert_string_equal(line(running, 0), "group 1 of 3 begins with 1 targets");
+    assert_string_equal(line(running, 1), "paused by d");
+    must(rollouts_command(show->rollouts, id, ROLLOUT_RESUME, "d", &world_error));
+    pass(show, 5000);
+    assert_string_equal(phase(show), "rolled-back");
+    restart(show);
+    ended = rollouts_get(show->rollouts, id);
+    assert_string_equal(line(ended, 2), "resumed by d");
+    assert_contains(line(ended, 3), "failed: no such symbol");
+    assert_contains(line(ended, 4), "rolling back 1 targets: 1 of 1 targets of group 1 failed");
+    assert_string_equal(line(ended, 5), "rolled back");
+    lines = json_object_get(ended, "history");
+    assert_int_equal(json_array_size(lines), 6);
+    assert_int_equal(json_integer_value(json_object_get(ended, "historyOmitted")), 0);
+    assert_true(json_is_null(json_object_get(json_array_get(lines, 0), "target")));
+    assert_true(json_is_string(json_object_get(json_array_get(lines, 3), "target")));
+    assert_in_range(json_integer_value(json_object_get(json_array_get(lines, 3), "time")), show->world->now - 10000,
+                    show->world->now);
+    list = rollouts_list(show->rollouts, 1);
+    assert_null(json_object_get(json_array_get(list, 0), "history"));
+}
+
+static void of_many_lines_the_first_and_the_last_are_kept(void **state)
+{
+    Show *show = *state;
+    AUTO_JSON json_t *rollout = NULL;
+    const size_t half = ROLLOUT_HISTORY_MAX / 2;
+    int64_t id;
+
+    begin(show, STAGED);
+    world_software(show->world, "a/2.0.0");
+    rollouts_work(show->rollouts);
+    id = newest(show);
+    for (unsigned i = 0; i < ROLLOUT_HISTORY_MAX; i++) { /* two lines each; one is there */
+        char author[32];
+
+        snprintf(author, sizeof author, "d%u", i);
+        must(rollouts_command(show->rollouts, id, ROLLOUT_PAUSE, author, &world_error));
+        must(rollouts_command(show->rollouts, id, ROLLOUT_RESUME, author, &world_error));
+    }
+    restart(show);
+    rollout = rollouts_get(show->rollouts, id);
+    assert_int_equal(json_array_size(json_object_get(rollout, "history")), ROLLOUT_HISTORY_MAX);
+    assert_int_equal(json_integer_value(json_object_get(rollout, "historyOmitted")), 1 + ROLLOUT_HISTORY_MAX);
+    assert_string_equal(line(rollout, 0), "group 1 of 3 begins with 1 targets");
+    assert_string_equal(line(rollout, half - 1), "paused by d49");
+    assert_string_equal(line(rollout, half), "paused by d150");
+    assert_string_equal(line(rollout, ROLLOUT_HISTORY_MAX - 1), "resumed by d199");
+}
+
+static int64_t on_the_wall; /* how far it is ahead */
+
+static int64_t wall_clock(void *userdata)
+{
+    return ((World *)userdata)->now + on_the_wall;
+}
+
+static void a_clock_that_is_set_changes_what_is_shown_and_no_time_limit(void **state)
+{
+    Show *show = *state;
+    World *world = show->world;
+    const int64_t hour = 3600000;
+    AUTO_JSON json_t *running = NULL, *ended = NULL;
+    const json_t *target;
+    const DeploymentVersion *versions;
+    size_t n;
+
+    begin(show, STAGED);
+    on_the_wall = -hour;
+    targets_set_stamps(world->targets, wall_clock, world);
+    world_software(world, "a/2.0.0");
+    pass(show, 1000);
+    on_the_wall = hour; /* the time came from the network */
+    pass(show, 1000);
+    assert_string_equal(phase(show), "running");
+    assert_int_equal(having(show, "a-2.0.0"), 1);
+    running = rollouts_get(show->rollouts, newest(show));
+    assert_true(json_integer_value(json_object_get(running, "started")) < world->now - hour / 2);
+    for (size_t i = 0; (target = json_array_get(json_object_get(running, "targets"), i)); i++)
+        assert_true(json_integer_value(json_object_get(target, "since")) > world->now + hour / 2);
+    pass(show, 60000);
+    assert_string_equal(phase(show), "done");
+    ended = rollouts_get(show->rollouts, newest(show));
+    assert_true(json_integer_value(json_object_get(ended, "ended")) > world->now + hour / 2);
+    target = json_array_get(json_object_get(ended, "targets"), 9);
+    assert_true(json_integer_value(json_object_get(target, "since")) > world->now + hour / 2);
+    n = targets_versions(world->targets, show->agents[0].id, &versions);
+    assert_in_range(versions[n - 1].created, world->now - hour - 62000, world->now + hour);
+    assert_true(world_view(world, show->agents[0].id).seen <= world->now);
+}
+
+static void a_clock_that_was_set_back_while_the_server_was_away_makes_nobody_wait(void **state)
+{
+    Show *show = *state;
+
+    begin(show, STAGED);
+    world_software(show->world, "a/2.0.0");
+    rollouts_work(show->rollouts);
+    assert_string_equal(phase(show), "running");
+    show->rollouts = rollouts_close(show->rollouts);
+    world_close(show->world);
+    show->world->now -= 7 * 24 * 3600000;
+    for (size_t i = 0; i < show->n; i++)
+        show->agents[i].silent = true;
+    world_open(show->world);
+    open_rollouts(show, show->policy);
+    pass(show, 35000); /* nobody installs within installSeconds */
+    assert_true(strcmp(phase(show), "running") != 0);
+}
+
 static int64_t real_now(void *userdata)
 {
     struct timespec time;
@@ -768,6 +901,10 @@ int main(void)
         with_show(in_the_loop_it_goes_by_itself),
         with_show(a_server_that_just_started_waits_for_its_targets_before_it_releases),
         with_show(the_policy_is_kept),
+        with_show(what_happened_is_kept_over_restarts_and_after_the_end),
+        with_show(of_many_lines_the_first_and_the_last_are_kept),
+        with_show(a_clock_that_is_set_changes_what_is_shown_and_no_time_limit),
+        with_show(a_clock_that_was_set_back_while_the_server_was_away_makes_nobody_wait),
         with_show(what_is_shown_is_what_the_interface_says),
     };
 

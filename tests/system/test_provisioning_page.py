@@ -309,6 +309,7 @@ def test_software_is_uploaded_linked_by_dragging_stored_seen_running_evolved_and
     browser.wait("the rollout is done", lambda: "done" in browser.find("#rollout-history tr").text)
     browser.find("#rollout-history button").click()
     browser.wait("the way back", lambda: browser.find("#rollout-back").is_enabled())
+    browser.wait("what happened", lambda: browser.find("#rollout-lines summary").text == "What happened")
     browser.click("#rollout-back")
     browser.wait("the question", lambda: browser.find("#restore-now").is_displayed())
     browser.click("#restore-now")
