@@ -138,6 +138,9 @@ int http_tls_handshake(HttpTlsSession *session, uint32_t *ret_events, InaError *
     if (code == GNUTLS_E_FATAL_ALERT_RECEIVED)
         return ina_error_set(error, EPROTO, "the server refuses TLS: %s",
                              gnutls_alert_get_name(gnutls_alert_get(session->session)));
+    if (code == GNUTLS_E_UNEXPECTED_PACKET_LENGTH || code == GNUTLS_E_UNSUPPORTED_VERSION_PACKET ||
+        code == GNUTLS_E_UNEXPECTED_PACKET || code == GNUTLS_E_RECORD_OVERFLOW)
+        return ina_error_set(error, EPROTO, "what answers there does not speak TLS (plain HTTP, perhaps)");
     if (code == GNUTLS_E_PREMATURE_TERMINATION || code == GNUTLS_E_PULL_ERROR || code == GNUTLS_E_PUSH_ERROR)
         return ina_error_set(error, ECONNRESET, "the server closed the connection while TLS began");
     return ina_error_set(error, EPROTO, "TLS: %s", gnutls_strerror(code));

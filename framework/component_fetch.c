@@ -13,6 +13,18 @@ static void around(void *userdata, bool begins)
         visit_leave(&component->http_visit);
 }
 
+int ina_http_trust(InaComponent *component, const char *ca_file, const char *certificate_file, InaError *error)
+{
+    const HttpClientOptions http = {
+        .ca_file = ca_file, .certificate_file = certificate_file, .around = around, .userdata = component};
+    if (!component_runs(component))
+        return ina_error_set(error, ESHUTDOWN, "component %s is stopped", component->class->name);
+    if (component->http != NULL)
+        return ina_error_set(error, EBUSY, "component %s fetches already: whom it trusts is said before that",
+                             component->class->name);
+    return http_client_new(component->framework->event, &http, &component->http, error);
+}
+
 InaHttpFetch *ina_http_fetch(InaComponent *component, const InaHttpFetchOptions *options, InaError *error)
 {
     if (!component_runs(component)) {

@@ -251,10 +251,14 @@ static const char *bearer(const InaHttpRequest *request)
     return header && strncasecmp(header, "Bearer ", 7) == 0 ? header + 7 : "";
 }
 
-/* Who has the cluster's token may enrol; without one, whoever may act as an agent without credentials. */
+/* Who has the cluster's token may enrol, and whoever a certificate says it is; without a token of the cluster, whoever
+ * may act as an agent without credentials. */
 static bool may_enrol(ApiCall *call)
 {
     Server *server = call->server;
+    char name[TARGET_ID_MAX + 2];
+    if (server_identify_target(server, call->request, name, sizeof(name)) && strcmp(name, call->parameters[0]) == 0)
+        return true;
     if (!server->token)
         return server_authorize_target(server, call->request, call->parameters[0]);
     const char *token = bearer(call->request);

@@ -1,16 +1,22 @@
 /* inaetics-provisioning - the provisioning server: what software which agent is
  * to have, and its way there. */
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/files.h"
 #include "base/log.h"
 #include "options.h"
 
 #include <errno.h>
+#include <gnutls/x509.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define PEM_MAX (256u * 1024u)
 #define END_SECONDS 2 /* for taking back what is published when etcd does not answer */
 
 typedef struct Program {
@@ -123,6 +129,49 @@ static bool beyond_loopback(char *const *addresses)
     return false;
 }
 
+/* "https://10.0.0.5:8091": the host; false: it is none that anybody could ask for ("0.0.0.0"). */
+static bool announced_host(const char *url, char *ret, size_t size)
+{
+    const char *host = strstr(url, "://") + 3;
+    bool brackets = *host == '[';
+    host += brackets;
+    int length = (int)strcspn(host, brackets ? "]" : ":");
+    return (size_t)snprintf(ret, size, "%.*s", length, host) < size && strcmp(ret, "0.0.0.0") != 0 &&
+           strcmp(ret, "::") != 0;
+}
+
+static const char *certificate_problem(const Server *server, gnutls_x509_crt_t certificate)
+{
+    char host[256];
+    time_t now = (time_t)(wall_ms() / 1000);
+    if (gnutls_x509_crt_get_expiration_time(certificate) < now)
+        return "has run out";
+    if (gnutls_x509_crt_get_activation_time(certificate) > now)
+        return "is not valid yet";
+    if (announced_host(server->url, host, sizeof(host)) && !gnutls_x509_crt_check_hostname(certificate, host))
+        return "does not name the host of the url among its subject alternative names";
+    return NULL;
+}
+
+/* What agents check, so that it is said here, too. */
+static void warn_of_certificate(const Server *server)
+{
+    AUTO_FREE char *path = path_join(server->options.pki, "provisioning.pem"), *text = NULL;
+    gnutls_x509_crt_t certificate;
+    gnutls_datum_t pem = {0};
+    size_t size;
+    if (!path || file_read(path, PEM_MAX, &text, &size, NULL) < 0 || gnutls_x509_crt_init(&certificate) < 0)
+        return;
+    pem = (gnutls_datum_t){(unsigned char *)text, (unsigned)size};
+    const char *problem = gnutls_x509_crt_import(certificate, &pem, GNUTLS_X509_FMT_PEM) < 0
+                              ? "cannot be read"
+                              : certificate_problem(server, certificate);
+    if (problem)
+        log_record(INA_LOG_WARNING, "agents will not trust this server: its certificate is not right", "file", path,
+                   "problem", problem, "url", server->url, NULL);
+    gnutls_x509_crt_deinit(certificate);
+}
+
 static void warn(const Server *server)
 {
     bool pages = beyond_loopback(server->options.pages), agents = beyond_loopback(server->options.listen);
@@ -136,6 +185,13 @@ static void warn(const Server *server)
         log_record(INA_LOG_NOTICE, "the default account is on: d, password f", NULL);
     if (server->options.open && agents)
         log_record(INA_LOG_WARNING, "agents without credentials are served beyond loopback (--insecure)", NULL);
+    if (agents && !server->tls)
+        log_record(INA_LOG_WARNING,
+                   "agents are served beyond loopback without TLS: tokens and software can be read and changed on the "
+                   "way, and agents of Inaetics do not come; put provisioning.pem and provisioning-key.pem into --pki",
+                   NULL);
+    if (server->tls)
+        warn_of_certificate(server);
 }
 
 static void tell_ready(const Server *server)

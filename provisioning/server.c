@@ -252,12 +252,14 @@ static int open_listeners(Server *server, InaError *error)
 {
     Tls tls;
     int r = read_tls(server, &tls, error);
-    HttpServerOptions options = {.connections_max = SERVER_CONNECTIONS_MAX,
-                                 .body_max = AUDIT_BODY_MAX,
-                                 .bodies_max = AGENTS_BODIES_MAX,
-                                 .certificate = tls.certificate,
-                                 .key = tls.key,
-                                 .ca = tls.ca};
+    HttpServerOptions options = {
+        .connections_max = SERVER_CONNECTIONS_MAX,
+        .body_max = AUDIT_BODY_MAX,
+        .bodies_max = AGENTS_BODIES_MAX,
+        .certificate = tls.certificate,
+        .key = tls.key,
+        .ca = tls.ca,
+        .plain = "{\"error\":\"invalid\",\"message\":\"agents are served over TLS here: https://\"}"};
     if (r >= 0)
         r = http_server_new(server->event, &options, &server->agents, error);
     if (r >= 0) {

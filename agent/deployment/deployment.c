@@ -174,6 +174,8 @@ static int start(void *self, InaComponent *component, InaError *error)
     }
     deployment->provisioning = told(deployment->provisioning, "INAETICS_PROVISIONING", NULL);
     deployment->trust = told(deployment->trust, "INAETICS_TRUST", NULL);
+    deployment->authority = told(deployment->authority, "INAETICS_PROVISIONING_CA", NULL);
+    deployment->certificate = told(deployment->certificate, "INAETICS_PROVISIONING_CERTIFICATE", NULL);
     deployment->running_since = ina_now();
     if (!(deployment->folder = strdup(deployment->agent->folder(deployment->deployer.self))))
         return ina_error_set(error, ENOMEM, "out of memory");
@@ -247,6 +249,16 @@ static const InaConfig config[] = {
      .type = INA_TYPE_STRING,
      .offset = offsetof(Deployment, trust),
      .description = "file with the public keys that deployments must be signed with; empty: $INAETICS_TRUST"},
+    {.key = "authority",
+     .type = INA_TYPE_STRING,
+     .offset = offsetof(Deployment, authority),
+     .description = "file with the authority that https servers must be signed by; empty: $INAETICS_PROVISIONING_CA, "
+                    "or ca.pem of $INAETICS_PKI"},
+    {.key = "certificate",
+     .type = INA_TYPE_STRING,
+     .offset = offsetof(Deployment, certificate),
+     .description = "file with certificate and key that are shown to servers; empty: "
+                    "$INAETICS_PROVISIONING_CERTIFICATE, or none"},
     {.key = "downloads",
      .type = INA_TYPE_INTEGER,
      .offset = offsetof(Deployment, downloads),

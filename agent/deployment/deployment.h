@@ -23,6 +23,7 @@
 
 #define SERVERS_MAX 16u
 #define SERVER_URL_MAX 512u
+#define SERVER_PROBLEM_MAX 65536u /* bytes of an answer that says what is wrong */
 #define SERVER_PAUSE_MIN (100 * INA_MILLISECOND)
 #define SERVER_PAUSE_MAX (5 * INA_SECOND)
 
@@ -91,10 +92,16 @@ typedef struct Servers {
     struct Etcd *etcd;
     struct EtcdMirror *mirror;
     char *last_problem; /* told already */
+    char *authority;    /* file with whom https servers must be signed by; NULL: nobody is trusted */
+    char *refused;      /* why one was not taken */
 } Servers;
 
 int servers_open(Deployment *deployment, InaError *error);
 void servers_close(Deployment *deployment);
+/* Why there is none. */
+const char *servers_missing(const Deployment *deployment);
+/* What kept an answer from coming, or is wrong with it, and what would be right. The buffer's, or borrowed. */
+const char *servers_problem(const Deployment *deployment, const InaHttpResponse *response, char *buffer, size_t size);
 /* Base URL of the server to ask now; NULL: there is none, or not yet. */
 const char *servers_url(Deployment *deployment);
 /* The present one does not answer as it should: another one, after a pause when all were tried. */
@@ -222,7 +229,7 @@ void events_compare(Deployment *deployment, const json_t *before);
 struct Deployment {
     InaComponent *component;
     InaPlain deployer;
-    const char *target_config, *properties_config, *provisioning, *trust; /* configuration */
+    const char *target_config, *properties_config, *provisioning, *trust, *authority, *certificate; /* configuration */
     int64_t downloads;
 
     const InaDeployer *agent; /* its functions; NULL: it has none */

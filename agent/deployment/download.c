@@ -98,7 +98,7 @@ static void incomplete(Download *download, const InaHttpResponse *response)
     Deployment *deployment = download->plan->deployment;
     Artifact *artifact = download->artifact;
     InaError error = {0};
-    char why[1024];
+    char why[1024], problem[640];
     int status = response->status;
     bool got_something = download->size > download->begin;
 
@@ -106,14 +106,15 @@ static void incomplete(Download *download, const InaHttpResponse *response)
         /* What came is the text of an error. */
         if (ftruncate(download->fd, download->begin) < 0 || status == 416)
             (void)unlink(download->part);
-        (void)snprintf(why, sizeof why, "%.100s: it answers %d", artifact->name, status);
+        (void)snprintf(why, sizeof why, "%.100s: %s", artifact->name,
+                       servers_problem(deployment, response, problem, sizeof problem));
     } else if (response->error.code == EMSGSIZE) {
         (void)unlink(download->part);
         (void)snprintf(why, sizeof why, "%.100s is larger than the %lld bytes announced", artifact->name,
                        (long long)artifact->size);
     } else {
         (void)snprintf(why, sizeof why, "%.100s: %s", artifact->name,
-                       status ? "it ends too early" : response->error.message);
+                       status ? "it ends too early" : servers_problem(deployment, response, problem, sizeof problem));
     }
     bool wrong = (response->error.code == EMSGSIZE && download->begin == 0) || (status == 200 && download->begin == 0);
     artifact->state = ARTIFACT_MISSING;

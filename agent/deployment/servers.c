@@ -1,20 +1,29 @@
 /* servers.c - which provisioning servers there are: those told, or those that
- * etcd lists. */
+ * etcd lists; and what is wrong with them.
+ *
+ * Tokens go to servers that an authority vouches for (https), or that are on
+ * this machine (http at loopback addresses); to nobody else a byte is sent. */
 #include "deployment.h"
 
 #include "base/cleanup.h"
 #include "base/etcd.h"
+#include "base/files.h"
 #include "base/json.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #define PREFIX "/inaetics/node-provisioning-service/"
 #define RECORD_MAX 4096u
 
-/* Tokens go over plain HTTP to loopback addresses only. */
+static bool is_secure(const char *url)
+{
+    return strncmp(url, "https://", strlen("https://")) == 0;
+}
+
 static bool is_loopback(const char *url)
 {
     struct in_addr four;
@@ -36,16 +45,29 @@ static bool is_loopback(const char *url)
     return inet_pton(AF_INET6, host, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
 }
 
-static int check_url(const char *url, InaError *error)
+static int check_url(const Deployment *deployment, const char *url, InaError *error)
 {
     if (strlen(url) >= SERVER_URL_MAX)
         return ina_error_set(error, EINVAL, "a provisioning server's url has more than %u characters", SERVER_URL_MAX);
-    if (!is_loopback(url))
+    if (is_secure(url) && !deployment->servers.authority)
         return ina_error_set(error, EINVAL,
-                             "provisioning server %.100s is not asked: its token may go to http:// at a loopback "
-                             "address only",
+                             "provisioning server %.100s is not asked: nobody is trusted to vouch for it; "
+                             "INAETICS_PROVISIONING_CA must name the file with its authority's certificate",
+                             url);
+    if (!is_secure(url) && !is_loopback(url))
+        return ina_error_set(error, EINVAL,
+                             "provisioning server %.100s is not asked: tokens go to https://, or to http:// at a "
+                             "loopback address such as 127.0.0.1, only",
                              url);
     return 0;
+}
+
+static void replace(char **place, const char *text)
+{
+    char *copy = strdup(text);
+
+    free(*place);
+    *place = copy;
 }
 
 /* --- the list ----------------------------------------------------------------------- */
@@ -55,9 +77,10 @@ static void add(Deployment *deployment, const char *key, const char *url)
     Servers *servers = &deployment->servers;
     InaError error = {0};
 
-    if (check_url(url, &error) < 0 || servers->n == SERVERS_MAX) {
-        ina_log(deployment->component, INA_LOG_WARNING, "%s",
-                error.code ? error.message : "there are more provisioning servers than can be kept");
+    if (check_url(deployment, url, &error) < 0 || servers->n == SERVERS_MAX) {
+        const char *why = error.code ? error.message : "there are more provisioning servers than can be kept";
+        ina_log(deployment->component, INA_LOG_WARNING, "%s", why);
+        replace(&servers->refused, why);
         return;
     }
     Server *server = &servers->list[servers->n];
@@ -111,6 +134,8 @@ static void on_changed(void *userdata, const EtcdKeyValue *kv)
     }
     if (url)
         add(deployment, kv->key, url);
+    else
+        free(TAKE_PTR(servers->refused));
     deployment_wake(deployment, 0);
 }
 
@@ -130,12 +155,35 @@ static int watch_etcd(Deployment *deployment, const char *endpoints, InaError *e
     return servers->mirror ? 0 : ina_error_set(error, ENOMEM, "out of memory");
 }
 
+/* The one it is told, or else the one that vouches for etcd, where there is such a file. */
+static int find_authority(Deployment *deployment, InaError *error)
+{
+    Servers *servers = &deployment->servers;
+    const char *pki = getenv("INAETICS_PKI"), *certificate = deployment->certificate;
+    bool is_told = *deployment->authority;
+
+    if (*certificate && access(certificate, R_OK) < 0)
+        return ina_error_errno(error, errno, "INAETICS_PROVISIONING_CERTIFICATE: %s", certificate);
+    if (!is_told && (!pki || !*pki))
+        return 0;
+    AUTO_FREE char *path = is_told ? strdup(deployment->authority) : path_join(pki, "ca.pem");
+    if (!path)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    if (access(path, R_OK) < 0)
+        return is_told ? ina_error_errno(error, errno, "INAETICS_PROVISIONING_CA: %s", path) : 0;
+    servers->authority = TAKE_PTR(path);
+    return ina_http_trust(deployment->component, servers->authority, *certificate ? certificate : NULL, error);
+}
+
 int servers_open(Deployment *deployment, InaError *error)
 {
     const char *endpoints = getenv("INAETICS_ETCD");
     AUTO_FREE char *list = strdup(deployment->provisioning);
     char *rest = list, *url;
 
+    int r = find_authority(deployment, error);
+    if (r < 0)
+        return r;
     if (!list)
         return ina_error_set(error, ENOMEM, "out of memory");
     if (!*list)
@@ -156,7 +204,44 @@ void servers_close(Deployment *deployment)
     for (size_t i = 0; i < servers->n; i++)
         free(servers->list[i].key);
     free(servers->last_problem);
+    free(servers->authority);
+    free(servers->refused);
     *servers = (Servers){0};
+}
+
+/* --- what is wrong -------------------------------------------------------------------- */
+
+const char *servers_missing(const Deployment *deployment)
+{
+    return deployment->servers.refused ? deployment->servers.refused : "no provisioning server is known";
+}
+
+const char *servers_problem(const Deployment *deployment, const InaHttpResponse *response, char *buffer, size_t size)
+{
+    const Servers *servers = &deployment->servers;
+    AUTO_JSON json_t *json = NULL;
+
+    if (response->status == 0 && response->error.code == EACCES && strstr(response->error.message, "certificate")) {
+        (void)snprintf(
+            buffer, size,
+            "%s Nothing was sent to it: its certificate must be valid, for the host in the url, and signed by "
+            "%s (INAETICS_PROVISIONING_CA)",
+            response->error.message, servers->authority);
+        return buffer;
+    }
+    if (response->status == 0)
+        return response->error.message;
+    if (response->status >= 300 && response->status <= 399) {
+        (void)snprintf(buffer, size, "it answers %d: redirects are not followed; its own url must be told",
+                       response->status);
+        return buffer;
+    }
+    if (response->body && response->size <= SERVER_PROBLEM_MAX)
+        (void)json_parse(response->body, response->size, SERVER_PROBLEM_MAX, &json, NULL);
+    const char *message = json_string_value(json_object_get(json, "message"));
+    (void)snprintf(buffer, size, "it answers %d%s%.200s", response->status, message ? ": " : "",
+                   message ? message : "");
+    return buffer;
 }
 
 /* --- choosing ------------------------------------------------------------------------- */
@@ -188,9 +273,7 @@ void servers_failed(Deployment *deployment, const char *why)
     const char *url = servers->list[servers->current].url;
     if (!servers->last_problem || strcmp(servers->last_problem, why) != 0) {
         ina_log(deployment->component, INA_LOG_WARNING, "provisioning server %s: %s", url, why);
-        char *copy = strdup(why);
-        free(servers->last_problem);
-        servers->last_problem = copy;
+        replace(&servers->last_problem, why);
     }
     deployment_waits(deployment, "provisioning server %s: %s", url, why);
     servers->failures++;

@@ -10,6 +10,7 @@
 
 #define REPLY_MAX 65536u
 #define HEADER_MAX 1024u
+#define PROBLEM_SIZE 640u
 
 static bool sets_free(const char *text, char **place)
 {
@@ -19,21 +20,6 @@ static bool sets_free(const char *text, char **place)
         *place = copy;
     }
     return copy != NULL;
-}
-
-/* What an error answer says, or what kept it from coming. */
-static const char *problem(const InaHttpResponse *response, char *buffer, size_t size)
-{
-    AUTO_JSON json_t *json = NULL;
-
-    if (response->status == 0)
-        return response->error.message;
-    if (response->body && response->size <= REPLY_MAX)
-        (void)json_parse(response->body, response->size, REPLY_MAX, &json, NULL);
-    const char *message = json_string_value(json_object_get(json, "message"));
-    (void)snprintf(buffer, size, "it answers %d%s%.200s", response->status, message ? ": " : "",
-                   message ? message : "");
-    return buffer;
 }
 
 static InaHttpFetch *ask(Deployment *deployment, const char *url, const char *token, const json_t *body,
@@ -93,7 +79,7 @@ static bool take_token(Deployment *deployment, const InaHttpResponse *response)
 static void enrolled(void *userdata, const InaHttpResponse *response)
 {
     Deployment *deployment = userdata;
-    char buffer[300], why[512];
+    char buffer[PROBLEM_SIZE], why[512];
 
     deployment->talk.fetch = NULL;
     deployment->talk.enrolling = false;
@@ -109,14 +95,14 @@ static void enrolled(void *userdata, const InaHttpResponse *response)
                response->status == 400) {
         /* Its word, not its trouble: another one would say the same. */
         (void)snprintf(why, sizeof why, "target %.100s is not enrolled: %s", deployment->target,
-                       problem(response, buffer, sizeof buffer));
+                       servers_problem(deployment, response, buffer, sizeof buffer));
         talk_refused(deployment, why);
         /* One that died before it could keep its token gets another one when it was silent for a while. */
         uint64_t soon = ina_now() + SERVER_PAUSE_MAX;
         if (deployment->talk.wait_until > soon)
             deployment->talk.wait_until = soon;
     } else {
-        servers_failed(deployment, problem(response, buffer, sizeof buffer));
+        servers_failed(deployment, servers_problem(deployment, response, buffer, sizeof buffer));
     }
     talk_go_on(deployment);
 }
@@ -165,7 +151,7 @@ static void take_next(Deployment *deployment, const InaHttpResponse *response)
 static void got_next(void *userdata, const InaHttpResponse *response)
 {
     Deployment *deployment = userdata;
-    char buffer[300];
+    char buffer[PROBLEM_SIZE];
 
     deployment->talk.fetch = NULL;
     switch (response->status) {
@@ -181,7 +167,7 @@ static void got_next(void *userdata, const InaHttpResponse *response)
         talk_enrol_again(deployment);
         break;
     default:
-        servers_failed(deployment, problem(response, buffer, sizeof buffer));
+        servers_failed(deployment, servers_problem(deployment, response, buffer, sizeof buffer));
         break;
     }
     talk_go_on(deployment);
@@ -235,7 +221,7 @@ static json_t *make_report(Deployment *deployment)
 static void reported(void *userdata, const InaHttpResponse *response)
 {
     Deployment *deployment = userdata;
-    char buffer[300];
+    char buffer[PROBLEM_SIZE];
 
     deployment->talk.report = NULL;
     if (response->status == 401 || response->status == 403 || response->status == 404) {
@@ -244,7 +230,7 @@ static void reported(void *userdata, const InaHttpResponse *response)
         /* Who takes no reports brings no news either: the long poll may hang for half a minute. */
         talk_interrupt(deployment);
         deployment->talk.report_at = 0;
-        servers_failed(deployment, problem(response, buffer, sizeof buffer));
+        servers_failed(deployment, servers_problem(deployment, response, buffer, sizeof buffer));
     }
     talk_go_on(deployment);
 }
@@ -328,7 +314,7 @@ void talk_go_on(Deployment *deployment)
     const char *base = servers_url(deployment);
 
     if (deployment->servers.n == 0)
-        deployment_waits(deployment, "no provisioning server is known");
+        deployment_waits(deployment, "%s", servers_missing(deployment));
     if (base)
         ask_what_is_to_be_asked(deployment, base);
     base = servers_url(deployment); /* it may have failed at once */

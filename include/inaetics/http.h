@@ -88,7 +88,7 @@ typedef struct InaHttpResponse {
 
 typedef struct InaHttpFetchOptions {
     const char *method; /* NULL: GET, or POST with a body */
-    const char *url;    /* http://127.1.1.2:8080/x; with `unix_socket`, http://localhost/x */
+    const char *url;    /* http://127.1.1.2:8080/x, https://...; with `unix_socket`, http://localhost/x */
     const char *unix_socket;
     const char *const *headers; /* "Name: value", NULL-terminated; or NULL */
     const void *body;
@@ -101,6 +101,11 @@ typedef struct InaHttpFetchOptions {
     void *userdata;
 } InaHttpFetchOptions;
 
+/* Whom the component's fetches of https:// trust: servers whose certificate an authority in `ca_file` (PEM) signed for
+ * the host in the URL; nothing is sent to others. `certificate_file`, PEM with certificate and key, is shown to servers
+ * that ask for one; or NULL. Before its first fetch, -EBUSY later; the files are read when first needed. Without this
+ * https is refused. */
+int ina_http_trust(InaComponent *component, const char *ca_file, const char *certificate_file, InaError *error);
 /* Options and body are copied. NULL and `error` set: refused at once. */
 InaHttpFetch *ina_http_fetch(InaComponent *component, const InaHttpFetchOptions *options, InaError *error);
 void ina_http_fetch_cancel(InaHttpFetch *fetch); /* `done` will not be called */

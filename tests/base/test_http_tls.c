@@ -180,6 +180,33 @@ static void plain_http_to_a_secure_port_is_an_error(void **state)
     expect_subject(s, "[O=Clients]");
 }
 
+static void tls_to_a_plain_port_fails_and_says_nothing(void **state)
+{
+    Secure *s = *state;
+    char address[64], hello[2048];
+    Answer answer = {0};
+    ssize_t n = -1;
+    InaError error;
+
+    int listener = bare_listen(address, sizeof(address));
+    use_client(s, s->folder, s->folder);
+    snprintf(s->url, sizeof(s->url), "https://%s/secret", address);
+    const InaHttpFetchOptions options = {.url = s->url, .done = answer_done, .userdata = &answer};
+    assert_non_null(http_client_fetch(s->f.client, &options, &error));
+    int fd = accept(listener, NULL, NULL);
+    assert_true(fd >= 0);
+    fixture_until(&s->f, (n = recv(fd, hello, sizeof(hello), MSG_DONTWAIT)) > 0);
+    assert_null(memmem(hello, (size_t)n, "secret", 6));
+    bare_send(fd, "HTTP/1.1 400 Bad Request\r\n\r\n");
+    fixture_until(&s->f, answer.done);
+    assert_int_equal(answer.status, 0);
+    assert_int_equal(answer.error.code, EPROTO);
+    assert_non_null(strstr(answer.error.message, "does not speak TLS"));
+    answer_free(&answer);
+    close(fd);
+    close(listener);
+}
+
 static void bodies_limits_and_the_same_connection_work_as_in_the_clear(void **state)
 {
     Secure *s = *state;
@@ -373,6 +400,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_client_is_known_by_a_certificate_of_our_authority_only, setup, teardown),
         cmocka_unit_test_setup_teardown(a_server_of_another_authority_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(plain_http_to_a_secure_port_is_an_error, setup, teardown),
+        cmocka_unit_test_setup_teardown(tls_to_a_plain_port_fails_and_says_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(bodies_limits_and_the_same_connection_work_as_in_the_clear, setup, teardown),
         cmocka_unit_test_setup_teardown(a_deadline_and_a_cancel_end_the_request, setup, teardown),
         cmocka_unit_test_setup_teardown(a_stream_may_be_cancelled_or_its_client_freed_from_its_callback, setup,

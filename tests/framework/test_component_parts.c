@@ -225,6 +225,41 @@ static void fetches_end_with_their_component(void **state)
     http_server_free(server);
 }
 
+static void on_untrusted(void *userdata, const InaHttpResponse *response)
+{
+    fetched++;
+    assert_int_equal(response->status, 0);
+    assert_non_null(strstr(response->error.message, (const char *)userdata));
+}
+
+static void who_is_trusted_is_said_before_the_first_fetch(void **state)
+{
+    Fixture *fixture = *state;
+    InaError failure;
+    HttpServer *server;
+    assert_ok(http_server_new(fixture->event, NULL, &server, error));
+    assert_ok(http_server_listen(server, "127.0.0.1:0", error));
+    char url[128];
+    snprintf(url, sizeof(url), "https://%s/answer", http_server_address(server, 0));
+    ComponentSet *set = START(fixture, "p", providers);
+    InaComponent *component = last_part->component;
+    fetched = 0;
+    assert_ok(ina_http_trust(component, "/nowhere/ca.pem", NULL, error));
+    const InaHttpFetchOptions options = {.url = url, .done = on_untrusted, .userdata = "/nowhere/ca.pem"};
+    assert_non_null(ina_http_fetch(component, &options, &failure));
+    RUN_UNTIL(fixture, fetched == 1);
+    assert_int_equal(ina_http_trust(component, "/nowhere/ca.pem", NULL, &failure), -EBUSY);
+    components_stop(set, NULL);
+    assert_ok(components_start(set, NULL, error));
+    component = last_part->component;
+    const InaHttpFetchOptions nobody = {.url = url, .done = on_untrusted, .userdata = "no authority is trusted"};
+    assert_non_null(ina_http_fetch(component, &nobody, &failure));
+    RUN_UNTIL(fixture, fetched == 2);
+    components_stop(set, NULL);
+    components_remove(set);
+    http_server_free(server);
+}
+
 /* --- tables -------------------------------------------------------------------------- */
 
 static void refused(Fixture *fixture, const InaComponentClass *classes, size_t count, const char *message)
@@ -354,6 +389,7 @@ int main(void)
         TEST(whoever_keeps_the_loop_busy_is_named),
         TEST(a_component_knows_who_and_where_it_is),
         TEST(fetches_end_with_their_component),
+        TEST(who_is_trusted_is_said_before_the_first_fetch),
         TEST(a_table_that_makes_no_sense_is_refused_by_component_and_entry),
         TEST(what_components_want_is_imported_while_they_want_it),
         TEST(an_observer_that_comes_late_hears_what_is_wanted_already),

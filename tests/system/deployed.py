@@ -1,6 +1,7 @@
 """Agents that get their bundles from a provisioning server, for tests: no cluster, processes of our own."""
 import hashlib
 import http.client
+import json
 import os
 import pathlib
 import re
@@ -9,7 +10,8 @@ import socket
 import subprocess
 import threading
 
-from conftest import BUILD, PATIENCE, wait_for
+from conftest import BUILD, PATIENCE, find_etcd, wait_for
+from provisioning_server import Server
 
 AGENT = BUILD / "agent" / "inaetics-agent"
 PACK = BUILD / "framework" / "tools" / "inaetics-bundle"
@@ -115,3 +117,55 @@ class Agent:
     def until_has(self, expected):
         wait_for(lambda: self.bundles() == expected,
                  f"{self.target} runs {expected}, not {self.bundles()}\n{''.join(self.log[-20:])}")
+
+
+class World:
+    def __init__(self, folder):
+        self.folder = folder
+        self.token = folder / "token"
+        self.token.write_text(TOKEN + "\n")
+        self.servers, self.agents = [], []
+
+    def server(self, *options, **more):
+        folder = self.folder / f"server-{len(self.servers)}"
+        folder.mkdir()
+        server = Server(folder, "--token-file", self.token, "--settings", json.dumps(SETTINGS), *options, **more)
+        self.servers.append(server)
+        return server
+
+    def agent(self, target, server, **environment):
+        agent = Agent(self.folder, target, server, **environment)
+        self.agents.append(agent)
+        return agent.start()
+
+    def close(self):
+        for agent in self.agents:
+            agent.stop()
+        for server in self.servers:
+            server.stop()
+
+
+def target(people, name):
+    return people.right("GET", f"/v1/targets/{name}")
+
+
+def versions(people, name):
+    return [version["version"] for version in people.right("GET", f"/v1/targets/{name}/versions")["items"]]
+
+
+def until_installed(people, name, version):
+    wait_for(lambda: target(people, name)["installed"] == version and target(people, name)["installedOk"],
+             f"{name} reports {version}, not {target(people, name)}")
+
+
+def run_etcd(folder):
+    """Yields the URL of an etcd without accounts."""
+    ports = free_port(), free_port()
+    url = f"http://127.0.0.1:{ports[0]}"
+    process = subprocess.Popen(
+        [find_etcd(), "--data-dir", folder / "etcd", "--listen-client-urls", url, "--advertise-client-urls", url,
+         "--listen-peer-urls", f"http://127.0.0.1:{ports[1]}", "--log-level", "error"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    yield url
+    process.kill()
+    process.wait(PATIENCE)

@@ -2,39 +2,11 @@
 import json
 import shutil
 import signal
-import subprocess
 import threading
 
 import pytest
-from conftest import PATIENCE, find_etcd, wait_for
-from deployed import SETTINGS, TOKEN, Agent, deploy, free_port, pack
-from provisioning_server import Server
-
-
-class World:
-    def __init__(self, folder):
-        self.folder = folder
-        self.token = folder / "token"
-        self.token.write_text(TOKEN + "\n")
-        self.servers, self.agents = [], []
-
-    def server(self, *options, **more):
-        folder = self.folder / f"server-{len(self.servers)}"
-        folder.mkdir()
-        server = Server(folder, "--token-file", self.token, "--settings", json.dumps(SETTINGS), *options, **more)
-        self.servers.append(server)
-        return server
-
-    def agent(self, target, server, **environment):
-        agent = Agent(self.folder, target, server, **environment)
-        self.agents.append(agent)
-        return agent.start()
-
-    def close(self):
-        for agent in self.agents:
-            agent.stop()
-        for server in self.servers:
-            server.stop()
+from conftest import wait_for
+from deployed import World, deploy, pack, run_etcd, target, until_installed, versions
 
 
 @pytest.fixture
@@ -44,21 +16,8 @@ def world(tmp_path):
     made.close()
 
 
-def target(people, name):
-    return people.right("GET", f"/v1/targets/{name}")
-
-
-def versions(people, name):
-    return [version["version"] for version in people.right("GET", f"/v1/targets/{name}/versions")["items"]]
-
-
 def major(version):
     return int(version.split(".")[0])
-
-
-def until_installed(people, name, version):
-    wait_for(lambda: target(people, name)["installed"] == version and target(people, name)["installedOk"],
-             f"{name} reports {version}, not {target(people, name)}")
 
 
 def test_an_empty_agent_gets_its_bundles_updates_and_gives_back(world):
@@ -225,16 +184,7 @@ def test_a_configuration_of_a_deployment_is_below_the_environment(world):
 
 @pytest.fixture
 def etcd(tmp_path):
-    """The URL of an etcd without accounts."""
-    ports = free_port(), free_port()
-    url = f"http://127.0.0.1:{ports[0]}"
-    process = subprocess.Popen(
-        [find_etcd(), "--data-dir", tmp_path / "etcd", "--listen-client-urls", url, "--advertise-client-urls", url,
-         "--listen-peer-urls", f"http://127.0.0.1:{ports[1]}", "--log-level", "error"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    yield url
-    process.kill()
-    process.wait(PATIENCE)
+    yield from run_etcd(tmp_path)
 
 
 def test_an_agent_finds_its_server_in_etcd_and_again_when_it_moved(world, etcd):

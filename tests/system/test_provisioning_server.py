@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from certificates import make_authority, make_certificate, make_server_certificate
 from conftest import PATIENCE, find_etcd, wait_for
 from provisioning_server import Caller, Events, Server, add, basic, java_bundle, link
 
@@ -352,32 +353,13 @@ def test_agents_of_ace_are_open_on_loopback_and_beyond_it_only_if_insecure(make_
     assert any("without credentials" in line for line in insecure.log)
 
 
-def openssl(*arguments, text=None):
-    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, input=text, text=True)
-
-
-def make_certificate(folder, name, subject, extra=""):
-    """NAME.pem and NAME-key.pem, signed by the CA of the folder."""
-    key, certificate, request = (folder / f"{name}{end}" for end in ("-key.pem", ".pem", ".csr"))
-    openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key)
-    key.chmod(0o600)
-    openssl("req", "-new", "-key", key, "-subj", subject, "-out", request)
-    (folder / "extensions").write_text("basicConstraints=CA:FALSE\n" + extra)
-    openssl("x509", "-req", "-in", request, "-CA", folder / "ca.pem", "-CAkey", folder / "ca-key.pem", "-days", "2",
-            "-CAcreateserial", "-extfile", folder / "extensions", "-out", certificate)
-
-
 def test_a_client_certificate_counts_for_the_target_that_it_names_and_no_other(make_server, tmp_path):
     pki, foreign = tmp_path / "pki", tmp_path / "foreign"
     for folder in (pki, foreign):
-        folder.mkdir()
-        openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", folder / "ca-key.pem")
-        openssl("req", "-x509", "-new", "-key", folder / "ca-key.pem", "-subj", "/CN=test", "-days", "2", "-out",
-                folder / "ca.pem", "-addext", "keyUsage=critical,keyCertSign")
+        make_authority(folder)
         make_certificate(folder, "t1", "/O=x/CN=t1", "extendedKeyUsage=clientAuth\n")
     make_certificate(pki, "cluster", "/O=inaetics:node:t1", "extendedKeyUsage=clientAuth\n")
-    make_certificate(pki, "provisioning", "/CN=server",
-                     "extendedKeyUsage=serverAuth\nsubjectAltName=IP:127.0.0.1\n")
+    make_server_certificate(pki)
     server = make_server("--pki", pki, "--credentials")
 
     def status(folder, name, target, headers=None):
