@@ -3,6 +3,7 @@
 
 #include "artifact.h"
 #include "base/cleanup.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -165,6 +166,12 @@ static void on_version(void *userdata, const DeploymentVersion *version)
     agent_waits_wake(server, version->target);
 }
 
+static void on_problem(void *userdata, const char *id, const char *text)
+{
+    (void)userdata;
+    log_record(INA_LOG_WARNING, text, "target", id, NULL);
+}
+
 static void on_rollout(void *userdata, int64_t rollout)
 {
     Server *server = userdata;
@@ -210,6 +217,7 @@ int server_tell_open(Server *server, InaError *error)
     sd_event_source *source;
     repository_watch(server->repository, on_revision, server);
     targets_watch(server->targets, on_target, server);
+    targets_watch_problems(server->targets, on_problem, NULL);
     targets_watch_versions(server->targets, on_version, server);
     rollouts_watch(server->rollouts, on_rollout, server);
     audit_watch(server->audit, on_event, server);

@@ -92,6 +92,8 @@ static void target_free(Targets *targets, Target *target)
     object_unref(target->object);
     json_decref(target->properties);
     free(target->failure);
+    free(target->doubled);
+    free(target->refused);
     free(target->health.reason);
     free(target->id);
     free(target);
@@ -297,6 +299,13 @@ void targets_watch(Targets *targets, void (*changed)(void *userdata, const char 
 {
     if (targets->n_changed < WATCHERS_MAX)
         targets->changed[targets->n_changed++] = (Watcher){.userdata = userdata, .changed = changed};
+}
+
+void targets_watch_problems(Targets *targets, void (*problem)(void *userdata, const char *id, const char *text),
+                            void *userdata)
+{
+    targets->problem = problem;
+    targets->problem_userdata = userdata;
 }
 
 void targets_watch_versions(Targets *targets, void (*minted)(void *userdata, const DeploymentVersion *version),
@@ -584,8 +593,9 @@ int targets_properties(Targets *targets, const char *id, const json_t *propertie
     target->properties = copy;
     target->retag = true;
     target->operate = true;
+    r = target_find_doubled(targets, target, error);
     row_changed(targets, target);
-    return 0;
+    return r;
 }
 
 void targets_count_on(Targets *targets, const char *id, const char *version)

@@ -84,7 +84,7 @@ typedef struct TargetView {
     bool installed_ok;         /* what that was: else an older version runs */
     bool present;              /* was heard lately */
     bool software;             /* approves itself: takes part in rollouts */
-    const char *problem;       /* why it cannot be approved (lines), or what failed last; or NULL */
+    const char *problem;       /* why it cannot be approved (lines), or registered, or what failed last; or NULL */
     int64_t seen;              /* ms of targets_now; 0: never */
     TargetHealth health;
 } TargetView;
@@ -126,7 +126,9 @@ void targets_watch_versions(Targets *targets, void (*minted)(void *userdata, con
 
 /* The agent was heard (poll, event, report). Makes the target known; runs the auto operator. -EINVAL: bad id. */
 int targets_seen(Targets *targets, const char *id, InaError *error);
-/* Properties the agent told (event 4001, or /v1): become tags "target.KEY" of a registered target. */
+/* Properties the agent told (event 4001, or /v1): become tags "target.KEY" of a registered target. Filters do not know
+ * upper from lower case in a name: of those that differ in nothing else the first by ASCII counts ("Site" before
+ * "site"), and TargetView.problem says so. */
 int targets_properties(Targets *targets, const char *id, const json_t *properties, InaError *error);
 /* It says that it has this version: its next one is above that, so that no other content gets a version that it has (it
  * was forgotten, or the server lost what it knew). What is newest here becomes a version above it, too: agents take
@@ -187,6 +189,9 @@ typedef struct TargetEvent {
     bool ok;
     const TargetHealth *health;
 } TargetEvent;
+/* For the log: what is wrong with what a target tells of itself, once for each target while it is known. */
+void targets_watch_problems(Targets *targets, void (*problem)(void *userdata, const char *id, const char *text),
+                            void *userdata);
 void targets_watch_events(Targets *targets, void (*happened)(void *userdata, const TargetEvent *event), void *userdata);
 void targets_unwatch(Targets *targets, const void *userdata); /* of events */
 int64_t targets_released(const Targets *targets);             /* the revision that counts; 0: none yet */

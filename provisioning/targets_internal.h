@@ -55,6 +55,9 @@ typedef struct Target {
     ProvisioningState provisioning;
     char installed[32];
     char *failure; /* why its last install failed */
+    char *doubled; /* which of its properties do not count; or NULL */
+    char *refused; /* why its properties could not become tags, or it could not be registered by itself; or NULL */
+    bool told_problem;
     TargetHealth health;
     Version *versions;
     size_t n_versions;
@@ -122,6 +125,8 @@ typedef struct Watcher {
 
 #define WATCHERS_MAX 4u
 
+typedef void (*TargetProblem)(void *userdata, const char *id, const char *text);
+
 typedef struct Minted {
     char *target;
     uint32_t major;
@@ -168,6 +173,8 @@ struct Targets {
     bool delivering, dirty, rows_dirty;
     Watcher changed[WATCHERS_MAX], mint_watchers[WATCHERS_MAX], happened[WATCHERS_MAX];
     unsigned n_changed, n_mint_watchers, n_happened;
+    TargetProblem problem;
+    void *problem_userdata;
     DeploymentVersion *answer; /* of targets_versions */
     size_t n_answer;
 };
@@ -192,6 +199,8 @@ int target_look_at(Targets *targets, Target *target, InaError *error);
 void target_drop(Targets *targets, Target *target);
 
 /* --- targets_operator.c --- */
+/* Finds out which properties do not count. */
+int target_find_doubled(Targets *targets, Target *target, InaError *error);
 int targets_operate(Targets *targets, InaError *error);
 int targets_read_settings(Targets *targets, const TargetSettings *given, InaError *error);
 void targets_on_commit(void *userdata, const Model *before, const Model *after, int64_t revision);

@@ -3,6 +3,7 @@
 #include "targets_internal.h"
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 #define PROPERTY_TAG "target."
 
@@ -98,6 +99,69 @@ int targets_set_settings(Targets *targets, const TargetSettings *settings, InaEr
     return r < 0 ? r : store_settings(targets, settings, error);
 }
 
+/* --- properties that agents tell -------------------------------------------------------- */
+
+/* Of names that differ in case only one can count; which one must not rest on the order in which they were told. */
+static const char *doubled_by(const json_t *properties, const char *key)
+{
+    const char *other, *first = key;
+    json_t *value;
+
+    json_object_foreach((json_t *)properties, other, value) if (strcasecmp(other, key) == 0 && strcmp(other, first) < 0)
+        first = other;
+    return first == key ? NULL : first;
+}
+
+static void tell_problem(Targets *targets, Target *target, const char *text)
+{
+    if (text && !target->told_problem && targets->problem) {
+        target->told_problem = true;
+        targets->problem(targets->problem_userdata, target->id, text);
+    }
+}
+
+int target_find_doubled(Targets *targets, Target *target, InaError *error)
+{
+    Buffer text = {0};
+    const char *key;
+    json_t *value;
+
+    free(target->doubled);
+    target->doubled = NULL;
+    json_object_foreach(target->properties, key, value)
+    {
+        const char *other = doubled_by(target->properties, key);
+
+        if (other && text.size < 1024)
+            buffer_print(&text, "%sproperty %s does not count: %s is told, too, and differs in case only",
+                         text.size > 0 ? "; " : "", key, other);
+    }
+    if (text.failed) {
+        buffer_free(&text);
+        return ina_error_errno(error, ENOMEM, "properties");
+    }
+    target->doubled = text.data;
+    tell_problem(targets, target, target->doubled);
+    return 0;
+}
+
+/* Takes over the words of `error`; NULL: it went well. */
+static void set_refused(Targets *targets, Target *target, const InaError *error)
+{
+    char text[sizeof error->message + 64];
+
+    if (!error && !target->refused)
+        return;
+    free(target->refused);
+    target->refused = NULL;
+    target_note(targets, target);
+    if (!error)
+        return;
+    (void)snprintf(text, sizeof text, "its properties cannot become tags: %s", error->message);
+    target->refused = strdup(text);
+    tell_problem(targets, target, target->refused);
+}
+
 /* --- filters over targets -------------------------------------------------------------- */
 
 static int set_text(InaProperties *properties, const char *key, const char *value, InaError *error)
@@ -121,6 +185,8 @@ static InaProperties *filter_properties(const Target *target)
     {
         char tag[sizeof PROPERTY_TAG + 208];
 
+        if (doubled_by(target->properties, key))
+            continue;
         (void)snprintf(tag, sizeof tag, PROPERTY_TAG "%s", key);
         (void)set_text(properties, tag, json_string_value(value), NULL);
     }
@@ -167,6 +233,8 @@ static void set_property_tags(json_t *tags, const json_t *properties)
     {
         char tag[sizeof PROPERTY_TAG + 208];
 
+        if (doubled_by(properties, key))
+            continue;
         (void)snprintf(tag, sizeof tag, PROPERTY_TAG "%s", key);
         (void)json_object_set(tags, tag, value);
     }
@@ -183,6 +251,8 @@ static bool has_property_tags(const Object *object, const json_t *properties)
         char tag[sizeof PROPERTY_TAG + 208];
         const char *told;
 
+        if (doubled_by(properties, key))
+            continue;
         (void)snprintf(tag, sizeof tag, PROPERTY_TAG "%s", key);
         told = object_tag(object, tag);
         if (!told || strcmp(told, json_string_value(value)) != 0)
@@ -247,9 +317,12 @@ static int operate_all(void *userdata, Model *model, InaError *error)
         else if (!target->retag)
             continue;
         target->retag = false;
-        /* One whose properties the model refuses stays as it is; the others go on. */
-        if (put_object(target, model, automatic, error) == -ENOMEM)
-            return -ENOMEM;
+        /* One whose properties the model refuses stays as it is, and says so; the others go on. */
+        InaError refusal = {0};
+        int r = put_object(target, model, automatic, &refusal);
+        if (r == -ENOMEM)
+            return ina_error_set(error, r, "%s", refusal.message);
+        set_refused(targets, target, r < 0 ? &refusal : NULL);
         target_queue(targets, target);
     }
     return 0;
@@ -296,8 +369,9 @@ static void take_change(void *userdata, const Object *before, const Object *afte
         target->object = after ? object_ref(after) : NULL;
     }
     target->evaluation.object = NULL; /* another one may get its address */
-    /* Registered by a person's commit: what the agent told before counts for filters and checks from now on. */
-    if (!before && after && !has_property_tags(after, target->properties)) {
+    /* Registered by a person's commit, or the tag that was in the way may be gone: what the agent told before counts
+     * for filters and checks from now on. */
+    if (after && (target->refused || (!before && !has_property_tags(after, target->properties)))) {
         target->retag = target->operate = true;
         targets_soon(change->targets);
     }

@@ -183,7 +183,7 @@ static int read_majors(Targets *targets, InaError *error)
     return r;
 }
 
-static int fill_target(const Targets *targets, Target *target, sqlite3_stmt *row, InaError *error)
+static int fill_target(Targets *targets, Target *target, sqlite3_stmt *row, InaError *error)
 {
     const char *properties = column_text(row, 1), *failure = column_text(row, 7);
     int64_t seen = sqlite3_column_int64(row, 2), now = targets_now(targets);
@@ -203,7 +203,9 @@ static int fill_target(const Targets *targets, Target *target, sqlite3_stmt *row
     target->failure = failure ? strdup(failure) : NULL;
     target->pinned = sqlite3_column_int64(row, 8);
     target->last_major = (uint32_t)sqlite3_column_int64(row, 9);
-    return failure && !target->failure ? ina_error_errno(error, ENOMEM, "targets") : 0;
+    if (failure && !target->failure)
+        return ina_error_errno(error, ENOMEM, "targets");
+    return target_find_doubled(targets, target, error);
 }
 
 static int read_targets(Targets *targets, InaError *error)

@@ -36,7 +36,11 @@ static void fill_view(Targets *targets, Target *target, TargetView *ret)
     };
     ret->problem = target->object ? target->evaluation.problem : NULL;
     if (!ret->problem)
+        ret->problem = target->refused;
+    if (!ret->problem)
         ret->problem = target->failure;
+    if (!ret->problem)
+        ret->problem = target->doubled;
     if (target->n_versions > 0)
         (void)snprintf(ret->current, sizeof ret->current, "%u.0.0",
                        (unsigned)target->versions[target->n_versions - 1].major);

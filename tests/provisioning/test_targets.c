@@ -646,6 +646,72 @@ static void one_that_comes_back_goes_on_from_the_version_that_it_runs(void **sta
     assert_string_equal(world_view(world, "pod-1").current, "6.0.0");
 }
 
+static void on_problem(void *userdata, const char *id, const char *text)
+{
+    World *world = userdata;
+    size_t used = strlen(world->told);
+
+    snprintf(world->told + used, sizeof world->told - used, "problem %s: %s ", id, text);
+}
+
+static const char *tag_of(World *world, const char *id, const char *tag)
+{
+    const char *value = object_tag(world_view(world, id).object, tag);
+
+    return value ? value : "";
+}
+
+static void of_properties_that_differ_in_case_only_one_counts_and_it_is_said(void **state)
+{
+    World *world = *state;
+
+    settings(world, "(target.site=lab)", NULL, NULL);
+    targets_watch_problems(world->targets, on_problem, world);
+    world_properties(world, "t1", "{\"site\":\"home\",\"Site\":\"lab\",\"SITE\":\"lab\",\"b\":\"2\"}");
+    assert_int_equal(world_view(world, "t1").registration, TARGET_REGISTERED);
+    assert_string_equal(tag_of(world, "t1", "target.site"), "lab");
+    assert_string_equal(tag_of(world, "t1", "target.b"), "2");
+    assert_contains(world_view(world, "t1").problem, "property site does not count: SITE is told, too");
+    assert_contains(world_view(world, "t1").problem, "property Site does not count");
+    assert_contains(world->told, "problem t1: property ");
+    reopen(world);
+    assert_contains(world_view(world, "t1").problem, "property site does not count");
+    assert_string_equal(tag_of(world, "t1", "target.site"), "lab");
+    targets_watch_problems(world->targets, on_problem, world);
+    world_properties(world, "t1", "{\"site\":\"home\"}"); /* mended */
+    assert_null(world_view(world, "t1").problem);
+    assert_string_equal(tag_of(world, "t1", "target.site"), "home");
+    world->told[0] = '\0';
+    for (unsigned i = 0; i < 3; i++) {
+        world_properties(world, "t1", i % 2 ? "{\"a\":\"1\"}" : "{\"a\":\"1\",\"A\":\"1\"}");
+        assert_true(!world_view(world, "t1").problem == (i % 2 == 1));
+    }
+    assert_contains(world->told, "problem t1: ");
+    assert_null(strstr(strstr(world->told, "problem t1: ") + 1, "problem t1: ")); /* the log is no place to shout */
+}
+
+static void properties_that_clash_with_a_tag_of_a_person_are_said_to(void **state)
+{
+    World *world = *state;
+    Model *model = world_edit(world);
+
+    add(model, OBJECT_TARGET, "{'attributes':{'id':'t1','autoapprove':'true'},'tags':{'Target.Site':'here'}}");
+    (void)world_store(world);
+    targets_watch_problems(world->targets, on_problem, world);
+    world_properties(world, "t1", "{\"site\":\"lab\"}");
+    assert_string_equal(tag_of(world, "t1", "target.site"), "here");
+    assert_contains(world_view(world, "t1").problem, "cannot become tags");
+    assert_contains(world_view(world, "t1").problem, "'Target.Site' too");
+    assert_contains(world->told, "problem t1: its properties cannot become tags");
+    model = world_edit(world);
+    drop(model, model_get(model, OBJECT_TARGET, "target-id-t1"));
+    add(model, OBJECT_TARGET, "{'attributes':{'id':'t1','autoapprove':'true'},'tags':{'place':'here'}}");
+    (void)world_store(world);
+    must(targets_flush(world->targets, &world_error));
+    assert_null(world_view(world, "t1").problem);
+    assert_string_equal(tag_of(world, "t1", "target.site"), "lab");
+}
+
 static int64_t newest_serial(World *world, const char *id)
 {
     return targets_version(world->targets, id, world_view(world, id).current)->serial;
@@ -817,6 +883,8 @@ int main(void)
         with_world(silence_is_told),
         with_world(what_runs_is_kept_while_newer_versions_fail),
         with_world(names_that_are_made_up_push_out_nobody_who_is_registered),
+        with_world(of_properties_that_differ_in_case_only_one_counts_and_it_is_said),
+        with_world(properties_that_clash_with_a_tag_of_a_person_are_said_to),
         with_world(serials_of_a_database_that_began_anew_are_above_those_of_the_one_before),
         with_world(what_is_newest_becomes_a_version_above_the_one_that_an_agent_tells_of),
         with_world(who_tells_of_ever_higher_versions_costs_little_and_breaks_nothing),
