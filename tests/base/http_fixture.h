@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#define PATIENCE UINT64_C(30000000) /* us that a condition may take on a busy machine */
+#define PATIENCE UINT64_C(120000000) /* us that a condition may take on a busy machine */
 
 typedef struct Fixture {
     sd_event *event;

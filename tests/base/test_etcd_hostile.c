@@ -431,7 +431,7 @@ static void a_watch_that_always_ends_does_not_make_us_hurry(void **state)
 
     start_mirror(answers);
     time_t end = time(NULL) + 4;
-    while (time(NULL) < end)
+    while (time(NULL) < end || (fake_etcd_given(&fake, 0) < 2 && time(NULL) < end + 60))
         sd_event_run(event, 100000);
     /* 0.05 + 0.1 + 0.2 + 0.4 + 0.8 + 1.6 + 2.5 ... s */
     assert_in_range(fake_etcd_given(&fake, 0), 2, 8);

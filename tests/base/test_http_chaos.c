@@ -1,6 +1,7 @@
 /* Client and server in one loop, doing everything to each other in random
  * order: whatever happens, each fetch ends once and nothing is lost. */
 #include "http_fixture.h"
+#include "tests/seed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -255,9 +256,8 @@ static void step(Chaos *chaos)
 static void each_fetch_ends_once_whatever_happens(void **state)
 {
     static Chaos chaos;
-    const char *given = getenv("INAETICS_SEED");
 
-    chaos.seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL);
+    chaos.seed = test_seed();
     print_message("INAETICS_SEED=%u\n", chaos.seed);
     assert_true(sd_event_new(&chaos.event) >= 0);
     restart_server(&chaos);

@@ -3,6 +3,7 @@
 #include "world.h"
 
 #include "base/cleanup.h"
+#include "tests/seed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -280,7 +281,7 @@ static void test_a_namespace_is_furnished_emptied_and_removed(void **state)
 static void test_random_deaths_conflicts_and_silences_end_in_the_wanted_state(void **state)
 {
     (void)state;
-    unsigned seed = (unsigned)time(NULL);
+    unsigned seed = test_seed();
     const char *fixed = getenv("INAETICS_TEST_SEED");
     if (fixed)
         seed = (unsigned)strtoul(fixed, NULL, 10);

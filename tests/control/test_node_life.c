@@ -4,6 +4,7 @@
 #include "objects.h"
 
 #include "base/cleanup.h"
+#include "tests/seed.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -204,7 +205,7 @@ static void test_a_stall_of_etcd_or_of_ourselves_gives_every_node_a_new_grace_pe
 static void test_random_flapping_gives_up_only_nodes_that_were_silent(void **state)
 {
     (void)state;
-    unsigned seed = (unsigned)time(NULL);
+    unsigned seed = test_seed();
     print_message("seed %u\n", seed);
     srandom(seed);
     for (unsigned round = 0; round < 20; round++) {

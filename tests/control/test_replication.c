@@ -3,6 +3,7 @@
 #include "objects.h"
 
 #include "base/cleanup.h"
+#include "tests/seed.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -159,7 +160,7 @@ static void test_pods_are_made_from_the_template(void **state)
 static void test_random_pods_never_exceed_and_plans_add_up(void **state)
 {
     (void)state;
-    unsigned seed = (unsigned)time(NULL);
+    unsigned seed = test_seed();
     static const char *const phases[] = {"Pending", "Running", "Failed", "Unknown", "Succeeded"};
     print_message("seed %u\n", seed);
     srandom(seed);

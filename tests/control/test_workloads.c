@@ -5,6 +5,7 @@
 #include "world.h"
 
 #include "base/cleanup.h"
+#include "tests/seed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,7 +102,7 @@ static const char *progress_reason(World *world)
 static void test_rolling_updates_keep_their_bounds_at_every_step(void **state)
 {
     (void)state;
-    unsigned seed = (unsigned)time(NULL);
+    unsigned seed = test_seed();
     const char *fixed = getenv("INAETICS_TEST_SEED");
     if (fixed)
         seed = (unsigned)strtoul(fixed, NULL, 10);
@@ -136,7 +137,7 @@ static void test_rolling_updates_keep_their_bounds_at_every_step(void **state)
 static void test_deployments_converge_whatever_fails(void **state)
 {
     (void)state;
-    unsigned seed = (unsigned)time(NULL) + 1;
+    unsigned seed = test_seed() + 1;
     print_message("seed %u\n", seed);
     srandom(seed);
     for (unsigned round = 0; round < 4; round++) {

@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include "coordinator/simulation.h"
+#include "tests/seed.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -224,7 +225,7 @@ static void one_odd_measurement_under_steady_load_is_no_reason(void **state)
  * between two numbers of processors. */
 static void steady_load_with_noise_does_not_make_it_oscillate(void **state)
 {
-    uint64_t seed = (uint64_t)time(NULL);
+    uint64_t seed = test_seed();
     printf("seed %llu\n", (unsigned long long)seed);
     PolicyConfig config = configured("queueing", 1, 8);
     for (double rate = 100; rate <= 2200; rate += 150) {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PATIENCE_US (30u * 1000000u)
+#define PATIENCE_US (120u * 1000000u)
 
 void fixture_open(BundleFixture *fixture)
 {

@@ -23,7 +23,7 @@ void fixture_turn(Fixture *fixture);
 /* Turns until nothing is ready. */
 void fixture_drain(Fixture *fixture);
 
-#define FIXTURE_PATIENCE (30 * INA_SECOND)
+#define FIXTURE_PATIENCE (120 * INA_SECOND)
 
 /* Turns until it is so; fails after half a minute. */
 #define RUN_UNTIL(fixture, condition)                                                                                  \

@@ -1,5 +1,6 @@
 /* Components that do anything that they may, at any moment. */
 #include "part.h"
+#include "tests/seed.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -115,7 +116,7 @@ static void whatever_components_do_nothing_dangles(void **state)
     enum { SETS = 6, STEPS = 3000 };
     Fixture *fixture = *state;
     ComponentSet *sets[SETS] = {NULL};
-    unsigned seed = (unsigned)ina_now();
+    unsigned seed = test_seed();
     print_message("seed %u\n", seed);
     srand(seed);
     fixture->framework->hooks.log = NULL;

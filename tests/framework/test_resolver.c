@@ -2,6 +2,7 @@
 #include "framework/manifest.h"
 #include "framework/resolver.h"
 #include "tests/framework/unit.h"
+#include "tests/seed.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -246,7 +247,7 @@ static void typed_attributes_are_compared_by_their_type(void **state)
  * and none of the others could be added together. */
 static void random_sets_are_resolved_as_defined(void **state)
 {
-    unsigned seed = (unsigned)time(NULL);
+    unsigned seed = test_seed();
 
     print_message("seed %u\n", seed);
     srand(seed);

@@ -3,6 +3,7 @@
 #include "base/files.h"
 #include "tests/framework/bundle_fixture.h"
 #include "tests/framework/zips.h"
+#include "tests/seed.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -407,9 +408,9 @@ static _Noreturn void change_for_ever(Sets *sets)
 static void killed_at_any_moment_a_whole_set_is_there(void **state)
 {
     Sets *sets = *state;
-    const char *all = getenv("INAETICS_LONG"), *given = getenv("INAETICS_SEED");
+    const char *all = getenv("INAETICS_LONG");
     int rounds = all && *all ? 100 : 20, found[2] = {0}, status;
-    unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)ina_now();
+    unsigned seed = test_seed();
 
     print_message("seed %u (INAETICS_SEED repeats it)\n", seed);
     srand(seed);

@@ -4,6 +4,7 @@
 #include "framework/archive.h"
 #include "tests/framework/bundle_fixture.h"
 #include "tests/framework/zips.h"
+#include "tests/seed.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -336,7 +337,7 @@ static void killed_at_any_moment_the_old_or_the_new_version_is_there(void **stat
     BundleFixture *fixture = *state;
     char *one = fixture_pack(fixture, "counter_sound", NAME, "1", NULL);
     char *two = fixture_pack(fixture, "counter_sound", NAME, "2", NULL);
-    unsigned seed = (unsigned)ina_now();
+    unsigned seed = test_seed();
     unsigned versions[2] = {0};
 
     print_message("seed %u\n", seed);

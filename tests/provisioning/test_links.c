@@ -1,6 +1,7 @@
 #include "framework/version.h"
 #include "model_test.h"
 #include "provisioning/evaluator.h"
+#include "tests/seed.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -615,7 +616,7 @@ static void step_at_random(Model *model)
 static void test_links_are_as_nested_loops_find_them(void **state)
 {
     const char *given = getenv("SEED");
-    seed = given ? (unsigned)(int)strtol(given, NULL, 10) : (unsigned)time(NULL);
+    seed = given ? (unsigned)(int)strtol(given, NULL, 10) : test_seed();
     printf("SEED=%u\n", seed);
     Model *models[3] = {model_new()};
     models[1] = model_copy(models[0]);

@@ -1,6 +1,7 @@
 #include "base/cleanup.h"
 #include "model_test.h"
 #include "provisioning/object_tree.h"
+#include "tests/seed.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -351,7 +352,7 @@ static void assert_compared(const Model *a, const Naive *naive_a, const Model *b
 
 static void test_models_are_as_arrays_would_be_and_so_are_their_differences(void **state)
 {
-    unsigned seed = (unsigned)time(NULL);
+    unsigned seed = test_seed();
     printf("seed %u\n", seed);
     Model *models[4];
     Naive naives[4] = {0};

@@ -3,6 +3,7 @@
 #include "base/files.h"
 #include "model_test.h"
 #include "provisioning/repository.h"
+#include "tests/seed.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -124,7 +125,7 @@ static int64_t check(int64_t acknowledged)
 
 static void test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged(void **state)
 {
-    unsigned seed = (unsigned)time(NULL);
+    unsigned seed = test_seed();
     int64_t head = 0;
     printf("seed %u\n", seed);
     for (int i = 0; i < KILLS; i++) {

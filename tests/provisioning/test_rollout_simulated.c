@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "provisioning/rollout.h"
 #include "tests/base/testing.h"
+#include "tests/seed.h"
 #include <time.h>
 
 #define AGENTS_MAX 40
@@ -434,7 +435,7 @@ static RolloutPhase run(uint64_t seed)
 static void the_rules_hold_whatever_the_agents_do(void **state)
 {
     const char *seed = getenv("ROLLOUT_SEED"), *runs = getenv("ROLLOUT_RUNS");
-    uint64_t first = seed ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL) * 1000u;
+    uint64_t first = seed ? strtoull(seed, NULL, 10) : (uint64_t)test_seed() * 1000u;
     unsigned n = seed ? 1 : runs ? (unsigned)strtoul(runs, NULL, 10) : 200, ends[ROLLOUT_ABORTED + 1] = {0};
 
     (void)state;

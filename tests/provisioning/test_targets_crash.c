@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "provisioning/rollouts.h"
 #include "targets_fixture.h"
+#include "tests/seed.h"
 #include <errno.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -248,7 +249,7 @@ static void all_goes_on(World *world)
 static void killed_at_any_moment_it_has_lost_and_mixed_nothing(void **state)
 {
     const char *given = getenv("CRASH_SEED"), *rounds_text = getenv("CRASH_ROUNDS");
-    unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)time(NULL), random = seed;
+    unsigned seed = given ? (unsigned)strtoul(given, NULL, 10) : test_seed(), random = seed;
     unsigned rounds = rounds_text ? (unsigned)strtoul(rounds_text, NULL, 10) : 40;
     World *world = *state;
 

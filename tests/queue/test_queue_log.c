@@ -12,6 +12,7 @@
 #include "crc32c.h"
 #include "queue_format.h"
 #include "queue_model.h"
+#include "tests/seed.h"
 
 /* --- the plain way -------------------------------------------------------------- */
 
@@ -482,7 +483,7 @@ static void crash_and_check(uint64_t seed, unsigned restarts, bool faults)
 static uint64_t first_seed(void)
 {
     const char *given = getenv("SEED");
-    return given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 1000;
+    return given ? strtoull(given, NULL, 10) : (uint64_t)test_seed() * 1000;
 }
 
 static unsigned rounds(unsigned usual)

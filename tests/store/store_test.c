@@ -1,5 +1,6 @@
 /* store_test.c - what the tests of the store share. */
 #include "store_test.h"
+#include "tests/seed.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -8,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 const char *const model_names[MODEL_PRODUCERS] = {"host-0.5f3a9c1e2b7d4a60", "csv-1.0011223344556677",
@@ -38,15 +38,10 @@ void folder_remove_all(const Folder *folder)
 
 /* --- random ----------------------------------------------------------------------- */
 
-uint64_t test_seed(void)
+uint64_t store_seed(void)
 {
-    uint64_t seed = 0;
-    const char *given = getenv("TEST_SEED");
-    if (given)
-        seed = strtoull(given, NULL, 0);
-    else if (getrandom(&seed, sizeof(seed), 0) < 0)
-        seed = (uint64_t)getpid();
-    print_message("TEST_SEED=%" PRIu64 "\n", seed);
+    unsigned seed = test_seed();
+    print_message("INAETICS_SEED=%u\n", seed);
     return seed;
 }
 

@@ -32,7 +32,7 @@ void folder_remove_all(const Folder *folder);
 /* --- random ------------------------------------------------------------------ */
 
 /* $TEST_SEED or a fresh one; printed, so that a failure can be repeated. */
-uint64_t test_seed(void);
+uint64_t store_seed(void);
 uint64_t random_next(uint64_t *state);
 uint64_t random_below(uint64_t *state, uint64_t limit);
 

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PATIENCE_US (30u * 1000000u)
+#define PATIENCE_US (120u * 1000000u)
 
 typedef struct Host {
     Folder folder;
@@ -416,7 +416,7 @@ static void callers_that_leave_harm_nobody(void **unused)
     host_new(&host);
     static Answer answers[PUTS];
     InaCall *calls[PUTS];
-    uint64_t seed = test_seed();
+    uint64_t seed = store_seed();
     for (uint64_t i = 0; i < PUTS; i++) {
         Demonstrator__V1__QueryRequest query = DEMONSTRATOR__V1__QUERY_REQUEST__INIT;
         if (i % 5 == 4)

@@ -82,7 +82,7 @@ static void read_seen(const char *path, Model *model)
 
 static void kill_many_times(uint64_t capacity)
 {
-    uint64_t state = test_seed();
+    uint64_t state = store_seed();
     Folder folder;
     folder_new(&folder);
     Model *answered = calloc(1, sizeof(*answered)), *seen = calloc(1, sizeof(*seen));
@@ -259,7 +259,7 @@ static bool only_of_first(const Model *model, const Model *of)
  * all that was answered is there, and of the put itself everything or nothing. */
 static void what_was_answered_survives_power_cuts(void **unused)
 {
-    uint64_t state = test_seed();
+    uint64_t state = store_seed();
     Folder folder;
     folder_new(&folder);
     char image[200];
@@ -388,7 +388,7 @@ static void an_emptied_file_is_not_taken_for_a_new_one(void **unused)
 
 static void damaged_pages_are_reported_and_never_crash(void **unused)
 {
-    uint64_t state = test_seed();
+    uint64_t state = store_seed();
     for (int round = 0; round < 40; round++) {
         Folder folder;
         folder_new(&folder);

@@ -29,7 +29,7 @@ static void random_batches(uint64_t *state, uint64_t *next, Batches *batches)
 
 static void results_count_once_however_batches_are_cut(void **unused)
 {
-    uint64_t state = test_seed(), next[MODEL_PRODUCERS] = {0};
+    uint64_t state = store_seed(), next[MODEL_PRODUCERS] = {0};
     Folder folder;
     folder_new(&folder);
     Model *model = calloc(1, sizeof(*model));
@@ -142,7 +142,7 @@ static void the_newest_are_kept_and_the_expired_are_counted(void **unused)
     Model *model = calloc(1, sizeof(*model));
     StoreOptions options = {.capacity = 1000};
     StoreDb *db = open_store(folder.file, &options);
-    uint64_t stored, duplicates, state = test_seed();
+    uint64_t stored, duplicates, state = store_seed();
     uint64_t next[2] = {0};
     StoreDbStatus status;
     while (next[0] + 200 < MODEL_SEQUENCES && next[1] + 200 < MODEL_SEQUENCES) {

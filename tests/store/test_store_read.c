@@ -122,7 +122,7 @@ static void assert_pages(const Content *content, StoreReader *reader, StoreQuery
 
 static void queries_give_what_is_in_the_range_in_order_of_time(void **unused)
 {
-    uint64_t state = test_seed();
+    uint64_t state = store_seed();
     Content content;
     content_new(&content, &state, 3000);
     StoreReader *reader = open_reader(content.folder.file);
@@ -369,7 +369,7 @@ static void assert_interval(const Content *content, const StoreAggregate *aggreg
 
 static void aggregates_are_what_a_plain_computation_gives(void **unused)
 {
-    uint64_t state = test_seed();
+    uint64_t state = store_seed();
     Content content;
     content_new(&content, &state, 2000);
     StoreReader *reader = open_reader(content.folder.file);
@@ -520,7 +520,7 @@ static void columns_of_every_width_come_back(void **unused)
 
 static void a_damaged_row_is_named(void **unused)
 {
-    uint64_t state = test_seed();
+    uint64_t state = store_seed();
     Content content;
     content_new(&content, &state, 500);
     sqlite3 *db = NULL;

@@ -5,8 +5,10 @@ import shutil
 import tempfile
 import time
 
+from conftest import PATIENCE
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import (ElementClickInterceptedException, ElementNotInteractableException, NoAlertPresentException,
+                                        NoSuchElementException, StaleElementReferenceException)
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -20,10 +22,9 @@ class Browser:
         self.driver.get(url)
 
     def text(self, element_id):
-        try:
-            return self.driver.find_element(By.ID, element_id).text
-        except StaleElementReferenceException:
-            return ""
+        """Read in one step: the page may replace anything between two."""
+        return self.run("const e = document.getElementById(arguments[0]);"
+                        "return e && e.checkVisibility() ? e.innerText.trim() : ''", element_id)
 
     def find(self, selector):
         return self.driver.find_element(By.CSS_SELECTOR, selector)
@@ -32,30 +33,44 @@ class Browser:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
     def click(self, selector):
-        """Brings the element into view, without the page's smooth scrolling, and clicks it."""
-        element = self.find(selector)
-        self.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
-        element.click()
+        """Brings the element into view, without the page's smooth scrolling, and clicks it once it can be."""
+        def try_it():
+            element = self.find(selector)
+            self.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
+            element.click()
+            return True
+        self.wait(f"{selector}, to be clicked", try_it)
+
+    def alert(self, seconds=10):
+        """What the page asks, when it does so; None: it does not."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                return self.driver.switch_to.alert
+            except NoAlertPresentException:
+                time.sleep(0.05)
+        return None
 
     def run(self, script, *arguments):
         return self.driver.execute_script(script, *arguments)
 
     @staticmethod
     def look(condition):
-        """condition(), or None when the page replaced what it was looking at."""
+        """condition(), or None when the page replaced what it was looking at, or has something before it."""
         try:
             return condition()
-        except (NoSuchElementException, StaleElementReferenceException):
+        except (NoSuchElementException, StaleElementReferenceException, ElementClickInterceptedException,
+                ElementNotInteractableException):
             return None
 
-    def wait(self, what, condition, seconds=60):
+    def wait(self, what, condition, seconds=PATIENCE):
         """Waits until condition() is true; the failure shows what the page said last."""
         end = time.monotonic() + seconds
         while True:
             value = self.look(condition)
             if value:
                 return value
-            assert time.monotonic() < end, f"never saw: {what}\n{self.find('body').text}"
+            assert time.monotonic() < end, f"never saw: {what}\n{self.run('return document.body.innerText')}"
             time.sleep(0.1)
 
     def move_slider(self, element_id, value):

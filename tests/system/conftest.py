@@ -1,7 +1,8 @@
 """Runs instances of the whole for system tests.
 
   INAETICS_BUILD   the build that is tested (default: build/)
-  INAETICS_LONG    not empty: all faults of each campaign
+  INAETICS_LONG    not empty: all faults of each campaign, other ones each time
+  INAETICS_SEED    where chance begins
 
 A test asks for `instance` (one that is not started, without pods of its own)
 or for `make_instance` (several, or with the demonstrator). Afterwards
@@ -30,7 +31,9 @@ BUILD = pathlib.Path(os.environ.get("INAETICS_BUILD") or ROOT / "build").resolve
 LONG = bool(os.environ.get("INAETICS_LONG"))
 INAETICS = BUILD / "cli" / "inaetics"
 NUMBERS = range(3, 10)  # people use 0 and up
-PATIENCE = 60  # seconds; a limit for what should come soon, on a busy machine
+SEED = int(os.environ.get("INAETICS_SEED") or (time.time_ns() % 2**32 if LONG else 1))  # of what is left to chance
+LOCKS = "/tmp"  # of the whole machine, wherever a test run has its temporary folder
+PATIENCE = 120  # seconds; a limit for what should come soon, on a busy machine
 
 
 def wait_for(condition, what, timeout=PATIENCE):
@@ -73,7 +76,7 @@ def processes_with(entry):
 def claim_number():
     """A number that no other test run uses, and whose ports nobody has: the open file holds the claim."""
     for number in NUMBERS:
-        claim = open(f"{tempfile.gettempdir()}/inaetics-test-{number}.lock", "w")
+        claim = open(f"{LOCKS}/inaetics-test-{number}.lock", "w")
         try:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for address in ((f"127.{17 + 20 * number}.8.20", 2379), (f"127.{17 + 20 * number}.8.20", 10260),
@@ -171,7 +174,17 @@ class Instance:
     # -- the Kubernetes API
 
     def api(self, method, path, body=None, content_type="application/json", check=True):
-        """One request with the administrator's certificate; returns (status, answer)."""
+        """One request with the administrator's certificate; returns (status, answer). With check, it must
+        succeed; to be read something may need a while, as when etcd was killed just now."""
+        patient = check and method == "GET"
+        status, answer = wait_for(lambda: (told := self.exchange(method, path, body, content_type))
+                                  and (told[0] < 500 or not patient) and told, f"{path} can be read")
+        if check:
+            assert status < 300, answer
+        return status, answer
+
+    def exchange(self, method, path, body=None, content_type="application/json"):
+        """One request; returns (status, answer)."""
         pki = self.data / "pki"
         context = ssl.create_default_context(cafile=pki / "ca.pem")
         context.load_cert_chain(pki / "admin.pem", pki / "admin-key.pem")
@@ -182,10 +195,7 @@ class Instance:
             text = answer.read()
         finally:
             connection.close()
-        parsed = json.loads(text) if text[:1] in (b"{", b"[") else text.decode()
-        if check:
-            assert answer.status < 300, parsed
-        return answer.status, parsed
+        return answer.status, json.loads(text) if text[:1] in (b"{", b"[") else text.decode()
 
     def pods(self):
         """Pods that are to stay, as Kubernetes has them, by name."""
@@ -222,6 +232,10 @@ class Instance:
         listed = json.loads(self.cli("node", "ps", node, "--json").stdout)
         pids = [one["pid"] for one in listed if (one["pod"], one["container"]) == (pod, container["name"])]
         return min(pids, default=None)
+
+    def running_pid(self, pod):
+        """Of a pod's first container, once it runs."""
+        return wait_for(lambda: self.pid(pod), f"pod {pod} runs")
 
     def logs(self, pod, *options):
         """What a pod wrote; empty when it is not there (yet)."""
@@ -310,7 +324,7 @@ class Instance:
         """Ends what is left; returns what should not be: processes that did not end, reports of sanitizers."""
         if self.process and self.process.poll() is None:
             self.stop()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while (left := self.processes()) and time.monotonic() < deadline:
             time.sleep(0.05)
         for pid in left:

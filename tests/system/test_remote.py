@@ -17,7 +17,7 @@ import time
 
 import pytest
 
-from conftest import BUILD, PATIENCE, find_etcd, wait_for
+from conftest import BUILD, LOCKS, PATIENCE, find_etcd, wait_for
 
 AGENT = BUILD / "agent" / "inaetics-agent"
 BUNDLES = BUILD / "tests" / "remote"
@@ -27,7 +27,7 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 def claim_network():
     """Loopback addresses 127.N.0.x of our own: the open file holds the claim."""
     for number in range(200, 250):
-        claim = open(f"{tempfile.gettempdir()}/inaetics-remote-{number}.lock", "w")
+        claim = open(f"{LOCKS}/inaetics-remote-{number}.lock", "w")
         try:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return f"127.{number}.0.", claim
@@ -216,8 +216,8 @@ def test_a_provider_that_ends_in_order_is_gone_at_once_and_leaves_no_record(worl
     one = world.agent("one", "sampler").up()
     wait_ask(asker, "ok one")
     assert one.end() == 0, one.log()
-    wait_for(lambda: asker.ask() == "none", "the asker has no provider", 3)
     assert not [key for key in world.etcd.records() if "one-1" in key]
+    wait_for(lambda: asker.ask() == "none", "the asker has no provider")
     assert asker.end() == 0
 
 
@@ -244,11 +244,10 @@ def test_a_stopped_provider_ends_in_deadline_exceeded_and_blocks_nothing_else(wo
     wait_ask(asker, "ok one")
     one.process.send_signal(signal.SIGSTOP)
     answers = []
-    waiting = threading.Thread(target=lambda: answers.append(asker.ask(timeout_ms=3000)))
+    waiting = threading.Thread(target=lambda: answers.append(asker.ask(timeout_ms=5000)))
     waiting.start()
-    begin = time.monotonic()
     assert asker.request("GET", "/healthz") == (200, "ok\n")
-    assert time.monotonic() - begin < 2
+    assert not answers, "the other request waits still"
     waiting.join(PATIENCE)
     assert answers[0].startswith("deadline_exceeded"), answers
     one.process.send_signal(signal.SIGCONT)

@@ -143,7 +143,7 @@ static void take(Queue *queue, uint64_t maximum, Lease *lease)
 
 static void it_tells_what_was_put_and_not_acknowledged(void **unused)
 {
-    uint64_t state = test_seed(), next[MODEL_PRODUCERS] = {0};
+    uint64_t state = store_seed(), next[MODEL_PRODUCERS] = {0};
     static uint8_t waiting[MODEL_PRODUCERS][SAMPLES];
     static Lease leases[LEASES];
     memset(waiting, 0, sizeof(waiting));
@@ -213,7 +213,7 @@ static void samples_put_twice_are_told_twice(void **unused)
 /* Whatever the bytes: an error or ranges, and what is whole beside is told. */
 static void damaged_segments_do_no_harm(void **unused)
 {
-    uint64_t state = test_seed();
+    uint64_t state = store_seed();
     for (int round = 0; round < 20; round++) {
         Queue queue;
         folder_new(&queue.folder);
