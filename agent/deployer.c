@@ -8,6 +8,7 @@
 #include "framework/components.h"
 #include "framework/registry.h"
 #include "framework/revision.h"
+#include "memory.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -171,6 +172,7 @@ static void on_prepared(void *userdata, bool cancelled)
         service_leave(&visit);
     }
     work_free(work);
+    memory_give_back(); /* whole bundles were in it */
 }
 
 /* --- the service ------------------------------------------------------------------ */

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inaetics/call.h>
 #include <malloc.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #define TRIM_FROM (1024u * 1024u)
@@ -10,23 +11,31 @@ typedef struct Watch {
     uint64_t (*busy)(void *userdata);
     void *userdata;
     uint64_t last;
+    bool started; /* what starting and installing took has been given back */
 } Watch;
 
 static int on_check(sd_event_source *source, uint64_t when, void *userdata)
 {
     Watch *watch = userdata;
     uint64_t now = watch->busy(watch->userdata);
-    if (now == watch->last && mallinfo2().fordblks > TRIM_FROM)
+    if (!watch->started || (now == watch->last && mallinfo2().fordblks > TRIM_FROM))
         malloc_trim(0);
+    watch->started = true;
     watch->last = now;
     sd_event_source_set_time_relative(source, MEMORY_CHECK_SECONDS * 1000000);
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+void memory_give_back(void)
+{
+    malloc_trim(0);
 }
 
 int memory_watch(sd_event *event, uint64_t (*busy)(void *userdata), void *userdata, InaError *error)
 {
     mallopt(M_MMAP_THRESHOLD, MEMORY_PIECE_MAX);
     mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT_MAX);
+    mallopt(M_ARENA_MAX, 1); /* the loop's; workers seldom allocate */
     sd_event_source *source;
     Watch *watch = calloc(1, sizeof(*watch));
     if (!watch)

@@ -15,3 +15,5 @@
 
 /* `busy` tells a number that changes while there is traffic. */
 int memory_watch(sd_event *event, uint64_t (*busy)(void *userdata), void *userdata, InaError *error);
+/* After something large that does not come again soon, as installing bundles. */
+void memory_give_back(void);

@@ -74,8 +74,8 @@ InaHttpStream *ina_http_respond_stream(InaHttpRequest *request, int status, cons
     InaHttpStream *stream = connection ? calloc(1, sizeof(*stream)) : NULL;
     struct MHD_Response *response = NULL;
 
-    if (stream)
-        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 32 * 1024, read_stream, stream, NULL);
+    if (stream) /* pieces are made in the connection's own memory; this size is for HTTP/1.0 */
+        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 4096, read_stream, stream, NULL);
     if (!response) {
         free(stream);
         stream = NULL;

@@ -10,9 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zip.h>
 
-#define UNPACK_CHUNK (64u * 1024u)
 #define SHA256_BYTES 32u
 
 /* --- names ---------------------------------------------------------------- */
@@ -48,27 +46,10 @@ int archive_check_name(const char *name, size_t length, InaError *error)
 
 /* --- checking ------------------------------------------------------------- */
 
-int archive_failed(InaError *error, const zip_error_t *why, const char *what)
+static int check_kind(const UnzipEntry *entry, const char *name, bool folder, InaError *error)
 {
-    zip_error_t copy; /* what zip_error_strerror makes belongs to its argument */
+    mode_t kind = entry->mode & S_IFMT;
 
-    zip_error_init(&copy);
-    zip_error_set(&copy, why->zip_err, why->sys_err);
-    (void)ina_error_set(error, EINVAL, "%s: %s", what, zip_error_strerror(&copy));
-    zip_error_fini(&copy);
-    return -EINVAL;
-}
-
-static int check_kind(Archive *archive, zip_uint64_t index, const char *name, bool folder, InaError *error)
-{
-    zip_uint8_t system;
-    zip_uint32_t attributes;
-
-    if (zip_file_get_external_attributes(archive->zip, index, 0, &system, &attributes) < 0)
-        return archive_failed(error, zip_get_error(archive->zip), name);
-    mode_t kind = (mode_t)(attributes >> 16) & S_IFMT;
-    if (system != ZIP_OPSYS_UNIX && system != ZIP_OPSYS_OS_X)
-        return 0; /* the upper half means nothing */
     if (kind == 0 || (folder ? S_ISDIR(kind) : S_ISREG(kind)))
         return 0;
     return ina_error_set(error, EINVAL, "entry '%.200s' is a %s; only files and folders are taken", name,
@@ -77,52 +58,43 @@ static int check_kind(Archive *archive, zip_uint64_t index, const char *name, bo
                                          : "special file");
 }
 
-static int check_sizes(const zip_stat_t *stat, uint64_t *total, InaError *error)
+static int check_sizes(const UnzipEntry *entry, const char *name, uint64_t *total, InaError *error)
 {
-    const zip_uint64_t needed = ZIP_STAT_NAME | ZIP_STAT_SIZE | ZIP_STAT_COMP_SIZE | ZIP_STAT_COMP_METHOD;
-
-    if ((stat->valid & needed) != needed)
-        return ina_error_set(error, EINVAL, "entry '%.200s' has no sizes", stat->name);
-    if (stat->comp_method != ZIP_CM_STORE && stat->comp_method != ZIP_CM_DEFLATE)
+    if (entry->encrypted)
+        return ina_error_set(error, ENOTSUP, "entry '%.200s' is encrypted", name);
+    if (entry->method != UNZIP_STORED && entry->method != UNZIP_DEFLATED)
         return ina_error_set(error, ENOTSUP, "entry '%.200s': compression method %u; stored and deflate are understood",
-                             stat->name, stat->comp_method);
-    if ((stat->valid & ZIP_STAT_ENCRYPTION_METHOD) && stat->encryption_method != ZIP_EM_NONE)
-        return ina_error_set(error, ENOTSUP, "entry '%.200s' is encrypted", stat->name);
-    if (stat->size > ARCHIVE_CONTENT_MAX - *total)
-        return ina_error_set(error, EFBIG, "entry '%.200s': the unpacked bundle would exceed %u bytes", stat->name,
+                             name, entry->method);
+    if (entry->size > ARCHIVE_CONTENT_MAX - *total)
+        return ina_error_set(error, EFBIG, "entry '%.200s': the unpacked bundle would exceed %u bytes", name,
                              ARCHIVE_CONTENT_MAX);
-    if (stat->size > ARCHIVE_RATIO_FROM && stat->size / ARCHIVE_RATIO_MAX > stat->comp_size)
-        return ina_error_set(error, EFBIG,
-                             "entry '%.200s': %llu bytes packed into %llu; more than %u to 1 is not taken", stat->name,
-                             (unsigned long long)stat->size, (unsigned long long)stat->comp_size, ARCHIVE_RATIO_MAX);
-    *total += stat->size;
+    if (entry->size > ARCHIVE_RATIO_FROM && entry->size / ARCHIVE_RATIO_MAX > entry->packed)
+        return ina_error_set(error, EFBIG, "entry '%.200s': %u bytes packed into %u; more than %u to 1 is not taken",
+                             name, entry->size, entry->packed, ARCHIVE_RATIO_MAX);
+    *total += entry->size;
     return 0;
 }
 
-static int add_entry(Archive *archive, zip_uint64_t index, uint64_t *total, InaError *error)
+static int add_entry(Archive *archive, const UnzipEntry *packed, uint64_t *total, InaError *error)
 {
-    zip_stat_t stat;
-
-    zip_stat_init(&stat);
-    if (zip_stat_index(archive->zip, index, ZIP_FL_ENC_RAW, &stat) < 0)
-        return archive_failed(error, zip_get_error(archive->zip), "an entry cannot be read");
-    size_t length = strlen(stat.name);
-    bool folder = length > 0 && stat.name[length - 1] == '/';
-    int r = archive_check_name(stat.name, folder ? length - 1 : length, error);
-    if (r == 0)
-        r = check_sizes(&stat, total, error);
-    if (r == 0)
-        r = check_kind(archive, index, stat.name, folder, error);
-    if (r < 0)
-        return r;
-    if (folder && stat.size != 0)
-        return ina_error_set(error, EINVAL, "folder '%.200s' has contents of its own", stat.name);
-
-    char *name = strndup(stat.name, folder ? length - 1 : length);
+    bool folder = packed->name_size > 0 && packed->name[packed->name_size - 1] == '/';
+    size_t length = packed->name_size - (folder ? 1 : 0);
+    char *name = malloc(length + 1); /* all of it: a NUL within is refused, not cut at */
     if (!name)
         return ina_error_set(error, ENOMEM, "out of memory");
+    memcpy(name, packed->name, length);
+    name[length] = '\0';
     ArchiveEntry *entry = &archive->entries[archive->n_entries++];
-    *entry = (ArchiveEntry){.name = name, .size = stat.size, .folder = folder};
+    *entry = (ArchiveEntry){.name = name, .size = packed->size, .folder = folder};
+    int r = archive_check_name(name, length, error);
+    if (r == 0)
+        r = check_sizes(packed, name, total, error);
+    if (r == 0)
+        r = check_kind(packed, name, folder, error);
+    if (r < 0)
+        return r;
+    if (folder && packed->size != 0)
+        return ina_error_set(error, EINVAL, "folder '%.200s' has contents of its own", name);
     if (map_get(archive->names, name))
         return ina_error_set(error, EINVAL, "entry '%.200s' is there twice", name);
     if (map_set(archive->names, name, entry) < 0)
@@ -147,39 +119,12 @@ static int check_parents(const Archive *archive, InaError *error)
     return 0;
 }
 
-/* Unpacks an entry in chunks; `sink` gets them. Never more than the size that was checked. */
 static int unpack_chunks(const Archive *archive, const ArchiveEntry *entry, ArchiveSink sink, void *userdata,
                          InaError *error)
 {
-    zip_uint64_t index = (zip_uint64_t)(entry - archive->entries);
-    zip_file_t *file = zip_fopen_index(archive->zip, index, 0);
-    char *chunk = malloc(UNPACK_CHUNK);
-    uint64_t left = entry->size;
-    int r = 0;
+    int r = unzip_entry(&archive->packed[entry - archive->entries], sink, userdata, error);
 
-    if (!file)
-        r = archive_failed(error, zip_get_error(archive->zip), entry->name);
-    else if (!chunk)
-        r = ina_error_set(error, ENOMEM, "out of memory");
-    while (r == 0) {
-        zip_int64_t n = zip_fread(file, chunk, UNPACK_CHUNK);
-        if (n < 0)
-            r = archive_failed(error, zip_file_get_error(file), entry->name);
-        else if (n == 0)
-            break;
-        else if ((uint64_t)n > left)
-            r = ina_error_set(error, EINVAL, "entry '%.200s' is longer than it says", entry->name);
-        else
-            r = sink(userdata, chunk, (size_t)n, error);
-        if (r == 0)
-            left -= (uint64_t)n;
-    }
-    if (r == 0 && left > 0)
-        r = ina_error_set(error, EINVAL, "entry '%.200s' is shorter than it says", entry->name);
-    if (file)
-        (void)zip_fclose(file);
-    free(chunk);
-    return r;
+    return r < 0 ? ina_error_wrap(error, "entry '%.200s'", entry->name) : 0;
 }
 
 int archive_stream(const Archive *archive, const ArchiveEntry *entry, ArchiveSink sink, void *userdata, InaError *error)
@@ -292,18 +237,18 @@ static int make_sums(Archive *archive, InaError *error)
 
 static int check_entries(Archive *archive, InaError *error)
 {
-    zip_int64_t count = zip_get_num_entries(archive->zip, 0);
+    size_t count = 0;
     uint64_t total = 0;
-    int r = 0;
+    int r = unzip_list(archive->bytes, archive->size, ARCHIVE_ENTRIES_MAX, &archive->packed, &count, error);
 
-    if (count <= 0 || count > ARCHIVE_ENTRIES_MAX)
-        return ina_error_set(error, EINVAL, "%lld entries; 1 to %u are taken", (long long)count, ARCHIVE_ENTRIES_MAX);
-    archive->entries = calloc((size_t)count, sizeof *archive->entries);
+    if (r < 0)
+        return r;
+    archive->entries = calloc(count, sizeof *archive->entries);
     archive->names = map_new();
     if (!archive->entries || !archive->names)
         return ina_error_set(error, ENOMEM, "out of memory");
-    for (zip_int64_t i = 0; i < count && r == 0; i++)
-        r = add_entry(archive, (zip_uint64_t)i, &total, error);
+    for (size_t i = 0; i < count && r == 0; i++)
+        r = add_entry(archive, &archive->packed[i], &total, error);
     if (r == 0)
         r = check_parents(archive, error);
     if (r == 0)
@@ -331,21 +276,6 @@ static int check_manifest(Archive *archive, InaError *error)
     return r < 0 ? ina_error_wrap(error, "%s", ARCHIVE_MANIFEST) : 0;
 }
 
-static int open_zip(Archive *archive, InaError *error)
-{
-    zip_error_t why;
-
-    zip_error_init(&why);
-    zip_source_t *source = zip_source_buffer_create(archive->bytes, archive->size, 0, &why);
-    if (source)
-        archive->zip = zip_open_from_source(source, ZIP_RDONLY | ZIP_CHECKCONS, &why);
-    int r = archive->zip ? 0 : archive_failed(error, &why, "not a sound zip");
-    if (source && !archive->zip)
-        zip_source_free(source);
-    zip_error_fini(&why);
-    return r;
-}
-
 int archive_open(const char *path, Archive **ret, InaError *error)
 {
     Archive *archive = calloc(1, sizeof *archive);
@@ -357,9 +287,7 @@ int archive_open(const char *path, Archive **ret, InaError *error)
         archive_free(archive);
         return r;
     }
-    r = open_zip(archive, error);
-    if (r == 0)
-        r = check_entries(archive, error);
+    r = check_entries(archive, error);
     if (r == 0)
         r = check_manifest(archive, error);
     if (r < 0) {
@@ -416,8 +344,7 @@ Archive *archive_free(Archive *archive)
     }
     free(archive->contents);
     free(archive->entries);
-    if (archive->zip)
-        zip_discard(archive->zip);
+    free(archive->packed);
     free(archive->sums);
     free(archive->bytes);
     free(archive);

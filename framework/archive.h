@@ -2,7 +2,7 @@
  *
  * The zip comes from outside. It is read into memory once, so that what was
  * checked is what is unpacked. archive_open refuses,
- * naming the entry: anything libzip finds inconsistent, links and devices,
+ * naming the entry: what can be read in two ways (unzip.h), links and devices,
  * names that are absolute, contain "..", "\" or control characters, names that
  * are there twice or are file and folder at once, encryption, a wrong
  * checksum, sizes beyond the limits below. Entries for folders are not needed.

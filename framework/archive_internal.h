@@ -3,27 +3,25 @@
 
 #include "archive.h"
 #include "base/map.h"
-#include <zip.h>
+#include "unzip.h"
 
 struct Archive {
     char *bytes; /* the whole zip */
     size_t size;
-    zip_t *zip;
+    UnzipEntry *packed; /* as they stand in it */
     char *sums;
     char digest[ARCHIVE_DIGEST_SIZE];
-    ArchiveEntry *entries; /* index as in the zip */
+    ArchiveEntry *entries; /* index as in `packed` */
     size_t n_entries;
     Map *names;      /* to ArchiveEntry */
     char **contents; /* of the entries, unpacked; NULL: they are too large to be kept */
     Manifest *manifest;
 };
 
-typedef int (*ArchiveSink)(void *userdata, const void *data, size_t size, InaError *error);
+typedef UnzipSink ArchiveSink;
 
 /* Gives the entry's bytes, in pieces, to `sink`. */
 int archive_stream(const Archive *archive, const ArchiveEntry *entry, ArchiveSink sink, void *userdata,
                    InaError *error);
 /* Whether a name is relative and leads nowhere else. */
 int archive_check_name(const char *name, size_t length, InaError *error);
-/* The error for one of libzip. */
-int archive_failed(InaError *error, const zip_error_t *why, const char *what);

@@ -49,7 +49,7 @@ typedef struct Volume {
 
 struct PodResources {
     PodResourcesOptions options;
-    Resource items[POD_RESOURCES_MAX];
+    Resource *items[POD_RESOURCES_MAX];
     size_t count;
     Volume *volumes;
     char *account;     /* folder */
@@ -75,7 +75,7 @@ static int want(PodResources *resources, ResourceKind kind, const char *name, bo
     if (!name || !name[0])
         return 0;
     for (size_t i = 0; i < resources->count; i++) {
-        Resource *item = &resources->items[i];
+        Resource *item = resources->items[i];
         if (item->kind != kind || strcmp(item->name, name) != 0)
             continue;
         item->needed = item->needed || (needed && !optional);
@@ -86,13 +86,18 @@ static int want(PodResources *resources, ResourceKind kind, const char *name, bo
     }
     if (resources->count == POD_RESOURCES_MAX)
         return ina_error_set(error, E2BIG, "a pod refers to %u objects at most here", POD_RESOURCES_MAX);
-    Resource *item = &resources->items[resources->count];
-    *item = (Resource){.resources = resources, .kind = kind, .needed = needed && !optional, .optional = optional};
     if (kube_check_dns_subdomain(name)) /* it becomes part of a path */
         return ina_error_set(error, EINVAL, "\"%s\" is no name of an object", name);
-    if (!(item->name = strdup(name)))
+    Resource *item = malloc(sizeof *item);
+    char *copy = strdup(name);
+    if (!item || !copy) {
+        free(item);
+        free(copy);
         return ina_error_set(error, ENOMEM, "out of memory");
-    resources->count++;
+    }
+    *item = (Resource){.resources = resources, .kind = kind, .needed = needed && !optional, .optional = optional};
+    item->name = copy;
+    resources->items[resources->count++] = item;
     if (ret)
         *ret = item;
     return 0;
@@ -184,7 +189,7 @@ static int handle_again(sd_event_source *source, uint64_t time, void *userdata)
     bool any = false;
     resources->timer = sd_event_source_disable_unref(resources->timer);
     for (size_t i = 0; i < resources->count; i++) {
-        Resource *item = &resources->items[i];
+        Resource *item = resources->items[i];
         if (item->answered && item->error.code != 0 && item->kind != RESOURCE_TOKEN) {
             any = true;
             fetch(item);
@@ -595,7 +600,7 @@ static int handle_refresh(sd_event_source *source, uint64_t time, void *userdata
 {
     PodResources *resources = userdata;
     for (size_t i = 0; i < resources->count; i++) {
-        Resource *item = &resources->items[i];
+        Resource *item = resources->items[i];
         if (!may_change(item) || item->request)
             continue;
         AUTO_FREE char *path = NULL;
@@ -616,7 +621,7 @@ static void begin_refresh(PodResources *resources)
     if (resources->refresh)
         return;
     for (size_t i = 0; i < resources->count; i++)
-        if (may_change(&resources->items[i])) {
+        if (may_change(resources->items[i])) {
             sd_event_add_time_relative(resources->options.event, &resources->refresh, CLOCK_MONOTONIC,
                                        POD_RESOURCE_REFRESH, 500000, handle_refresh, resources);
             return;
@@ -628,10 +633,10 @@ static void look(PodResources *resources)
 {
     bool missing = false, waiting = false;
     for (size_t i = 0; i < resources->count; i++)
-        if (!resources->items[i].answered)
+        if (!resources->items[i]->answered)
             return;
     for (size_t i = 0; i < resources->count; i++) {
-        Resource *item = &resources->items[i];
+        Resource *item = resources->items[i];
         if (item->error.code == 0 || item->kind == RESOURCE_TOKEN)
             continue;
         waiting = true;
@@ -662,7 +667,7 @@ static int handle_start(sd_event_source *source, uint64_t time, void *userdata)
     PodResources *resources = userdata;
     resources->timer = sd_event_source_disable_unref(resources->timer);
     for (size_t i = 0; i < resources->count; i++)
-        fetch(&resources->items[i]);
+        fetch(resources->items[i]);
     if (resources->count == 0)
         look(resources);
     return 0;
@@ -694,7 +699,7 @@ int pod_resources_new(const PodResourcesOptions *options, PodResources **ret, In
 const json_t *pod_resources_find(const PodResources *resources, const char *kind, const char *name)
 {
     for (size_t i = 0; i < resources->count; i++) {
-        const Resource *item = &resources->items[i];
+        const Resource *item = resources->items[i];
         if (strcmp(plurals[item->kind], kind) == 0 && strcmp(item->name, name) == 0)
             return item->object;
     }
@@ -721,8 +726,8 @@ const char *pod_resources_account(const PodResources *resources)
 void pod_resources_attach_again(PodResources *resources)
 {
     for (size_t i = 0; i < resources->count; i++)
-        if (resources->items[i].kind == RESOURCE_CLAIM && resources->items[i].path)
-            attach(&resources->items[i]);
+        if (resources->items[i]->kind == RESOURCE_CLAIM && resources->items[i]->path)
+            attach(resources->items[i]);
 }
 
 PodResources *pod_resources_free(PodResources *resources)
@@ -732,13 +737,14 @@ PodResources *pod_resources_free(PodResources *resources)
     sd_event_source_disable_unref(resources->timer);
     sd_event_source_disable_unref(resources->refresh);
     for (size_t i = 0; i < resources->count; i++) {
-        Resource *item = &resources->items[i];
+        Resource *item = resources->items[i];
         kube_request_cancel(item->request);
         attachment_free(item->attachment);
         json_decref(item->object);
         free(item->name);
         free(item->path);
         free(item->holder);
+        free(item);
     }
     for (size_t i = 0; resources->volumes && i < resources->options.pod->n_volumes; i++)
         free(resources->volumes[i].path);

@@ -272,7 +272,7 @@ static void no_changed_byte_gets_through_unseen_or_crashes(void **state)
 
 static void a_wrong_checksum_or_length_is_refused(void **state)
 {
-    refused_beside_manifest(*state, (ZipEntry){.name = "x", .data = "abc", .crc = 1}, "x: ");
+    refused_beside_manifest(*state, (ZipEntry){.name = "x", .data = "abc", .crc = 1}, "'x': its checksum is wrong");
     refused_beside_manifest(*state, (ZipEntry){.name = "x", .data = "abc", .claimed_size = 5}, "");
     refused_beside_manifest(*state, (ZipEntry){.name = "x", .data = "abc", .claimed_size = 2}, "");
     refused_beside_manifest(*state, (ZipEntry){.name = "x", .data = "abc", .local_name = "../y"}, "not a sound zip");
@@ -332,6 +332,50 @@ static void too_many_entries_are_refused(void **state)
     refused_entries(*state, entries, ARCHIVE_ENTRIES_MAX + 1, "entries; 1 to");
     free(entries);
     free(names);
+}
+
+/* As programs write it that do not know sizes beforehand; jar is one. */
+static void lengths_may_stand_behind_the_contents(void **state)
+{
+    Fixture *fixture = *state;
+    const ZipEntry entries[] = {manifest, {.name = "x", .data = "hello", .flags = 8}, {.name = "y", .data = "1"}};
+
+    zip_write(fixture->zip, entries, 3);
+    Archive *archive = opened(fixture);
+    assert_int_equal(archive_unpack(archive, fixture->out, false, NULL), 0);
+    assert_file(fixture->out, "x", "hello");
+    archive_free(archive);
+}
+
+static void entries_that_share_bytes_are_refused(void **state)
+{
+    const ZipEntry inner = {.name = "y", .data = "seen by some only"};
+    size_t size;
+    char *hidden = zip_make(&inner, 1, &size);
+    const ZipEntry entries[] = {
+        manifest,
+        {.name = "x", .data = hidden, .size = size},
+        {.name = "y", .data = inner.data, .at = 30 + strlen(ARCHIVE_MANIFEST) + strlen(SOUND_MANIFEST) + 31},
+    };
+
+    refused_entries(*state, entries, 3, "not a sound zip: two entries share their contents");
+    free(hidden);
+}
+
+/* What finds the directory from the end would see another one than what believes the place that is said. */
+static void bytes_between_the_directory_and_its_end_record_are_refused(void **state)
+{
+    Fixture *fixture = *state;
+    size_t size;
+    char *zip = zip_make(&manifest, 1, &size), *more = malloc(size + 4);
+
+    memcpy(more, zip, size - 22);
+    memcpy(more + size - 22, "gap!", 4);
+    memcpy(more + size - 18, zip + size - 22, 22);
+    write_file(fixture->zip, more, size + 4);
+    refused(fixture, "not a sound zip: its directory is not where it should be");
+    free(more);
+    free(zip);
 }
 
 static void other_compression_and_encryption_are_refused(void **state)
@@ -443,6 +487,9 @@ int main(void)
         TEST(what_lies_about_its_unpacked_length_is_refused),
         TEST(bombs_are_refused_before_they_are_unpacked),
         TEST(too_many_entries_are_refused),
+        TEST(lengths_may_stand_behind_the_contents),
+        TEST(entries_that_share_bytes_are_refused),
+        TEST(bytes_between_the_directory_and_its_end_record_are_refused),
         TEST(other_compression_and_encryption_are_refused),
         TEST(what_is_no_zip_is_refused),
         TEST(what_is_written_is_read_back_and_has_the_same_bytes_each_time),

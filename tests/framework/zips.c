@@ -1,5 +1,6 @@
 #include "tests/framework/zips.h"
 #include <glob.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,21 +47,44 @@ static size_t size_of(const ZipEntry *entry)
     return entry->size ? entry->size : entry->data ? strlen(entry->data) : 0;
 }
 
-/* The fields that local header and directory share. */
-static void put_common(Out *out, const ZipEntry *entry, const char *name)
+static void put_sizes(Out *out, const ZipEntry *entry)
 {
     size_t size = size_of(entry);
+
+    put32(out, entry->crc ? entry->crc : zip_crc(entry->data, size));
+    put32(out, (uint32_t)size);
+    put32(out, (uint32_t)(entry->claimed_size ? entry->claimed_size : size));
+}
+
+/* The fields that local header and directory share. */
+static void put_common(Out *out, const ZipEntry *entry, const char *name, bool sizes)
+{
 
     put16(out, 20);
     put16(out, entry->flags);
     put16(out, entry->method);
     put16(out, 0);
     put16(out, 1 << 5 | 1);
-    put32(out, entry->crc ? entry->crc : zip_crc(entry->data, size));
-    put32(out, (uint32_t)size);
-    put32(out, (uint32_t)(entry->claimed_size ? entry->claimed_size : size));
+    if (sizes)
+        put_sizes(out, entry);
+    else
+        put(out, (const char[12]){0}, 12);
     put16(out, (uint32_t)strlen(name));
     put16(out, 0);
+}
+
+static void put_entry(Out *out, const ZipEntry *entry)
+{
+    const char *name = entry->local_name ? entry->local_name : entry->name;
+
+    put32(out, 0x04034b50);
+    put_common(out, entry, name, !(entry->flags & 8));
+    put(out, name, strlen(name));
+    put(out, entry->data ? entry->data : "", size_of(entry));
+    if (entry->flags & 8) {
+        put32(out, 0x08074b50);
+        put_sizes(out, entry);
+    }
 }
 
 char *zip_make(const ZipEntry *entries, size_t n_entries, size_t *ret_size)
@@ -69,17 +93,14 @@ char *zip_make(const ZipEntry *entries, size_t n_entries, size_t *ret_size)
 
     for (size_t i = 0; i < n_entries; i++) {
         const ZipEntry *entry = &entries[i];
-        const char *local = entry->local_name ? entry->local_name : entry->name;
-        size_t length = strlen(entry->name), at = out.size;
+        size_t length = strlen(entry->name), at = entry->at ? entry->at : out.size;
         uint32_t mode = entry->mode ? entry->mode : entry->name[length - 1] == '/' ? 0040755u : 0100644u;
 
-        put32(&out, 0x04034b50);
-        put_common(&out, entry, local);
-        put(&out, local, strlen(local));
-        put(&out, entry->data ? entry->data : "", size_of(entry));
+        if (!entry->at)
+            put_entry(&out, entry);
         put32(&directory, 0x02014b50);
         put16(&directory, 3 << 8 | 20); /* made on Unix */
-        put_common(&directory, entry, entry->name);
+        put_common(&directory, entry, entry->name, true);
         put16(&directory, 0);
         put16(&directory, 0);
         put16(&directory, 0);

@@ -13,7 +13,8 @@ typedef struct ZipEntry {
     uint32_t mode;          /* unix mode; 0: a regular file's (a folder's for NAME/) */
     uint32_t crc;           /* when it is not the data's */
     uint16_t method;        /* 0: stored; data is what stands in the zip */
-    uint16_t flags;         /* 1: encrypted */
+    uint16_t flags;         /* 1: encrypted; 8: sizes and checksum stand behind the contents only */
+    uint32_t at;            /* not written: its header is said to be there */
 } ZipEntry;
 
 #define SOUND_MANIFEST "Manifest-Version: 1.0\nBundle-SymbolicName: test\nBundle-Version: 1.0.0\n"
