@@ -122,6 +122,30 @@ static void prepare(void *userdata)
         (void)prepare_piece(work, &work->pieces[i], &work->error);
 }
 
+/* --- in a worker: old versions ------------------------------------------------ */
+
+static void remove_old(void *userdata)
+{
+    (void)folder_remove(userdata, NULL);
+}
+
+static void on_removed(void *userdata, bool cancelled)
+{
+    if (cancelled)
+        remove_old(userdata);
+    free(userdata);
+}
+
+/* Not in the loop: the disk is busy with what was just written, and the new version waits to begin. What cannot be
+ * removed is at the next start. */
+static void discard(void *userdata, char *path)
+{
+    Deployer *deployer = userdata;
+
+    if (worker_submit(deployer->workers, remove_old, on_removed, path, NULL, NULL) < 0)
+        on_removed(path, true);
+}
+
 /* --- in the loop: the change ---------------------------------------------------- */
 
 static int change(const Work *work, InaError *error)
@@ -141,7 +165,9 @@ static int change(const Work *work, InaError *error)
                               .digests = digests,
                               .strict = true,
                               .configuration = work->configuration,
-                              .note = note};
+                              .note = note,
+                              .discard = discard,
+                              .discard_userdata = work->deployer};
     return framework_apply(work->deployer->framework, &set, error);
 }
 

@@ -413,6 +413,7 @@ int framework_apply(Framework *framework, const FrameworkSet *set, InaError *err
                      0,
                      NULL,
                      false};
+    cache_discard_by(framework->bundles->cache, set->discard, set->discard_userdata);
     int r = change.wanted && change.order ? prepare(&change, error) : no_memory(error);
 
     if (r == 0)
@@ -429,6 +430,7 @@ int framework_apply(Framework *framework, const FrameworkSet *set, InaError *err
         }
     }
     clear(&change);
+    cache_discard_by(framework->bundles->cache, NULL, NULL);
     return r;
 }
 

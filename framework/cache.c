@@ -57,12 +57,23 @@ static int remove_aside(Cache *cache, const char *path, InaError *error)
     if (!aside)
         return no_memory(error);
     int r = 0;
-    if (rename(path, aside) == 0)
+    if (rename(path, aside) == 0) {
+        if (cache->discard) {
+            cache->discard(cache->discard_userdata, aside);
+            return 0;
+        }
         r = folder_remove(aside, error);
-    else if (errno != ENOENT)
+    } else if (errno != ENOENT) {
         r = ina_error_errno(error, errno, "cannot remove %s", path);
+    }
     free(aside);
     return r;
+}
+
+void cache_discard_by(Cache *cache, CacheDiscard discard, void *userdata)
+{
+    cache->discard = discard;
+    cache->discard_userdata = userdata;
 }
 
 int cache_drop(Cache *cache, const char *digest, InaError *error)

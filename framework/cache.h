@@ -58,6 +58,10 @@ int cache_begin(Cache *cache, InaError *error);
 int cache_commit(Cache *cache, InaError *error);
 void cache_rollback(Cache *cache);
 
+/* Gets a folder in temporary/ to remove, also later and in another thread: takes the path, malloc'ed. */
+typedef void (*CacheDiscard)(void *userdata, char *path);
+/* Who removes what is not needed any more; NULL: the cache itself, at once. */
+void cache_discard_by(Cache *cache, CacheDiscard discard, void *userdata);
 /* Removes contents that no record points to, nor did at cache_begin. */
 int cache_drop(Cache *cache, const char *digest, InaError *error);
 /* Whether all files are there as they were installed. */

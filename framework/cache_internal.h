@@ -19,6 +19,8 @@ struct Cache {
     bool damaged;
     int64_t next_id;
     uint64_t serial; /* for names in temporary/ */
+    CacheDiscard discard;
+    void *discard_userdata;
 };
 
 /* malloc'ed path below the cache, or NULL. */

@@ -57,6 +57,10 @@ typedef struct FrameworkSet {
     /* {"component": {"key": value}}, below the environment (configuration.h); NULL: none. Not for the platform. */
     const json_t *configuration;
     const json_t *note; /* an object, kept with the set; NULL: none. Not for the platform. */
+    /* Gets the folders of versions that are not needed any more, to remove them later, in any thread, before the
+     * framework is freed: takes the path, malloc'ed. The new version need not wait for that. NULL: removed at once. */
+    void (*discard)(void *userdata, char *path);
+    void *discard_userdata;
 } FrameworkSet;
 int framework_apply(Framework *framework, const FrameworkSet *set, InaError *error);
 /* The same, neither strict nor with anything else. */

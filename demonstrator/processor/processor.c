@@ -54,18 +54,45 @@ static void watch_fired(void *userdata)
     ina_timer_after(processor->watch, WATCH);
 }
 
-/* What an update took away: until this version took, and from what it got first until that was acknowledged. What it
- * waited for samples in between is none of the update's. */
-static void note_progress(Lane *lane)
+static int compare_gaps(const void *a, const void *b)
 {
-    Processor *processor = lane->processor;
+    uint64_t first = *(const uint64_t *)a, second = *(const uint64_t *)b;
+    return (first > second) - (first < second);
+}
+
+/* Of the last gaps between acknowledgements, in nanoseconds. */
+static void measure_gaps(const Processor *processor, uint64_t *ret_median, uint64_t *ret_longest)
+{
+    uint64_t gaps[PROCESSOR_GAPS];
+    size_t n = processor->n_gaps < PROCESSOR_GAPS ? (size_t)processor->n_gaps : PROCESSOR_GAPS;
+    memcpy(gaps, processor->gaps, n * sizeof(*gaps));
+    qsort(gaps, n, sizeof(*gaps), compare_gaps);
+    *ret_median = n > 0 ? gaps[n / 2] : 0;
+    *ret_longest = n > 0 ? gaps[n - 1] : 0;
+}
+
+static double in_milliseconds(uint64_t time)
+{
+    return (double)time / (double)INA_MILLISECOND;
+}
+
+/* The first acknowledgement of a version tells what the update took: from the last one before it, waiting for samples
+ * and all; beside it what the version before had between two of its own. */
+static void note_progress(Processor *processor)
+{
+    uint64_t now = ina_now();
     if (processor->inherited_at > 0) {
-        uint64_t pause = processor->begun_at - processor->inherited_at + ina_now() - lane->taken_at;
+        ina_log(processor->component, INA_LOG_INFO,
+                "%.1f ms from the last acknowledgement before the update to the first after it; before, from one to "
+                "the next: median %.1f ms, longest %.1f ms",
+                in_milliseconds(now - processor->inherited_at), in_milliseconds(processor->inherited_median),
+                in_milliseconds(processor->inherited_longest));
         processor->inherited_at = 0;
-        ina_log(processor->component, INA_LOG_INFO, "the update took the flow away for %.1f ms",
-                (double)pause / (double)INA_MILLISECOND);
     }
-    processor->flowed = true;
+    if (processor->flowed_at > 0) {
+        processor->gaps[processor->n_gaps++ % PROCESSOR_GAPS] = now - processor->flowed_at;
+    }
+    processor->flowed_at = now;
     processor->waiting_since = 0;
     processor->stalled = false;
 }
@@ -81,7 +108,7 @@ static void acknowledged(void *userdata, const Demonstrator__V1__AcknowledgeRepl
     }
     lane->pause = 0;
     lane->lease[0] = '\0';
-    note_progress(lane);
+    note_progress(processor);
     uint64_t rest = lane->samples * (uint64_t)processor->service_time_us * INA_MICROSECOND;
     if (rest > 0) {
         ina_timer_after(lane->timer, rest);
@@ -120,6 +147,7 @@ static void stored(void *userdata, const Demonstrator__V1__StorePutReply *reply,
         return;
     }
     processor->processed += lane->samples;
+    lane->stored = true;
     char *lease = lane->lease;
     Demonstrator__V1__AcknowledgeRequest request = DEMONSTRATOR__V1__ACKNOWLEDGE_REQUEST__INIT;
     request.n_leases = 1;
@@ -208,6 +236,7 @@ static void taken(void *userdata, const Demonstrator__V1__TakeReply *reply, cons
         return;
     }
     snprintf(lane->lease, sizeof(lane->lease), "%s", reply->lease);
+    lane->stored = false;
     const char *fault = fault_of(reply);
     if (fault) {
         give_back(lane);
@@ -231,9 +260,6 @@ static void taken(void *userdata, const Demonstrator__V1__TakeReply *reply, cons
 static void take(Lane *lane)
 {
     Processor *processor = lane->processor;
-    if (processor->begun_at == 0) {
-        processor->begun_at = ina_now();
-    }
     uint64_t maximum = (uint64_t)processor->maximum;
     if (processor->service_time_us > 0) {
         uint64_t fitting = REST_MAX / ((uint64_t)processor->service_time_us * INA_MICROSECOND);
@@ -250,18 +276,37 @@ static void take(Lane *lane)
     }
 }
 
-/* What the version before had under way: the store knows what it put there already. */
-static void release_inherited(Processor *processor)
+static size_t gather(char (*names)[PROCESSOR_LEASE_MAX], char **ret)
 {
-    char *leases[PROCESSOR_LANES_MAX];
     size_t n = 0;
     for (size_t i = 0; i < PROCESSOR_LANES_MAX; i++) {
-        if (processor->inherited[i][0]) {
-            leases[n++] = processor->inherited[i];
+        if (names[i][0]) {
+            ret[n++] = names[i];
         }
     }
+    return n;
+}
+
+/* No progress of this version. If it failed the samples come again when their leases have run out, and the store will
+ * know them. */
+static void inherited_acknowledged(void *userdata, const Demonstrator__V1__AcknowledgeReply *reply,
+                                   const InaFailure *failure)
+{
+}
+
+/* What the version before had under way: what it had put into the store is acknowledged, the rest is given back. */
+static void settle_inherited(Processor *processor)
+{
+    char *leases[PROCESSOR_LANES_MAX];
+    size_t n = gather(processor->inherited, leases);
     if (n > 0) {
         release(processor, leases, n);
+    }
+    Demonstrator__V1__AcknowledgeRequest request = DEMONSTRATOR__V1__ACKNOWLEDGE_REQUEST__INIT;
+    request.n_leases = gather(processor->inherited_stored, leases);
+    request.leases = leases;
+    if (request.n_leases > 0) {
+        demonstrator_v1_queue_acknowledge(processor->queue, &request, 0, inherited_acknowledged, processor);
     }
 }
 
@@ -295,7 +340,7 @@ int processor_start(Processor *processor, InaComponent *component, const Process
         ina_timer_after(lane->timer, 0);
     }
     if (r == 0) {
-        release_inherited(processor);
+        settle_inherited(processor);
     }
     return r;
 }
@@ -307,31 +352,23 @@ void processor_stop(Processor *processor)
 
 /* --- update ----------------------------------------------------------------- */
 
-static uint64_t flowed_until(const Processor *processor)
-{
-    uint64_t until = ina_now();
-    if (processor->inherited_at > 0 || !processor->flowed) {
-        return processor->inherited_at;
-    }
-    for (size_t i = 0; i < PROCESSOR_LANES_MAX; i++) {
-        const Lane *lane = &processor->lane[i];
-        until = lane->lease[0] && lane->taken_at < until ? lane->taken_at : until;
-    }
-    return until;
-}
-
 int processor_save(const Processor *processor, Demonstrator__V1__ProcessorState *state, void **ret, size_t *ret_size,
                    InaError *error)
 {
-    char *leases[PROCESSOR_LANES_MAX];
+    char *leases[PROCESSOR_LANES_MAX], *stored_leases[PROCESSOR_LANES_MAX];
     state->leases = leases;
-    state->n_leases = 0;
+    state->stored = stored_leases;
+    state->n_leases = state->n_stored = 0;
     for (size_t i = 0; i < PROCESSOR_LANES_MAX; i++) {
-        if (processor->lane[i].lease[0]) {
-            leases[state->n_leases++] = (char *)processor->lane[i].lease;
+        char *lease = (char *)processor->lane[i].lease;
+        if (lease[0] && processor->lane[i].stored) {
+            stored_leases[state->n_stored++] = lease;
+        } else if (lease[0]) {
+            leases[state->n_leases++] = lease;
         }
     }
-    state->flowed_until = flowed_until(processor);
+    state->flowed_until = processor->flowed_at > 0 ? processor->flowed_at : processor->inherited_at;
+    measure_gaps(processor, &state->median_gap, &state->longest_gap);
     size_t size = demonstrator__v1__processor_state__get_packed_size(state);
     uint8_t *packed = malloc(size + 1);
     if (!packed) {
@@ -340,6 +377,15 @@ int processor_save(const Processor *processor, Demonstrator__V1__ProcessorState 
     *ret_size = demonstrator__v1__processor_state__pack(state, packed);
     *ret = packed;
     return 0;
+}
+
+static void inherit(char (*names)[PROCESSOR_LEASE_MAX], char **leases, size_t n)
+{
+    for (size_t i = 0; i < n && i < PROCESSOR_LANES_MAX; i++) {
+        if (strlen(leases[i]) < PROCESSOR_LEASE_MAX) {
+            strcpy(names[i], leases[i]);
+        }
+    }
 }
 
 int processor_restore(Processor *processor, const void *packed, size_t size, Demonstrator__V1__ProcessorState **ret,
@@ -351,12 +397,11 @@ int processor_restore(Processor *processor, const void *packed, size_t size, Dem
     }
     if (state->flowed_until <= ina_now()) {
         processor->inherited_at = state->flowed_until;
+        processor->inherited_median = state->median_gap;
+        processor->inherited_longest = state->longest_gap;
     }
-    for (size_t i = 0; i < state->n_leases && i < PROCESSOR_LANES_MAX; i++) {
-        if (strlen(state->leases[i]) < PROCESSOR_LEASE_MAX) {
-            strcpy(processor->inherited[i], state->leases[i]);
-        }
-    }
+    inherit(processor->inherited, state->leases, state->n_leases);
+    inherit(processor->inherited_stored, state->stored, state->n_stored);
     if (ret) {
         *ret = state;
     } else {

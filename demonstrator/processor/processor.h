@@ -14,6 +14,7 @@
 
 #define PROCESSOR_LANES_MAX 8
 #define PROCESSOR_LEASE_MAX 64 /* bytes of a lease's name */
+#define PROCESSOR_GAPS 256u    /* from one acknowledgement to the next, that are remembered */
 
 typedef struct Processor Processor;
 
@@ -27,7 +28,8 @@ typedef struct ProcessorLane {
     Processor *processor;
     InaTimer *timer;
     char lease[PROCESSOR_LEASE_MAX]; /* empty when it holds none */
-    uint64_t samples;                /* under the lease */
+    bool stored;                     /* what is under the lease; only to be acknowledged */
+    uint64_t samples;                /* likewise */
     uint64_t taken_at;               /* as ina_now */
     uint64_t pause;                  /* before the next try after a failure */
 } ProcessorLane;
@@ -40,11 +42,15 @@ struct Processor {
     const ProcessorKind *kind;
     Statistics *statistics;
     uint64_t processed;
-    char inherited[PROCESSOR_LANES_MAX][PROCESSOR_LEASE_MAX]; /* leases of the version before */
+    /* Leases of the version before, and those of them whose results are in the store. */
+    char inherited[PROCESSOR_LANES_MAX][PROCESSOR_LEASE_MAX],
+        inherited_stored[PROCESSOR_LANES_MAX][PROCESSOR_LEASE_MAX];
     InaTimer *watch;
-    bool flowed;            /* something was acknowledged */
-    uint64_t inherited_at;  /* until when samples flowed in the version before; 0: not known, or told already */
-    uint64_t begun_at;      /* the first take */
+    uint64_t flowed_at;                           /* the last acknowledgement; 0: none yet */
+    uint64_t inherited_at;                        /* that of the version before; 0: not known, or told already */
+    uint64_t inherited_median, inherited_longest; /* of its gaps */
+    uint64_t gaps[PROCESSOR_GAPS];                /* between acknowledgements, the last ones */
+    uint64_t n_gaps;
     uint64_t waiting_since; /* the first take of which nothing was acknowledged; 0: none */
     bool stalled;           /* and that was said */
     ProcessorLane lane[PROCESSOR_LANES_MAX];

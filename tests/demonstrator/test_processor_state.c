@@ -149,6 +149,8 @@ static void leases_are_handed_over_and_those_that_cannot_be_are_left_out(void **
     Demonstrator__V1__ProcessorState state = DEMONSTRATOR__V1__PROCESSOR_STATE__INIT;
     state.n_leases = sizeof leases / sizeof *leases;
     state.leases = leases;
+    state.n_stored = state.n_leases - 1;
+    state.stored = leases + 1;
     state.flowed_until = 17;
     for (size_t i = 0; i < 2; i++) {
         const InaComponentClass *class = load(versions[i]);
@@ -157,15 +159,46 @@ static void leases_are_handed_over_and_those_that_cannot_be_are_left_out(void **
         assert_string_equal(self->inherited[0], "1-1");
         assert_string_equal(self->inherited[1], "");
         assert_string_equal(self->inherited[7], "1-8");
+        assert_string_equal(self->inherited_stored[0], "");
+        assert_string_equal(self->inherited_stored[1], "1-3");
+        assert_string_equal(self->inherited_stored[7], "1-9");
         assert_int_equal(self->inherited_at, 17);
         strcpy(self->lane[2].lease, "2-1");
+        strcpy(self->lane[3].lease, "2-2");
+        self->lane[3].stored = true;
         Demonstrator__V1__ProcessorState *saved = save(class, self);
         assert_int_equal(saved->n_leases, 1);
         assert_string_equal(saved->leases[0], "2-1");
+        assert_int_equal(saved->n_stored, 1);
+        assert_string_equal(saved->stored[0], "2-2");
         assert_int_equal(saved->flowed_until, 17); /* until this version has acknowledged something itself */
         demonstrator__v1__processor_state__free_unpacked(saved, NULL);
         free(self);
     }
+}
+
+static void the_gaps_between_acknowledgements_are_told(void **unused)
+{
+    const InaComponentClass *class = load("PROCESSOR_LIBRARY");
+    Processor *self = calloc(1, class->size);
+    Demonstrator__V1__ProcessorState *saved = save(class, self);
+    assert_int_equal(saved->median_gap + saved->longest_gap + saved->flowed_until, 0);
+    demonstrator__v1__processor_state__free_unpacked(saved, NULL);
+    self->flowed_at = 99;
+    for (uint64_t gap = 1000; gap > 0; gap--) /* the last 256 are remembered: 256 to 1 */
+        self->gaps[self->n_gaps++ % PROCESSOR_GAPS] = gap;
+    saved = save(class, self);
+    assert_int_equal(saved->flowed_until, 99);
+    assert_int_equal(saved->median_gap, 129);
+    assert_int_equal(saved->longest_gap, 256);
+    Processor *next = calloc(1, class->size);
+    assert_int_equal(restore(class, next, saved, NULL), 0);
+    assert_int_equal(next->inherited_at, 99);
+    assert_int_equal(next->inherited_median, 129);
+    assert_int_equal(next->inherited_longest, 256);
+    demonstrator__v1__processor_state__free_unpacked(saved, NULL);
+    free(self);
+    free(next);
 }
 
 int main(void)
@@ -176,6 +209,7 @@ int main(void)
         cmocka_unit_test(too_many_producers_are_refused),
         cmocka_unit_test(bytes_that_are_no_state_are_refused),
         cmocka_unit_test(leases_are_handed_over_and_those_that_cannot_be_are_left_out),
+        cmocka_unit_test(the_gaps_between_acknowledgements_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

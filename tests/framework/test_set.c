@@ -277,6 +277,46 @@ static void a_strict_set_is_refused_whole_and_all_is_as_before(void **state)
     assert_int_equal(entries_in(sets->fixture, "contents"), 2);
 }
 
+/* --- old versions ----------------------------------------------------------------------- */
+
+static void keep_path(void *userdata, char *path)
+{
+    char **kept = userdata;
+    assert_null(*kept);
+    *kept = path;
+}
+
+static void what_is_not_needed_any_more_can_be_removed_later(void **state)
+{
+    Sets *sets = *state;
+    char *kept = NULL;
+
+    must_apply(sets, 0);
+    const char *const zips[] = {sets->user, sets->counter[1]};
+    const FrameworkSet set = {.zips = zips, .n_zips = 2, .discard = keep_path, .discard_userdata = &kept};
+    assert_int_equal(framework_apply(sets->fixture->framework, &set, NULL), 0);
+    assert_non_null(kept);
+    assert_int_equal(entries_in(sets->fixture, "contents"), 2);
+    assert_int_equal(entries_in(sets->fixture, "temporary"), 1);
+    assert_int_equal(access(kept, F_OK), 0);
+
+    /* That version again, before its folder is removed; and nobody is asked outside of that set. */
+    char *first = kept;
+    must_apply(sets, 0);
+    assert_ptr_equal(kept, first);
+    assert_int_equal(folder_remove(kept, NULL), 0);
+    free(kept);
+    assert_set(sets, 0, 0);
+
+    /* Or never: the next start does it. */
+    kept = NULL;
+    assert_int_equal(framework_apply(sets->fixture->framework, &set, NULL), 0);
+    free(kept);
+    assert_int_equal(entries_in(sets->fixture, "temporary"), 1);
+    fixture_restart(sets->fixture);
+    assert_int_equal(entries_in(sets->fixture, "temporary"), 0);
+}
+
 /* --- the platform --------------------------------------------------------------------- */
 
 static int set_platform(Sets *sets, const char *zip, InaError *error)
@@ -443,6 +483,7 @@ int main(void)
         TEST(a_version_is_loaded_from_a_path_of_its_own_and_the_old_one_unmapped),
         TEST(what_others_require_changes_first),
         TEST(a_strict_set_is_refused_whole_and_all_is_as_before),
+        TEST(what_is_not_needed_any_more_can_be_removed_later),
         TEST(the_platform_is_not_touched_by_other_sets),
         TEST(whatever_use_of_the_disk_fails_the_old_or_the_new_set_runs),
         TEST(whenever_it_is_killed_the_old_or_the_new_set_is_there),

@@ -4,7 +4,8 @@ import json
 import re
 import urllib.request
 
-from conftest import BUILD, PATIENCE, wait_for
+from conftest import BUILD, PATIENCE, ROOT, wait_for
+from test_pages import cookie, post
 
 PROCESSORS = 4
 
@@ -12,13 +13,24 @@ PROCESSORS = 4
 class World:
     """The demonstrator at full load, with four processors; its provisioning by command line and by HTTP."""
 
-    def __init__(self, instance, updates):
+    def __init__(self, instance, updates, service_time_us=None):
         self.instance = instance
         self.updates = updates
+        self.options = ["--deployment", self.deployment(service_time_us)] if service_time_us is not None else []
         instance.environment |= {"INAETICS_PROVISIONING_USER": "d", "INAETICS_PROVISIONING_PASSWORD": "f"}
 
+    def deployment(self, service_time_us):
+        """The demonstrator's, but for the time that a sample keeps a processor busy."""
+        for path in (ROOT / "demonstrator" / "deployment").glob("*.json"):
+            text = path.read_text(encoding="utf-8")
+            if path.name == "processor.json":
+                text, n = re.subn(r'("CONFIG_PROCESSOR_SERVICE_TIME_US",\s*"value": )"\d+"', rf'\1"{service_time_us}"', text)
+                assert n == 2, text
+            (self.instance.deployment / path.name).write_text(text, encoding="utf-8")
+        return self.instance.deployment
+
     def start(self):
-        self.instance.start()
+        self.instance.start(*self.options)
         wait_for(lambda: self.stored() > 0, "the first stored result")
         self.instance.scale("producer", 2)  # from here on nobody changes how many there are
         self.instance.scale("processor", PROCESSORS)
@@ -42,8 +54,11 @@ class World:
         return self.instance.services("demonstrator.v1.Producer")
 
     def set_rate(self, percent):
-        for one in self.producers():
-            self.instance.call(one, "SetRate", {"percent": percent})
+        """By the dashboard: it brings all producers back to what it was told."""
+        value = {"value": percent}
+        assert post(self.instance, "/coordinator/utilisation", value, {"Cookie": cookie(self.instance)})[0] == 204
+        wait_for(lambda: all(self.instance.call(one, "Get").get("percent", 0) == percent for one in self.producers()),
+                 f"the producers run at {percent} %")
 
     def stored(self):
         return int(self.instance.call("demonstrator.v1.Store", "Status").get("stored", 0))
@@ -67,8 +82,11 @@ class World:
         return result, self.ask("GET", f"/v1/rollouts/{rollouts[0]['id']}")
 
     def pauses(self):
-        """Milliseconds from the last acknowledgement before an update to the first after it, of each agent."""
-        return {pod: [float(found) for found in re.findall(r"took the flow away for ([\d.]+) ms", self.instance.logs(pod))]
+        """Of each agent, what its processor said after each update: milliseconds from the last acknowledgement before
+        the update to the first after it; and of those before, from one to the next, the median and the longest."""
+        said = (r"([\d.]+) ms from the last acknowledgement before the update to the first after it; "
+                r"before, from one to the next: median ([\d.]+) ms, longest ([\d.]+) ms")
+        return {pod: [tuple(map(float, found)) for found in re.findall(said, self.instance.logs(pod))]
                 for pod in self.instance.parts("processor")}
 
     def flow(self):
@@ -83,8 +101,9 @@ class World:
 
 
 def update_under_load(world):
-    """Updates the processor again and again, there and back; the pauses of each agent."""
-    world.policy(gate=1)
+    """Updates the processor again and again, there and back, each time when the last one is confirmed; the pauses of
+    each agent."""
+    world.policy(gate=0.2)
     world.provisioning("upload", BUILD / "demonstrator" / "anomaly.zip")
     for turn in range(world.updates):
         version = ("2.0.0", "0.1.0")[turn % 2]
