@@ -62,12 +62,15 @@ def test_a_container_gets_no_more_of_a_processor_than_its_limit(instance):
     for name, limits in (("held", {"cpu": "200m"}), ("free", {"memory": "100Mi"})):
         instance.pod(name, "while :; do :; done", resources={"limits": limits})
     pids = {name: wait_for(lambda n=name: instance.pid(n), "it runs") for name in ("held", "free")}
-    before, begin = {name: cpu_seconds(pid) for name, pid in pids.items()}, time.monotonic()
-    time.sleep(3)
-    used = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
-    seconds = time.monotonic() - begin
-    assert used["held"] <= 0.2 * seconds * 1.3 + 0.05, "no more than its share"
-    assert used["free"] > used["held"], "who has no limit is not held"
+
+    def free_has_more():
+        begin, before = time.monotonic(), {name: cpu_seconds(pid) for name, pid in pids.items()}
+        time.sleep(3)
+        used = {name: cpu_seconds(pid) - before[name] for name, pid in pids.items()}
+        seconds = time.monotonic() - begin
+        assert used["held"] <= 0.2 * seconds * 1.3 + 0.05, "no more than its share"
+        return used["free"] > used["held"]
+    wait_for(free_has_more, "who has no limit is not held")  # on a busy machine it may have as little for a while
     # A command beside it counts too.
     start = time.monotonic()
     result = instance.cli("exec", "held", "--", "sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; cat /proc/self/cgroup")
