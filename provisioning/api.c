@@ -9,7 +9,7 @@
 
 static const ApiRoute *const tables[] = {
     api_session_routes, api_object_routes,  api_workspace_routes, api_target_routes, api_rollout_routes,
-    api_account_routes, api_desired_routes, api_agent_routes,     api_common_routes,
+    api_account_routes, api_desired_routes, api_agent_routes,     api_page_routes,   api_common_routes,
 };
 
 const ApiRoute *api_route_at(size_t index)

@@ -46,7 +46,8 @@ struct ApiCall {
 };
 
 extern const ApiRoute api_session_routes[], api_object_routes[], api_workspace_routes[], api_target_routes[],
-    api_rollout_routes[], api_account_routes[], api_desired_routes[], api_agent_routes[], api_common_routes[];
+    api_rollout_routes[], api_account_routes[], api_desired_routes[], api_agent_routes[], api_page_routes[],
+    api_common_routes[];
 
 /* Whether the account has it; answers 403 itself. */
 bool api_permit(ApiCall *call, Permission permission);
@@ -63,5 +64,7 @@ Permission api_change_permission(ObjectKind kind, char operation /* 'a'dd, 'r'ep
 /* The workspace of the query or path that the account may use: its own, or as admin any. Answers 403, 404 itself. */
 Workspace *api_workspace(ApiCall *call, const char *id);
 json_t *api_openapi(const InaHttpRequest *request);
+/* Whether --dashboard can say where a page is. */
+int pages_check(const char *text, InaError *error);
 /* The next unused route number is NULL's: for the document and tests. */
 const ApiRoute *api_route_at(size_t index);

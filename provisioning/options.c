@@ -1,6 +1,7 @@
 /* options.c - see options.h. */
 #include "options.h"
 
+#include "api.h"
 #include "base/log.h"
 #include "base/option.h"
 
@@ -16,6 +17,8 @@ static const char help[] =
     "  --listen A:P,...     for agents (127.0.0.1:8091)              INAETICS_PROVISIONING_LISTEN\n"
     "  --pages A:P,...      for people (127.0.0.1:8090)              INAETICS_PROVISIONING_PAGES\n"
     "  --www DIR            the page's files                         INAETICS_PROVISIONING_WWW\n"
+    "  --dashboard PORT|URL the application's page, to link to; a port\n"
+    "                       is asked first (of instance N: N higher)  INAETICS_PROVISIONING_DASHBOARD\n"
     "  --load DIR           desired state, applied at start when it\n"
     "                       changed (provisioning.json and files)    INAETICS_PROVISIONING_LOAD\n"
     "  --settings JSON|FILE {\"register\", \"approve\", \"autoApprove\", \"versionsKept\", \"forgetSeconds\",\n"
@@ -43,6 +46,7 @@ enum {
     LISTEN,
     PAGES,
     WWW,
+    DASHBOARD,
     LOAD,
     SETTINGS,
     ETCD,
@@ -59,15 +63,25 @@ enum {
 };
 
 static const struct option names[] = {
-    {"data", required_argument, NULL, DATA},         {"listen", required_argument, NULL, LISTEN},
-    {"pages", required_argument, NULL, PAGES},       {"www", required_argument, NULL, WWW},
-    {"load", required_argument, NULL, LOAD},         {"settings", required_argument, NULL, SETTINGS},
-    {"etcd", required_argument, NULL, ETCD},         {"announce", required_argument, NULL, ANNOUNCE},
-    {"pki", required_argument, NULL, PKI},           {"token-file", required_argument, NULL, TOKEN_FILE},
-    {"key", required_argument, NULL, KEY},           {"log-level", required_argument, NULL, LOG_LEVEL},
-    {"credentials", no_argument, NULL, CREDENTIALS}, {"insecure", no_argument, NULL, INSECURE},
-    {"ready-fd", required_argument, NULL, READY_FD}, {"help", no_argument, NULL, HELP},
-    {"version", no_argument, NULL, VERSION},         {NULL, 0, NULL, 0},
+    {"data", required_argument, NULL, DATA},
+    {"listen", required_argument, NULL, LISTEN},
+    {"pages", required_argument, NULL, PAGES},
+    {"www", required_argument, NULL, WWW},
+    {"dashboard", required_argument, NULL, DASHBOARD},
+    {"load", required_argument, NULL, LOAD},
+    {"settings", required_argument, NULL, SETTINGS},
+    {"etcd", required_argument, NULL, ETCD},
+    {"announce", required_argument, NULL, ANNOUNCE},
+    {"pki", required_argument, NULL, PKI},
+    {"token-file", required_argument, NULL, TOKEN_FILE},
+    {"key", required_argument, NULL, KEY},
+    {"log-level", required_argument, NULL, LOG_LEVEL},
+    {"credentials", no_argument, NULL, CREDENTIALS},
+    {"insecure", no_argument, NULL, INSECURE},
+    {"ready-fd", required_argument, NULL, READY_FD},
+    {"help", no_argument, NULL, HELP},
+    {"version", no_argument, NULL, VERSION},
+    {NULL, 0, NULL, 0},
 };
 
 static const char *const variables[] = {
@@ -75,6 +89,7 @@ static const char *const variables[] = {
     [LISTEN] = "INAETICS_PROVISIONING_LISTEN",
     [PAGES] = "INAETICS_PROVISIONING_PAGES",
     [WWW] = "INAETICS_PROVISIONING_WWW",
+    [DASHBOARD] = "INAETICS_PROVISIONING_DASHBOARD",
     [LOAD] = "INAETICS_PROVISIONING_LOAD",
     [SETTINGS] = "INAETICS_PROVISIONING_SETTINGS",
     [ETCD] = "INAETICS_ETCD",
@@ -103,10 +118,9 @@ static int set(Parsed *parsed, int option, const char *value, InaError *error)
 {
     ServerOptions *options = &parsed->options;
     char **const texts[] = {
-        [DATA] = &options->data, [WWW] = &options->www,
-        [LOAD] = &options->load, [SETTINGS] = &options->settings,
-        [ETCD] = &options->etcd, [ANNOUNCE] = &options->announce,
-        [PKI] = &options->pki,   [TOKEN_FILE] = &options->token_file,
+        [DATA] = &options->data,         [WWW] = &options->www,           [DASHBOARD] = &options->dashboard,
+        [LOAD] = &options->load,         [SETTINGS] = &options->settings, [ETCD] = &options->etcd,
+        [ANNOUNCE] = &options->announce, [PKI] = &options->pki,           [TOKEN_FILE] = &options->token_file,
         [KEY] = &options->key,
     };
     switch (option) {
@@ -155,6 +169,8 @@ static int complete(Parsed *parsed, InaError *error)
         r = option_list(options->listen, SERVER_LISTEN_MAX, "127.0.0.1:8091", error);
     if (r >= 0 && !options->pages[0])
         r = option_list(options->pages, SERVER_LISTEN_MAX, "127.0.0.1:8090", error);
+    if (r >= 0 && options->dashboard)
+        r = pages_check(options->dashboard, error) < 0 ? ina_error_wrap(error, "--dashboard") : 0;
     for (size_t i = 0; r >= 0 && options->listen[i]; i++)
         loopback = loopback && address_is_loopback(options->listen[i]);
     options->open = !parsed->credentials && (loopback || parsed->insecure);

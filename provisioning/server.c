@@ -84,6 +84,7 @@ void server_options_clear(ServerOptions *options)
     free_list(options->pages);
     free(options->data);
     free(options->www);
+    free(options->dashboard);
     free(options->load);
     free(options->etcd);
     free(options->pki);

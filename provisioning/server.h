@@ -46,6 +46,7 @@ typedef struct ServerOptions {
     char *etcd, *pki, *token_file;       /* the cluster's; NULL: none */
     char *key;                           /* what is signed with; NULL: one in the data folder */
     char *announce;                      /* "127.1.3.4:8080": what agents are told through etcd */
+    char *dashboard;                     /* the application's own page: host port as its manifest says it, or a URL */
     char *settings;                      /* JSON: auto operator, rollout policy (docs/provisioning-api.md) */
     bool open;                           /* legacy agents need no credentials (loopback only without --insecure) */
     int ready_fd;                        /* -1: none */
@@ -88,6 +89,7 @@ typedef struct Server {
     AgentWaits *waits;
     struct AgentProtocol *protocol;  /* agent_protocol.h */
     struct Approvals *ace_approvals; /* ace_rest.c */
+    struct Pages *elsewhere;         /* api_pages.c; NULL: not asked for yet */
     Etcd *etcd;
     Record *record;
     int64_t drift_revision; /* desired_drift was counted of; 0: not yet */

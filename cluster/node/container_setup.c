@@ -222,6 +222,7 @@ static int set_own(Environment *environment, const ContainerOptions *options, In
         (r = environment_set(environment, "INAETICS_ADDRESS", options->address, error)) < 0 ||
         (r = environment_set(environment, "INAETICS_ETCD", instance->etcd_url, error)) < 0 ||
         (r = environment_set(environment, "INAETICS_ZONE", "zone1", error)) < 0 ||
+        (r = environment_set(environment, "INAETICS_INSTANCE", instance->name, error)) < 0 ||
         (r = set_path(environment, "INAETICS_MACHINES", instance, "machine.sock", error)) < 0 ||
         (r = set_agent_id(environment, options, error)) < 0)
         return r;

@@ -173,6 +173,8 @@ static void handle(void *self, InaHttpRequest *request)
         streams_open(viewer, request);
     } else if (strcmp(path, "/session") == 0) {
         answer_session(viewer, request);
+    } else if (strcmp(path, "/links") == 0) {
+        links_handle(viewer, request);
     } else if (is_below(path, "/report")) {
         report_handle(viewer, request);
     } else {
@@ -193,6 +195,7 @@ static void stop(void *self)
 {
     Viewer *viewer = self;
     streams_close(viewer);
+    links_close(viewer);
     viewer->panel = cluster_panel_free(viewer->panel);
     viewer->model = model_free(viewer->model);
     viewer->sessions = sessions_free(viewer->sessions);
@@ -202,6 +205,11 @@ static int start(void *self, InaComponent *component, InaError *error)
 {
     Viewer *viewer = self;
     viewer->component = component;
+    if (!links_valid(viewer->provisioning)) {
+        ina_log(component, INA_LOG_WARNING,
+                "provisioning is \"%s\": must be a port or a URL (http:// or https://); there is no link",
+                viewer->provisioning);
+    }
     const char *session_file = *viewer->session_file ? viewer->session_file : getenv("INAETICS_SESSION_FILE");
     const char *password_file = *viewer->password_file ? viewer->password_file : getenv("INAETICS_PASSWORD_FILE");
     int r = sessions_new(session_file, password_file, viewer->directory, &viewer->sessions, error);
@@ -271,6 +279,11 @@ static const InaConfig config[] = {
      .type = INA_TYPE_STRING,
      .offset = offsetof(Viewer, password_file),
      .description = "file with the hash of the password; empty: $INAETICS_PASSWORD_FILE"},
+    {.key = "provisioning",
+     .type = INA_TYPE_STRING,
+     .offset = offsetof(Viewer, provisioning),
+     .description = "the provisioning page, to link to: its host port as its manifest says it (asked before the link "
+                    "is shown), or a URL; empty: no link"},
     {.key = "initial-utilization",
      .type = INA_TYPE_DOUBLE,
      .offset = offsetof(Viewer, initial_utilization),

@@ -7,12 +7,20 @@
 
 #define VIEWER_STREAMS_MAX 256u
 #define VIEWER_EXPORTS_MAX 8u
+#define VIEWER_ASKED_MAX 8u
 
 typedef struct Stream Stream;
 
+/* A browser that waits to be told whether there is a provisioning page. */
+typedef struct LinkAsked {
+    InaHttpRequest *request; /* NULL: unused */
+    InaHttpFetch *fetch;
+    unsigned port;
+} LinkAsked;
+
 typedef struct Viewer {
     InaClient *store, *coordinator, *cluster; /* optional services */
-    const char *directory, *session_file, *password_file;
+    const char *directory, *session_file, *password_file, *provisioning;
     double initial_utilization;
     InaComponent *component;
     Model *model;
@@ -20,6 +28,7 @@ typedef struct Viewer {
     Sessions *sessions;
     Stream *streams;
     unsigned n_streams, n_exports;
+    LinkAsked asked[VIEWER_ASKED_MAX];
 } Viewer;
 
 /* Answers with a JSON value and takes the reference; NULL: out of memory. */
@@ -38,3 +47,9 @@ void report_handle(Viewer *viewer, InaHttpRequest *request);
 
 /* Sets the preferred utilization and keeps it across restarts. */
 void viewer_set_preferred(Viewer *viewer, double percent);
+
+/* /links: {"provisioning": {"port"} | {"url"} | null}; null while none answers */
+void links_handle(Viewer *viewer, InaHttpRequest *request);
+/* Whether the text can say where the provisioning page is: a port, a URL, or nothing. */
+bool links_valid(const char *text);
+void links_close(Viewer *viewer);

@@ -6,6 +6,7 @@ import {focusColumn, focusSearch, showColumns} from "./columns.js";
 import {showDangling} from "./dangling.js";
 import {confirmed} from "./dialog.js";
 import {allow, attempt, byId, h, oncePerFrame, plural, tell} from "./dom.js";
+import {showElsewhere} from "./elsewhere.js";
 import {openHelp} from "./help.js";
 import {showHistory} from "./history.js";
 import {showRollouts} from "./rollouts.js";
@@ -245,6 +246,7 @@ showRollouts();
 showHistory();
 showDangling();
 showSettings();
+showElsewhere();
 if (localStorage.getItem(KNOWN)) {
   api.get("/v1/session").then(enter).catch((error) => showLogin(error.status === 401 ? "" : error.message));
 } else {

@@ -78,6 +78,10 @@ class Browser:
         self.run("const e = document.getElementById(arguments[0]); e.value = arguments[1];"
                  "e.dispatchEvent(new Event('input', {bubbles: true}));", element_id, value)
 
+    def forget(self):
+        """No cookie of any server is left."""
+        self.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+
     def console_errors(self):
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
 

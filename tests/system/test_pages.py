@@ -1,4 +1,6 @@
-"""The pages in a real browser, and what they refuse."""
+"""The pages in a real browser, and what they refuse.
+
+All tests look at one instance, one after the other; after one that failed the next gets a new one."""
 import csv
 import io
 import json
@@ -8,7 +10,8 @@ import urllib.request
 
 import pytest
 from browser import open_browser
-from conftest import wait_for
+from conftest import Instance, wait_for
+from selenium.webdriver.common.keys import Keys
 
 
 @pytest.fixture(scope="module")
@@ -17,13 +20,63 @@ def one_browser():
         yield one
 
 
+class Running:
+    """The instance of the whole file."""
+
+    def __init__(self):
+        self.one = None
+        self.wrong = []
+
+    def get(self):
+        if not self.one:
+            self.one = Instance(demonstrator=True)
+            self.one.start()
+            wait_for(lambda: int(self.one.call("demonstrator.v1.Store", "Status").get("stored", 0)) > 0,
+                     "a result is stored")
+        return self.one
+
+    def end(self):
+        if self.one:
+            one, self.one = self.one, None
+            self.wrong += one.close()
+
+
+@pytest.fixture(scope="module")
+def running():
+    one = Running()
+    yield one
+    one.end()
+    assert not one.wrong, "\n".join(one.wrong)
+
+
+@pytest.fixture
+def demonstrator(running, request):
+    """The whole application at 5 %, whatever the test before left."""
+    one = running.get()
+    if wait_for(lambda: system(one), "the viewer answers")["productionRate"] != 5:
+        wait_for(lambda: post(one, "/coordinator/utilisation", {"value": 5}, {"Cookie": cookie(one)})[0] == 204, "5 %")
+    yield one
+    reports = [getattr(request.node, f"report_{phase}", None) for phase in ("setup", "call")]
+    if any(report is not None and report.failed for report in reports):
+        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            one.show()
+        running.end()
+
+
 @pytest.fixture
 def browser(one_browser, demonstrator):
-    """The browser without a page of the test before, left before its instance ends."""
+    """The browser without a page and a session of the test before."""
+    one_browser.forget()
     one_browser.console_errors()
     yield one_browser
     one_browser.open("about:blank")
     one_browser.console_errors()
+
+
+def system(instance):
+    """What runs, and how fast; {} while the viewer is away."""
+    status, body = get(instance, "/coordinator/systemStats")
+    return json.loads(body) if status == 200 else {}
 
 
 def get(instance, path, headers=None):
@@ -84,9 +137,44 @@ def test_the_dashboard_shows_the_system_live_and_the_slider_steers_it(demonstrat
     assert browser.console_errors() == []
 
 
+def test_dashboard_and_provisioning_page_lead_to_each_other(demonstrator, browser):
+    """By keyboard, on a narrow screen, under whatever name the browser knows the machine; and only while there is one."""
+    provisioning = 8090 + demonstrator.number
+
+    def link_shown(selector):
+        return browser.find(selector).is_displayed() and browser.find(selector)
+
+    def looked_again():  # as when the page comes to the front; by itself it does every ten seconds
+        return browser.run("document.dispatchEvent(new Event('visibilitychange')); return true")
+
+    browser.resize(400, 900)
+    for host in ("127.0.0.1", "localhost"):
+        browser.open(demonstrator.page.replace("127.0.0.1", host) + "/dashboard.html")
+        browser.wait("the link to the provisioning page", lambda: looked_again() and link_shown("a[data-to=provisioning]"))
+        assert browser.find("a[data-to=provisioning]").get_attribute("href") == f"http://{host}:{provisioning}/"
+    browser.find("nav a[href='/report.html']").send_keys(Keys.TAB, Keys.ENTER)
+    browser.wait("the provisioning page", lambda: browser.find("#login").is_displayed())
+    browser.find("#name").send_keys("d")
+    browser.find("#password").send_keys("f", Keys.ENTER)
+    browser.wait("the link to the dashboard", lambda: link_shown("#dashboard-link"))
+    assert browser.find("#dashboard-link").get_attribute("href") == f"http://localhost:{8080 + demonstrator.number}/dashboard.html"
+    browser.wait("nothing is wider than the screen",
+                 lambda: browser.run("return document.documentElement.scrollWidth <= window.innerWidth"))
+    browser.find("nav a[href='#settings']").send_keys(Keys.TAB, Keys.ENTER)
+    browser.wait("the dashboard", lambda: browser.text("status") == "live")
+    browser.wait("the link once more", lambda: looked_again() and link_shown("a[data-to=provisioning]"))
+    demonstrator.cli("scale", "inaetics-provisioning-controller", 0)
+    browser.wait("no link, since there is nothing", lambda: looked_again() and not link_shown("a[data-to=provisioning]"))
+    demonstrator.cli("scale", "inaetics-provisioning-controller", 1)
+    browser.wait("the link is back", lambda: looked_again() and link_shown("a[data-to=provisioning]"))
+    browser.resize(1280, 900)
+    assert browser.console_errors() == []
+
+
 def test_producers_and_processors_are_added_and_taken_away(demonstrator, browser):
     browser.open(link(demonstrator))
     for kind in ("producer", "processor"):
+        browser.wait(f"one {kind}", lambda: browser.text(f"{kind}s") == "1 / 1")
         browser.wait(f"the {kind} button", lambda: browser.find(f"#{kind}-more").is_enabled())
         browser.click(f"#{kind}-more")
         browser.wait(f"two {kind}s", lambda: browser.text(f"{kind}s") == "2 / 2")
@@ -201,37 +289,6 @@ def test_no_path_leads_out_of_the_pages(demonstrator):
         assert get(demonstrator, path)[0] in (400, 404), path
 
 
-def statistics_calls(url):
-    """How often the queue's statistics were read, by its agent's metrics."""
-    with urllib.request.urlopen(url + "/metrics", timeout=30) as answer:
-        text = answer.read().decode()
-    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
-               if line.startswith("inaetics_calls_total"))
-
-
-def test_ten_browsers_cost_no_more_samplings_than_one(demonstrator):
-    def calls_while_ticking(streams, ticks=5):
-        begun = statistics_calls(url)
-        seen = 0
-        while seen < ticks:
-            seen += streams[0].readline().startswith(b"event: tick")
-        return statistics_calls(url) - begun
-
-    demonstrator.scale("producer", 0)  # no puts: what is left are the viewer's calls
-    demonstrator.scale("processor", 0)
-    wait_for(lambda: json.loads(get(demonstrator, "/coordinator/systemStats")[1])["processors"] == "0 / 0", "no processors")
-    url = demonstrator.services("demonstrator.v1.Queue")[0]["url"]
-    streams = [urllib.request.urlopen(demonstrator.page + "/events", timeout=60)]
-    one = calls_while_ticking(streams)
-    streams += [urllib.request.urlopen(demonstrator.page + "/events", timeout=60) for _ in range(9)]
-    ten = calls_while_ticking(streams)
-    for stream in streams:
-        stream.close()
-    assert one >= 3
-    # It would be ten times as many; some more come while the metrics are read.
-    assert ten <= 2 * one + 5, f"{one} calls with one browser, {ten} with ten"
-
-
 # -- the cluster
 
 
@@ -273,9 +330,10 @@ def test_the_cluster_view_shows_every_node_and_the_pods_on_it(demonstrator, brow
 
 def test_faults_need_a_session(demonstrator):
     fields = {"action": "kill", "name": demonstrator.part("queue")}
+    before = demonstrator.container(fields["name"])["restartCount"]
     status, text = post(demonstrator, "/cluster", fields)
     assert status == 401 and "inaetics link" in text
-    assert demonstrator.container(fields["name"])["restartCount"] == 0
+    assert demonstrator.container(fields["name"])["restartCount"] == before
     session = {"Cookie": cookie(demonstrator)}
     assert post(demonstrator, "/cluster", fields, {**session, "Origin": "http://evil.example"})[0] == 403
     explode = {"action": "explode", "name": "node-1"}
@@ -289,10 +347,11 @@ def test_a_pod_is_killed_by_its_button_once_that_was_confirmed(demonstrator, bro
     queue = demonstrator.part("queue")
     kill = f"[data-pod={queue}] [data-action=kill]"
     browser.wait("its button", lambda: browser.all(kill) and browser.find(kill).is_enabled())
+    before = demonstrator.container(queue)["restartCount"]
     assert queue in act(browser, "kill", queue, say="dismiss")
     assert "End all processes" in act(browser, "kill", queue)
-    browser.wait("its restart", lambda: "1 restart" in browser.find(f"[data-pod={queue}] .usage").text)
-    wait_for(lambda: demonstrator.container(queue)["restartCount"] == 1, "the API tells it, too")
+    browser.wait("its restart", lambda: f"{before + 1} restart" in browser.find(f"[data-pod={queue}] .usage").text)
+    wait_for(lambda: demonstrator.container(queue)["restartCount"] == before + 1, "the API tells it, too")
     browser.wait("it is well again", lambda: "good" in browser.find(f"[data-pod={queue}]").get_attribute("class"))
     assert browser.console_errors() == []
 
@@ -328,3 +387,37 @@ def test_a_node_is_frozen_and_thawed_by_buttons(demonstrator, browser):
     browser.click(thaw)
     browser.wait("it is back", lambda: state_of(browser, node) == "ready")
     assert browser.console_errors() == []
+
+
+# -- the last one: its instance has no coordinator afterwards
+
+
+def statistics_calls(url):
+    """How often the queue's statistics were read, by its agent's metrics."""
+    with urllib.request.urlopen(url + "/metrics", timeout=30) as answer:
+        text = answer.read().decode()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+               if line.startswith("inaetics_calls_total"))
+
+
+def test_ten_browsers_cost_no_more_samplings_than_one(demonstrator):
+    def calls_while_ticking(streams, ticks=3):
+        begun = statistics_calls(url)
+        seen = 0
+        while seen < ticks:
+            seen += streams[0].readline().startswith(b"event: tick")
+        return statistics_calls(url) - begun
+
+    demonstrator.scale("producer", 0)  # no puts: what is left are the viewer's calls
+    demonstrator.scale("processor", 0)
+    wait_for(lambda: json.loads(get(demonstrator, "/coordinator/systemStats")[1])["processors"] == "0 / 0", "no processors")
+    url = demonstrator.services("demonstrator.v1.Queue")[0]["url"]
+    streams = [urllib.request.urlopen(demonstrator.page + "/events", timeout=60)]
+    one = calls_while_ticking(streams)
+    streams += [urllib.request.urlopen(demonstrator.page + "/events", timeout=60) for _ in range(9)]
+    ten = calls_while_ticking(streams)
+    for stream in streams:
+        stream.close()
+    assert one >= 2
+    # It would be ten times as many; some more come while the metrics are read.
+    assert ten <= 2 * one + 5, f"{one} calls with one browser, {ten} with ten"

@@ -115,7 +115,7 @@ class ClusterView {
     view.row.className = well ? "good" : "bad";
     view.label.textContent = pod.part || pod.name;
     view.label.title = pod.name + (pod.address ? ", " + pod.address : "");
-    const restarts = pod.restarts ? `, ${pod.restarts} restarts` : "";
+    const restarts = pod.restarts ? `, ${pod.restarts} restart${pod.restarts === 1 ? "" : "s"}` : "";
     const status = well ? "" : pod.status === "Running" ? "not ready, " : pod.status + ", ";
     view.usage.textContent = `${status}${formatNumber(pod.cpu, 2)} cores, ${formatNumber(pod.memory / MB, 0)} MB${restarts}`;
     view.kill.hidden = !cluster.faults || !pod.node;
