@@ -90,6 +90,9 @@ static bool may_enter(ApiCall *call)
         return true;
     case API_TARGET:
         return server_authorize_target(server, call->request, call->parameters[0]);
+    case API_METRICS: /* what collects them may know the server by any name */
+        return server_has_cluster_token(server, call->request) ||
+               server_authorize(server, call->request, PERMIT_VIEW_TARGET, &call->account);
     case API_ACCOUNT:
         if (!server_check_origin(call->request))
             return false;

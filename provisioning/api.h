@@ -21,6 +21,7 @@
 #define API_ACCOUNT (-2) /* any account; the handler asks for more by what is in the request (api_permit) */
 #define API_TARGET (-3)  /* the target {id} itself (server_authorize_target) */
 #define API_OWN (-4)     /* the handler finds out itself */
+#define API_METRICS (-5) /* who has the cluster's token, or may view targets */
 
 typedef enum ApiBody { API_NO_BODY, API_JSON, API_OPTIONAL_JSON, API_BYTES } ApiBody;
 

@@ -4,7 +4,6 @@
 #include "base/soon.h"
 
 #include <errno.h>
-#include <sodium.h>
 #include <string.h>
 #include <sys/queue.h>
 
@@ -245,12 +244,6 @@ int api_targets_open(Server *server, InaError *error)
 
 /* --- enrolling ------------------------------------------------------------------------------ */
 
-static const char *bearer(const InaHttpRequest *request)
-{
-    const char *header = ina_http_header(request, "Authorization");
-    return header && strncasecmp(header, "Bearer ", 7) == 0 ? header + 7 : "";
-}
-
 /* Who has the cluster's token may enrol, and whoever a certificate says it is; without a token of the cluster, whoever
  * may act as an agent without credentials. */
 static bool may_enrol(ApiCall *call)
@@ -261,9 +254,7 @@ static bool may_enrol(ApiCall *call)
         return true;
     if (!server->token)
         return server_authorize_target(server, call->request, call->parameters[0]);
-    const char *token = bearer(call->request);
-    size_t size = strlen(server->token);
-    if (strlen(token) == size && sodium_memcmp(token, server->token, size) == 0)
+    if (server_has_cluster_token(server, call->request))
         return true;
     server->refused++;
     server_fail_text(call->request, 401, EACCES, "enrolling takes the cluster's token: Authorization: Bearer TOKEN");

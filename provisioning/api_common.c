@@ -26,20 +26,6 @@ static void get_ready(ApiCall *call)
 
 /* --- metrics ---------------------------------------------------------------------------- */
 
-typedef struct Counts {
-    unsigned registered, unapproved, failed, ready, all;
-} Counts;
-
-static void count_target(void *userdata, const TargetView *view)
-{
-    Counts *counts = userdata;
-    counts->all++;
-    counts->registered += view->registration == TARGET_REGISTERED;
-    counts->unapproved += view->store == STORE_UNAPPROVED;
-    counts->failed += view->provisioning == PROVISIONING_FAILED;
-    counts->ready += view->health.ready;
-}
-
 static void gauge(Buffer *out, const char *name, const char *what, double value)
 {
     buffer_print(out, "# TYPE %s gauge\n# HELP %s %s\n%s %.17g\n", name, name, what, name, value);
@@ -70,9 +56,8 @@ static void get_metrics(ApiCall *call)
 {
     Server *server = call->server;
     Buffer out = {0};
-    Counts counts = {0};
+    const TargetCounts *counts = &server->counting.counts;
     const Model *model = repository_model(server->repository);
-    targets_each(server->targets, NULL, TARGETS_MAX, count_target, &counts);
     buffer_print(&out, "# TYPE inaetics_provisioning_objects gauge\n");
     for (unsigned kind = 0; kind < OBJECT_KINDS; kind++)
         buffer_print(&out, "inaetics_provisioning_objects{kind=\"%s\"} %zu\n", object_kind_name((ObjectKind)kind),
@@ -80,11 +65,13 @@ static void get_metrics(ApiCall *call)
     gauge(&out, "inaetics_provisioning_revision", "Newest revision.", (double)repository_head(server->repository));
     gauge(&out, "inaetics_provisioning_revision_released", "Revision that counts for targets.",
           (double)targets_released(server->targets));
-    gauge(&out, "inaetics_provisioning_targets", "Targets that are known.", counts.all);
-    gauge(&out, "inaetics_provisioning_targets_registered", "Of them registered.", counts.registered);
-    gauge(&out, "inaetics_provisioning_targets_unapproved", "With changes that nobody approved.", counts.unapproved);
-    gauge(&out, "inaetics_provisioning_targets_failed", "Whose last installation failed.", counts.failed);
-    gauge(&out, "inaetics_provisioning_targets_ready", "That say of themselves that they are ready.", counts.ready);
+    gauge(&out, "inaetics_provisioning_targets", "Targets that are known.", (double)counts->all);
+    gauge(&out, "inaetics_provisioning_targets_registered", "Of them registered.", (double)counts->registered);
+    gauge(&out, "inaetics_provisioning_targets_unapproved", "With changes that nobody approved.",
+          (double)counts->unapproved);
+    gauge(&out, "inaetics_provisioning_targets_failed", "Whose last installation failed.", (double)counts->failed);
+    gauge(&out, "inaetics_provisioning_targets_ready", "That say of themselves that they are ready.",
+          (double)counts->ready);
     gauge(&out, "inaetics_provisioning_event_readers", "Who reads the event stream.",
           (double)stream_clients(server->stream));
     gauge(&out, "inaetics_provisioning_start_time_seconds", "Start of the server, since 1970.",
@@ -101,7 +88,7 @@ static void get_metrics(ApiCall *call)
 
 const ApiRoute api_common_routes[] = {
     {"GET", "/v1/openapi.json", API_PUBLIC, API_NO_BODY, get_openapi, "This document", NULL, "200 OpenAPI"},
-    {"GET", "/metrics", API_PUBLIC, API_NO_BODY, get_metrics, "OpenMetrics", NULL, "200 metrics"},
+    {"GET", "/metrics", API_METRICS, API_NO_BODY, get_metrics, "OpenMetrics", NULL, "200 metrics,401,403"},
     {"GET", "/healthz", API_PUBLIC, API_NO_BODY, get_health, "Whether the server is alive", NULL, "200 ok"},
     {"GET", "/readyz", API_PUBLIC, API_NO_BODY, get_ready, "Whether the server can serve", NULL, "200 ok,503"},
     {0},

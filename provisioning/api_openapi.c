@@ -57,6 +57,8 @@ static json_t *security(const ApiRoute *route)
 {
     if (route->permission == API_PUBLIC)
         return json_array();
+    if (route->permission == API_METRICS)
+        return json_pack("[{s:[]}, {s:[]}, {s:[]}, {s:[]}]", "clusterToken", "session", "cookie", "basic");
     return route->permission == API_TARGET ? json_pack("[{s:[]}]", "targetToken")
                                            : json_pack("[{s:[]}, {s:[]}, {s:[]}]", "session", "cookie", "basic");
 }
@@ -70,6 +72,8 @@ static const char *permission_text(const ApiRoute *route)
         return "any account; more by what is asked for";
     case API_TARGET:
         return "the target itself";
+    case API_METRICS:
+        return permission_name(PERMIT_VIEW_TARGET);
     case API_OWN:
         return "the cluster's token, or the target's own";
     default:
@@ -111,10 +115,12 @@ json_t *api_openapi(const InaHttpRequest *request)
         json_object_set_new(path, method, operation(route));
     }
     http_cookie_name(request, SESSION_COOKIE, cookie, sizeof(cookie));
-    return json_pack(
-        "{s:s, s:{s:s, s:s, s:s}, s:o, s:{s:{s:{s:s, s:s}, s:{s:s, s:s, s:s}, s:{s:s, s:s}, s:{s:s, s:s}}}}", "openapi",
-        "3.0.3", "info", "title", "Inaetics provisioning", "version", INAETICS_VERSION, "description",
-        "What software which agent is to have, and its way there.", "paths", paths, "components", "securitySchemes",
-        "session", "type", "http", "scheme", "bearer", "cookie", "type", "apiKey", "in", "cookie", "name", cookie,
-        "basic", "type", "http", "scheme", "basic", "targetToken", "type", "http", "scheme", "bearer");
+    return json_pack("{s:s, s:{s:s, s:s, s:s}, s:o, s:{s:{s:{s:s, s:s}, s:{s:s, s:s, s:s}, s:{s:s, s:s}, s:{s:s, s:s}, "
+                     "s:{s:s, s:s}}}}",
+                     "openapi", "3.0.3", "info", "title", "Inaetics provisioning", "version", INAETICS_VERSION,
+                     "description", "What software which agent is to have, and its way there.", "paths", paths,
+                     "components", "securitySchemes", "session", "type", "http", "scheme", "bearer", "cookie", "type",
+                     "apiKey", "in", "cookie", "name", cookie, "basic", "type", "http", "scheme", "basic",
+                     "targetToken", "type", "http", "scheme", "bearer", "clusterToken", "type", "http", "scheme",
+                     "bearer");
 }

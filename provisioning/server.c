@@ -47,6 +47,8 @@ int server_open(sd_event *event, const ServerOptions *options, Server **ret, Ina
     if (r >= 0)
         r = server_blobs_open(server, error);
     if (r >= 0)
+        r = server_counts_open(server, error);
+    if (r >= 0)
         r = server_tell_open(server, error);
     if (r >= 0)
         r = api_open(server, error);

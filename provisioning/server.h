@@ -7,6 +7,7 @@
  *
  *   server.c        opens and closes the parts, answers
  *   server_auth.c   who the caller is
+ *   server_counts.c how many targets are in which state
  *   server_blobs.c  files that nobody names any more, what forgotten targets left
  *   server_tell.c   what changes, as events and as JSON
  *   api.c           the table of routes of /v1 (api.h), api_*.c their handlers */
@@ -64,6 +65,17 @@ typedef struct Cleaning {
     bool ended;
 } Cleaning;
 
+typedef struct TargetCounts {
+    size_t all, registered, unapproved, failed, ready;
+} TargetCounts;
+
+typedef struct Counting {
+    TargetCounts counts;
+    Map *counted; /* by id: in which states a target was counted */
+    sd_event_source *idle;
+    char at[TARGET_ID_MAX + 1]; /* up to here those are counted that were known at the start */
+} Counting;
+
 typedef struct Server {
     ServerOptions options;
     sd_event *event;
@@ -100,6 +112,7 @@ typedef struct Server {
     } closers[SERVER_CLOSERS_MAX];
     unsigned n_closers;
     Cleaning cleaning; /* server_blobs.c */
+    Counting counting; /* server_counts.c */
     int64_t started;   /* ms since 1970 */
     uint64_t requests, refused;
 } Server;
@@ -131,6 +144,8 @@ void server_auth_close(Server *server);
 bool server_identify(Server *server, InaHttpRequest *request, Account *ret);
 /* The same, and checks a password that is not known yet at once, which takes 60 ms. */
 bool server_identify_now(Server *server, InaHttpRequest *request, Account *ret);
+/* Whether a request has the cluster's token ("Authorization: Bearer"). False when the server has none. */
+bool server_has_cluster_token(const Server *server, const InaHttpRequest *request);
 /* 401 or, for somebody known, 403 with what is missing. */
 void server_refuse(Server *server, InaHttpRequest *request, const Account *account, const char *missing);
 /* Whether a request that changes something may come from this page; answers 403 itself. */
@@ -149,6 +164,9 @@ void server_fail_text(InaHttpRequest *request, int status, int code, const char 
     __attribute__((format(printf, 4, 5)));
 void server_json(InaHttpRequest *request, int status, json_t *value); /* steals */
 
+/* Counts targets as they change; view NULL: it is gone. */
+int server_counts_open(Server *server, InaError *error);
+void server_count_target(Server *server, const char *id, const TargetView *view);
 /* Removes files that nobody names, and what forgotten targets left. */
 int server_blobs_open(Server *server, InaError *error);
 /* server_tell.c: new references */

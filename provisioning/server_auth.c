@@ -441,6 +441,13 @@ bool server_authorize(Server *server, InaHttpRequest *request, Permission permis
     return false;
 }
 
+bool server_has_cluster_token(const Server *server, const InaHttpRequest *request)
+{
+    const char *token = server->token ? credentials(request, "Bearer") : NULL;
+    size_t size = token ? strlen(server->token) : 0;
+    return token && strlen(token) == size && sodium_memcmp(token, server->token, size) == 0;
+}
+
 /* --- targets ---------------------------------------------------------------------------- */
 
 /* The common name of a distinguished name (RFC 4514, its first or any RDN); false: it has none. */

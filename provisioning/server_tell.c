@@ -151,9 +151,11 @@ static void on_target(void *userdata, const char *id, bool gone)
 {
     Server *server = userdata;
     TargetView view;
+    bool there = !gone && targets_view(server->targets, id, &view);
+    server_count_target(server, id, there ? &view : NULL);
     if (gone)
         tell(server, "target-gone", id, json_pack("{s:s}", "id", id));
-    else if (targets_view(server->targets, id, &view))
+    else if (there)
         tell(server, "target", id, target_json(server, &view));
 }
 

@@ -593,7 +593,9 @@ def test_health_and_metrics_are_there_for_both(server, people):
     for address in (server.people_address, server.agents_address):
         caller = Caller(address)
         assert caller.get("/healthz").status == 200 and caller.get("/readyz").status == 200
-        answer = caller.get("/metrics")
+        assert caller.get("/metrics").status == 401
+        assert Caller(address, "Bearer x").get("/metrics").status == 401
+        answer = Caller(address, basic("d", "f")).get("/metrics")
         assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
         text = answer.body.decode()
         assert text.endswith("# EOF\n")

@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import ssl
 import subprocess
 import threading
@@ -342,6 +343,30 @@ def test_agents_may_know_the_server_by_a_name(server):
     caller = Caller(server.agents_address, f"Bearer {TOKEN}")
     assert caller.post("/v1/agents/t1/enrol", {}, headers={"Host": "provisioning.default.svc:8080"}).status == 200
     assert caller.get("/metrics", headers={"Host": "provisioning.default.svc:8080"}).status == 200
+    by_name = Caller(server.agents_address, basic("d", "f"))
+    assert by_name.get("/metrics", headers={"Host": "provisioning.default.svc:8080"}).status == 403
+
+
+def counted(people):
+    text = people.get("/metrics").body.decode()
+    return {name: int(number) for name, number in re.findall(r"^inaetics_provisioning_targets(\w*) (\d+)$", text, re.M)}
+
+
+def test_metrics_count_targets_as_they_come_change_and_go_and_again_after_a_start(server, people):
+    assert counted(people) == {"": 0, "_registered": 0, "_unapproved": 0, "_failed": 0, "_ready": 0}
+    workspace = people.workspace()
+    people.change(workspace, *[add("target", id=f"counted-{i}") for i in range(200)])
+    people.commit(workspace)
+    wait_for(lambda: counted(people)["_registered"] == 200, "all to be counted")
+    assert Caller(server.agents_address).get("/deployment/stranger/versions/").status in (200, 404)
+    wait_for(lambda: counted(people)[""] == 201, "the stranger to be counted")
+    for i in range(100):
+        assert people.post(f"/v1/targets/counted-{i}/forget").status == 200
+    wait_for(lambda: counted(people)["_registered"] == 100, "those that are forgotten to be counted no more")
+    server.stop()
+    server.start()
+    people = server.people()
+    wait_for(lambda: counted(people)["_registered"] == 100, "all to be counted after a start")
 
 
 def test_agents_of_ace_are_open_on_loopback_and_beyond_it_only_if_insecure(make_server):
