@@ -38,7 +38,9 @@ static void describe(const char *type, const json_t *data)
 
 static void end_event(Listener *listener)
 {
-    if (listener->data && listener->json) {
+    if (strcmp(listener->type, "cursor") == 0) {
+        /* Only how far we are: what came up to there is not for this account. */
+    } else if (listener->data && listener->json) {
         puts(listener->data);
     } else if (listener->data || listener->type[0]) {
         AUTO_JSON json_t *data = NULL;

@@ -129,7 +129,7 @@ static int keep(Accounts *accounts, const char *name, const char *role, const ch
     stored->account.permissions = permissions;
     if (strcmp(stored->hash, hash) != 0) {
         snprintf(stored->hash, sizeof(stored->hash), "%s", hash);
-        stored->password = ++accounts->passwords;
+        stored->account.password = ++accounts->passwords;
     }
     return 0;
 }

@@ -64,6 +64,7 @@ typedef struct Account {
     char name[ACCOUNT_NAME_MAX + 1];
     char role[32];
     uint32_t permissions; /* 1u << Permission */
+    uint64_t password;    /* changes with it, and with the account */
 } Account;
 
 int accounts_open(Database *database, Accounts **ret, InaError *error);
@@ -90,6 +91,10 @@ int accounts_session_begin(Accounts *accounts, const Account *account, int64_t n
                            InaError *error);
 bool accounts_session(Accounts *accounts, const char *token, int64_t now, Account *ret); /* now: ms, any clock */
 void accounts_session_end(Accounts *accounts, const char *token);
+/* What a session is known by, which is not its token; and whether it is still there, and whose. */
+#define SESSION_ID_SIZE 65u
+void accounts_session_id(const char *token, char ret[SESSION_ID_SIZE]);
+bool accounts_session_by_id(Accounts *accounts, const char *id, int64_t now, Account *ret);
 
 /* --- targets' own tokens ------------------------------------------------- */
 /* An agent enrols once under its id and gets a token, kept as its hash. -EEXIST: the id is enrolled (with another

@@ -14,7 +14,6 @@
 typedef struct StoredAccount {
     Account account;
     char hash[ACCOUNT_HASH_SIZE];
-    uint64_t password; /* changes with it */
 } StoredAccount;
 
 typedef struct Session {

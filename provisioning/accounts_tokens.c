@@ -22,11 +22,13 @@ static void digest_of(const char *token, unsigned char ret[TOKEN_DIGEST_SIZE])
 
 /* --- sessions ---------------------------------------------------------------- */
 
-static void session_key(const char *token, char ret[2 * TOKEN_DIGEST_SIZE + 1])
+_Static_assert(SESSION_ID_SIZE == 2 * TOKEN_DIGEST_SIZE + 1, "a digest in hex");
+
+void accounts_session_id(const char *token, char ret[SESSION_ID_SIZE])
 {
     unsigned char digest[TOKEN_DIGEST_SIZE];
     digest_of(token, digest);
-    sodium_bin2hex(ret, 2 * TOKEN_DIGEST_SIZE + 1, digest, sizeof(digest));
+    sodium_bin2hex(ret, SESSION_ID_SIZE, digest, sizeof(digest));
 }
 
 static void drop_oldest_session(Accounts *accounts)
@@ -49,45 +51,50 @@ static void drop_oldest_session(Accounts *accounts)
 int accounts_session_begin(Accounts *accounts, const Account *account, int64_t now, char ret_token[65], InaError *error)
 {
     const StoredAccount *stored = map_get(accounts->by_name, account->name);
-    char key[2 * TOKEN_DIGEST_SIZE + 1], token[65];
+    char key[SESSION_ID_SIZE], token[65];
     if (!stored)
         return ina_error_set(error, EACCES, "there is no account %s", account->name);
     if (map_count(accounts->sessions) >= SESSIONS_MAX)
         drop_oldest_session(accounts);
     Session *session = calloc(1, sizeof(*session));
     make_token(token);
-    session_key(token, key);
+    accounts_session_id(token, key);
     if (!session || map_set(accounts->sessions, key, session) < 0) {
         free(session);
         return ina_error_set(error, ENOMEM, "no memory for a session");
     }
     snprintf(session->name, sizeof(session->name), "%s", account->name);
-    session->password = stored->password;
+    session->password = stored->account.password;
     session->began = now;
     memcpy(ret_token, token, sizeof(token));
     return 0;
 }
 
-bool accounts_session(Accounts *accounts, const char *token, int64_t now, Account *ret)
+bool accounts_session_by_id(Accounts *accounts, const char *id, int64_t now, Account *ret)
 {
-    char key[2 * TOKEN_DIGEST_SIZE + 1];
-    session_key(token, key);
-    const Session *session = map_get(accounts->sessions, key);
+    const Session *session = map_get(accounts->sessions, id);
     if (!session)
         return false;
     const StoredAccount *stored = map_get(accounts->by_name, session->name);
-    if (!stored || stored->password != session->password || now - session->began >= SESSION_MS) {
-        free(map_remove(accounts->sessions, key));
+    if (!stored || stored->account.password != session->password || now - session->began >= SESSION_MS) {
+        free(map_remove(accounts->sessions, id));
         return false;
     }
     *ret = stored->account;
     return true;
 }
 
+bool accounts_session(Accounts *accounts, const char *token, int64_t now, Account *ret)
+{
+    char id[SESSION_ID_SIZE];
+    accounts_session_id(token, id);
+    return accounts_session_by_id(accounts, id, now, ret);
+}
+
 void accounts_session_end(Accounts *accounts, const char *token)
 {
-    char key[2 * TOKEN_DIGEST_SIZE + 1];
-    session_key(token, key);
+    char key[SESSION_ID_SIZE];
+    accounts_session_id(token, key);
     free(map_remove(accounts->sessions, key));
 }
 
@@ -253,8 +260,8 @@ bool accounts_target_enrolled(Accounts *accounts, const char *target)
 /* Digests are looked up, so the time that it takes tells nothing about tokens. */
 const char *accounts_target_of(Accounts *accounts, const char *token)
 {
-    char key[2 * TOKEN_DIGEST_SIZE + 1];
-    session_key(token, key);
+    char key[SESSION_ID_SIZE];
+    accounts_session_id(token, key);
     const TargetToken *found = map_get(accounts->tokens, key);
     return found ? found->target : NULL;
 }

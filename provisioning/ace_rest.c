@@ -129,6 +129,8 @@ static void commit(Asked *asked)
     const char *author = asked->call.account.name;
     InaError error = {0};
     int64_t revision;
+    if (!api_permit_commit(&asked->call, asked->workspace))
+        return;
     int r = workspace_commit(asked->workspace, author, "", &revision, &error);
     if (r >= 0) {
         server_tell_workspace(server, asked->workspace);
@@ -219,18 +221,20 @@ static void change(Asked *asked, const char *operation)
 {
     InaError error = {0};
     json_t *object = NULL, *item = NULL;
+    uint32_t needs = 0;
     int r = is(asked, "DELETE") ? 0 : read_object(asked, &object, &error);
     AUTO_JSON json_t *value =
         json_pack("{s:s, s:s, s:s?, s:o?}", "op", operation, "kind", object_kind_name(asked->kind), "definition",
                   asked->definition, "object", object);
     if (r >= 0)
         r = server_change(asked->call.server, &asked->call.account, value, workspace_model(asked->workspace), &item,
-                          &error);
+                          &needs, &error);
     if (r < 0) {
         bool exists = r == -EEXIST && is(asked, "POST");
         server_fail(asked->call.request, exists ? 400 : 0, &error);
         return;
     }
+    workspace_need(asked->workspace, needs);
     server_tell_workspace(asked->call.server, asked->workspace);
     if (is(asked, "DELETE"))
         done(asked);
@@ -366,6 +370,7 @@ static void post_approve(Asked *asked, const char *id)
             r = ina_error_set(&error, ENOMEM, "no memory");
         else
             json_array_append_new(list, json_string(id));
+        workspace_need(asked->workspace, PERMIT(PERMIT_APPROVE_TARGET));
     }
     if (r < 0)
         server_fail(asked->call.request, 0, &error);
@@ -391,6 +396,7 @@ static void post_register(Asked *asked, const char *id)
 {
     InaError error = {0};
     json_t *item;
+    uint32_t needs = 0;
     Account account = asked->call.account;
     if (!api_permit(&asked->call, PERMIT_REGISTER_TARGET))
         return;
@@ -401,12 +407,14 @@ static void post_register(Asked *asked, const char *id)
     account.permissions |= PERMIT(PERMIT_CREATE_TARGET); /* that is what registering is */
     AUTO_JSON json_t *value = json_pack("{s:s, s:s, s:{s:{s:s, s:s}, s:{}}}", "op", "add", "kind", "target", "object",
                                         "attributes", "id", id, "autoapprove", "false", "tags");
-    int r = server_change(asked->call.server, &account, value, workspace_model(asked->workspace), &item, &error);
+    int r =
+        server_change(asked->call.server, &account, value, workspace_model(asked->workspace), &item, &needs, &error);
     if (r < 0) {
         server_fail(asked->call.request, 0, &error);
         return;
     }
     json_decref(item);
+    workspace_need(asked->workspace, PERMIT(PERMIT_REGISTER_TARGET));
     server_tell_workspace(asked->call.server, asked->workspace);
     done(asked);
 }

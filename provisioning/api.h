@@ -52,6 +52,8 @@ extern const ApiRoute api_session_routes[], api_object_routes[], api_workspace_r
 
 /* Whether the account has it; answers 403 itself. */
 bool api_permit(ApiCall *call, Permission permission);
+/* Whether the account has (still) what the workspace's changes took; answers 403 itself. */
+bool api_permit_commit(ApiCall *call, const Workspace *workspace);
 /* A number of the query, or `otherwise`; answers 400 itself when it is none within the bounds. */
 bool api_number(ApiCall *call, const char *name, int64_t otherwise, int64_t low, int64_t high, int64_t *ret);
 bool api_parse_number(const char *text, int64_t low, int64_t high, int64_t *ret);

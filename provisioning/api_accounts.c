@@ -9,6 +9,7 @@
 typedef struct Hashing {
     Server *server;
     InaHttpRequest *request;
+    Account by;
     char name[ACCOUNT_NAME_MAX + 1], role[32];
     char password[ACCOUNT_PASSWORD_MAX + 1], hash[ACCOUNT_HASH_SIZE];
     int result;
@@ -36,7 +37,7 @@ static void answer(Server *server, InaHttpRequest *request, int result, const In
         return;
     }
     if (server->stream)
-        stream_close_clients(server->stream);
+        stream_check(server->stream);
     server_json(request, 200, json_pack("{s:s, s:s}", "name", name, "role", role));
 }
 
@@ -51,6 +52,9 @@ static void hash_done(void *userdata, bool cancelled)
     Hashing *hashing = userdata;
     if (cancelled)
         hashing->result = ina_error_set(&hashing->error, ESHUTDOWN, "the server ends");
+    else if (!server_still_may(hashing->server, &hashing->by, PERMIT_EDIT_USERS))
+        hashing->result =
+            ina_error_set(&hashing->error, EPERM, "%s was changed meanwhile: nothing was done", hashing->by.name);
     if (hashing->result >= 0)
         hashing->result =
             accounts_set_hash(hashing->server->accounts, hashing->name, hashing->hash, hashing->role, &hashing->error);
@@ -67,6 +71,7 @@ static void set_password(ApiCall *call, const char *name, const char *password, 
     if (r >= 0) {
         hashing->server = call->server;
         hashing->request = call->request;
+        hashing->by = call->account;
         snprintf(hashing->name, sizeof(hashing->name), "%.*s", (int)ACCOUNT_NAME_MAX, name);
         snprintf(hashing->role, sizeof(hashing->role), "%s", role);
         snprintf(hashing->password, sizeof(hashing->password), "%s", password);
@@ -104,6 +109,31 @@ static void put_account(ApiCall *call)
     }
 }
 
+typedef struct Owned {
+    const char *owner;
+    Workspace *found;
+} Owned;
+
+static void find_owned(void *userdata, Workspace *workspace)
+{
+    Owned *owned = userdata;
+    if (strcmp(workspace_owner(workspace), owned->owner) == 0)
+        owned->found = workspace;
+}
+
+/* Else they would be those of the next account of that name. */
+static void end_workspaces(Server *server, const char *owner)
+{
+    Owned owned = {.owner = owner};
+    do {
+        owned.found = NULL;
+        repository_each_workspace(server->repository, find_owned, &owned);
+        if (owned.found)
+            ace_rest_forget(server, workspace_id(owned.found));
+        workspace_free(owned.found);
+    } while (owned.found);
+}
+
 static void delete_account(ApiCall *call)
 {
     InaError error = {0};
@@ -111,7 +141,8 @@ static void delete_account(ApiCall *call)
         api_fail(call, &error);
         return;
     }
-    stream_close_clients(call->server->stream);
+    end_workspaces(call->server, call->parameters[0]);
+    stream_check(call->server->stream);
     ina_http_respond(call->request, 204, NULL, NULL, 0);
 }
 

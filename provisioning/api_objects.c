@@ -172,8 +172,10 @@ static int store_artifact(ApiCall *call, Workspace *workspace, Object *object, I
     int r = workspace ? model_add(workspace_model(workspace), object, error)
                       : repository_commit(server->repository, call->account.name, message, add_artifact, &upload, NULL,
                                           error);
-    if (r >= 0 && workspace)
+    if (r >= 0 && workspace) {
+        workspace_need(workspace, PERMIT(PERMIT_CREATE_ARTIFACT));
         server_tell_workspace(server, workspace);
+    }
     return r < 0 ? r : 201;
 }
 

@@ -53,6 +53,7 @@ static void delete_session(ApiCall *call)
     char token[128];
     if (server_session_token(call->request, token, sizeof(token)))
         accounts_session_end(call->server->accounts, token);
+    stream_check(call->server->stream);
     ina_http_set_cookie(call->request, SESSION_COOKIE, "", 0);
     ina_http_respond(call->request, 204, NULL, NULL, 0);
 }
@@ -91,7 +92,9 @@ static void get_state(ApiCall *call)
 
 static void get_events(ApiCall *call)
 {
-    stream_serve(call->server->stream, call->request);
+    StreamReader reader;
+    server_reader(call->request, &call->account, &reader);
+    stream_serve(call->server->stream, call->request, &reader);
 }
 
 const ApiRoute api_session_routes[] = {
@@ -100,7 +103,7 @@ const ApiRoute api_session_routes[] = {
     {"DELETE", "/v1/session", API_PUBLIC, API_NO_BODY, delete_session, "Log out", NULL, "204"},
     {"GET", "/v1/state", API_ACCOUNT, API_NO_BODY, get_state, "Numbers, newest revision, cursor of events", NULL,
      "200 state,401"},
-    {"GET", "/v1/events", PERMIT_VIEW_TARGET, API_NO_BODY, get_events, "Server-sent events of what changes", "after",
-     "200 events,401,403"},
+    {"GET", "/v1/events", API_ACCOUNT, API_NO_BODY, get_events,
+     "Server-sent events of what changes, of what the account may see", "after", "200 events,401"},
     {0},
 };

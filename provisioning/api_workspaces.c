@@ -159,7 +159,7 @@ static int put_object(const Server *server, const Change *change, Model *model, 
 }
 
 int server_change(Server *server, const Account *account, const json_t *value, Model *model, json_t **ret,
-                  InaError *error)
+                  uint32_t *needs, InaError *error)
 {
     Change change;
     *ret = NULL;
@@ -170,6 +170,7 @@ int server_change(Server *server, const Account *account, const json_t *value, M
     if (!(account->permissions & PERMIT(permission)))
         return ina_error_set(error, EPERM, "%s has role %s, which does not have the permission %s", account->name,
                              account->role, permission_name(permission));
+    *needs |= PERMIT(permission);
     if (change.operation != 'd')
         return put_object(server, &change, model, ret, error);
     r = model_remove_with_links(model, change.kind, change.definition, error);
@@ -178,14 +179,15 @@ int server_change(Server *server, const Account *account, const json_t *value, M
     return r;
 }
 
-static int apply_all(ApiCall *call, const json_t *changes, Model *model, json_t *items, InaError *error)
+static int apply_all(ApiCall *call, const json_t *changes, Model *model, json_t *items, uint32_t *needs,
+                     InaError *error)
 {
     size_t i;
     const json_t *value;
     json_array_foreach(changes, i, value)
     {
         json_t *item;
-        int r = server_change(call->server, &call->account, value, model, &item, error);
+        int r = server_change(call->server, &call->account, value, model, &item, needs, error);
         if (r < 0)
             return ina_error_wrap(error, "change %zu", i + 1);
         json_array_append_new(items, item);
@@ -209,6 +211,7 @@ static void post_changes(ApiCall *call)
 {
     Workspace *workspace = own_workspace(call);
     const json_t *changes = json_object_get(call->body, "changes");
+    uint32_t needs = 0;
     InaError error = {0};
     if (!workspace)
         return;
@@ -219,7 +222,7 @@ static void post_changes(ApiCall *call)
     }
     AUTO_JSON json_t *items = json_array();
     Model *copy = model_copy(workspace_model(workspace));
-    int r = copy ? apply_all(call, changes, copy, items, &error) : ina_error_set(&error, ENOMEM, "no memory");
+    int r = copy ? apply_all(call, changes, copy, items, &needs, &error) : ina_error_set(&error, ENOMEM, "no memory");
     if (r >= 0)
         r = server_follow(workspace_model(workspace), copy, &error);
     model_free(copy);
@@ -227,6 +230,7 @@ static void post_changes(ApiCall *call)
         api_fail(call, &error);
         return;
     }
+    workspace_need(workspace, needs);
     server_tell_workspace(call->server, workspace);
     server_json(call->request, 200, json_pack("{s:O}", "items", items));
 }
@@ -264,13 +268,22 @@ json_t *server_committed(Server *server, int64_t revision)
     return json_pack("{s:I, s:O}", "revision", (json_int_t)revision, "rollout", began ? id : json_null());
 }
 
+bool api_permit_commit(ApiCall *call, const Workspace *workspace)
+{
+    uint32_t needs = workspace_needs(workspace);
+    for (unsigned i = 0; i < PERMISSIONS; i++)
+        if ((needs & (1u << i)) && !api_permit(call, (Permission)i))
+            return false;
+    return true;
+}
+
 static void post_commit(ApiCall *call)
 {
     Workspace *workspace = own_workspace(call);
     const char *message;
     int64_t revision;
     InaError error = {0};
-    if (!workspace || !api_string(call, "message", false, &message))
+    if (!workspace || !api_permit_commit(call, workspace) || !api_string(call, "message", false, &message))
         return;
     if (message && strlen(message) > REPOSITORY_MESSAGE_MAX) {
         server_fail_text(call->request, 400, EINVAL, "\"message\" is longer than %u bytes", REPOSITORY_MESSAGE_MAX);

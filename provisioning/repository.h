@@ -73,6 +73,9 @@ Model *workspace_model(Workspace *workspace);            /* to be changed */
 const Model *workspace_base(const Workspace *workspace); /* what it began with, for showing the difference */
 bool workspace_modified(const Workspace *workspace);
 bool workspace_current(const Workspace *workspace); /* a commit would not be refused as stale */
+/* Which permissions its changes took, as bits: whoever stores them must have them still. */
+void workspace_need(Workspace *workspace, uint32_t permissions);
+uint32_t workspace_needs(const Workspace *workspace);
 /* -ESTALE: `error` names what was changed meanwhile, and by whom. After success it goes on from the new revision. */
 int workspace_commit(Workspace *workspace, const char *author, const char *message, int64_t *ret_revision,
                      InaError *error);

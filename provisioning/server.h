@@ -146,6 +146,11 @@ bool server_identify(Server *server, InaHttpRequest *request, Account *ret);
 bool server_identify_now(Server *server, InaHttpRequest *request, Account *ret);
 /* Whether a request has the cluster's token ("Authorization: Bearer"). False when the server has none. */
 bool server_has_cluster_token(const Server *server, const InaHttpRequest *request);
+/* Who reads the event stream; and whether it still may: the account is as it was, and so is the session. */
+void server_reader(const InaHttpRequest *request, const Account *account, StreamReader *ret);
+bool server_reader_still(void *userdata, StreamReader *reader);
+/* Whether the account is still as it was when the request began, and has the permission: for what takes a while. */
+bool server_still_may(const Server *server, const Account *account, Permission permission);
 /* 401 or, for somebody known, 403 with what is missing. */
 void server_refuse(Server *server, InaHttpRequest *request, const Account *account, const char *missing);
 /* Whether a request that changes something may come from this page; answers 403 itself. */
@@ -193,9 +198,10 @@ int server_check_contracts(Server *server, const Model *model, const char *path,
 int server_take_file(Server *server, const Model *model, const char *filename, const void *data, size_t size,
                      bool replace, Object **ret, InaError *error);
 
-/* api_workspaces.c: one CHANGE on a model, if the account may; what a commit answers */
+/* api_workspaces.c: one CHANGE on a model, if the account may, and which permission it took is added to `needs`; what a
+ * commit answers */
 int server_change(Server *server, const Account *account, const json_t *value, Model *model, json_t **ret,
-                  InaError *error);
+                  uint32_t *needs, InaError *error);
 /* -EBUSY: the account has too many, or all together. */
 int server_new_workspace(Server *server, const Account *account, Workspace **ret, InaError *error);
 int server_follow(Model *model, const Model *changed, InaError *error); /* makes a model as the other is */

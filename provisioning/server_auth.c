@@ -374,6 +374,35 @@ bool server_identify_now(Server *server, InaHttpRequest *request, Account *ret)
     return right;
 }
 
+bool server_still_may(const Server *server, const Account *account, Permission permission)
+{
+    Account now;
+    return accounts_get(server->accounts, account->name, &now) && now.password == account->password &&
+           (now.permissions & PERMIT(permission));
+}
+
+void server_reader(const InaHttpRequest *request, const Account *account, StreamReader *ret)
+{
+    char token[128];
+    *ret = (StreamReader){.permissions = account->permissions, .password = account->password};
+    snprintf(ret->name, sizeof(ret->name), "%s", account->name);
+    if (server_session_token(request, token, sizeof(token)))
+        accounts_session_id(token, ret->session);
+    sodium_memzero(token, sizeof(token));
+}
+
+bool server_reader_still(void *userdata, StreamReader *reader)
+{
+    Accounts *accounts = ((Server *)userdata)->accounts;
+    Account account;
+    bool there = reader->session[0] ? accounts_session_by_id(accounts, reader->session, server_now(), &account)
+                                    : accounts_get(accounts, reader->name, &account);
+    if (!there || account.password != reader->password)
+        return false;
+    reader->permissions = account.permissions;
+    return true;
+}
+
 /* A name that somebody made to resolve to this machine (DNS rebinding) is no address and not "localhost". */
 static bool host_is_own(const InaHttpRequest *request)
 {

@@ -118,27 +118,29 @@ json_t *workspace_json(const Workspace *workspace)
                      workspace_modified(workspace), "current", workspace_current(workspace));
 }
 
-/* --- events ----------------------------------------------------------------------- */
+/* --- events: to those who may ask for the same ------------------------------------ */
 
 /* When the server ends, its parts go one after the other: nobody is told any more. */
-static void tell(Server *server, const char *type, const char *key, json_t *value)
+static void tell(Server *server, const char *type, const char *key, uint32_t permissions, json_t *value)
 {
     if (server->stream)
-        stream_tell(server->stream, type, key, value);
+        stream_tell(server->stream, type, key, (StreamAudience){.permissions = permissions}, value);
     else
         json_decref(value);
 }
 
 void server_tell_workspace(Server *server, const Workspace *workspace)
 {
-    tell(server, "workspace", workspace_id(workspace), workspace_json(workspace));
+    StreamAudience audience = {PERMIT(PERMIT_EDIT_USERS), workspace_owner(workspace)};
+    if (server->stream)
+        stream_tell(server->stream, "workspace", workspace_id(workspace), audience, workspace_json(workspace));
 }
 
 static void tell_newest(void *userdata, const RevisionInfo *revision)
 {
     char key[32];
     snprintf(key, sizeof(key), "%lld", (long long)revision->number);
-    tell(userdata, "revision", key, revision_json(revision));
+    tell(userdata, "revision", key, 0, revision_json(revision));
 }
 
 static void on_revision(void *userdata, const Model *before, const Model *after, int64_t revision)
@@ -154,9 +156,9 @@ static void on_target(void *userdata, const char *id, bool gone)
     bool there = !gone && targets_view(server->targets, id, &view);
     server_count_target(server, id, there ? &view : NULL);
     if (gone)
-        tell(server, "target-gone", id, json_pack("{s:s}", "id", id));
+        tell(server, "target-gone", id, PERMIT(PERMIT_VIEW_TARGET), json_pack("{s:s}", "id", id));
     else if (there)
-        tell(server, "target", id, target_json(server, &view));
+        tell(server, "target", id, PERMIT(PERMIT_VIEW_TARGET), target_json(server, &view));
 }
 
 static void on_version(void *userdata, const DeploymentVersion *version)
@@ -164,7 +166,7 @@ static void on_version(void *userdata, const DeploymentVersion *version)
     Server *server = userdata;
     char key[TARGET_ID_MAX + 40];
     snprintf(key, sizeof(key), "%s %s", version->target, version->version);
-    tell(server, "version", key, version_json(version));
+    tell(server, "version", key, PERMIT(PERMIT_VIEW_TARGET), version_json(version));
     agent_waits_wake(server, version->target);
 }
 
@@ -185,7 +187,7 @@ static void on_rollout(void *userdata, int64_t rollout)
         json_object_del(value, "history");
         json_object_del(value, "historyOmitted");
     }
-    tell(server, "rollout", key, value);
+    tell(server, "rollout", key, PERMIT(PERMIT_VIEW_TARGET), value);
 }
 
 static void on_event(void *userdata, const AuditEvent *event)
@@ -193,7 +195,7 @@ static void on_event(void *userdata, const AuditEvent *event)
     Server *server = userdata;
     char key[TARGET_ID_MAX + 48];
     snprintf(key, sizeof(key), "%s %lld %lld", event->target, (long long)event->log, (long long)event->sequence);
-    tell(server, "audit", key, event_json(event));
+    tell(server, "audit", key, PERMIT(PERMIT_VIEW_LOG), event_json(event));
 }
 
 static void on_ending(void *userdata, const Workspace *workspace)
@@ -217,6 +219,7 @@ static void close_expire(void *userdata)
 int server_tell_open(Server *server, InaError *error)
 {
     sd_event_source *source;
+    stream_watch_readers(server->stream, server_reader_still, server);
     repository_watch(server->repository, on_revision, server);
     targets_watch(server->targets, on_target, server);
     targets_watch_problems(server->targets, on_problem, NULL);

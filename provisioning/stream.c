@@ -12,20 +12,23 @@
 #include <sys/random.h>
 
 typedef struct Pending {
-    char *type, *key;
+    char *type, *key, *name;
+    uint32_t permissions;
     json_t *value; /* NULL: told anew later */
 } Pending;
 
 typedef struct Kept {
-    char *text;
+    char *text, *name; /* name: who is told besides those who have the permissions; or NULL */
     size_t size;
+    uint32_t permissions;
 } Kept;
 
 typedef struct StreamClient {
     Stream *stream;
     InaHttpStream *http;
-    uint64_t next; /* number of the event that it gets next */
-    bool caught_up, full;
+    StreamReader reader;
+    uint64_t next;                /* number of the event that it gets next */
+    bool caught_up, full, passed; /* passed: over events that it may not see, since it was told a number */
     struct StreamClient *previous, *following;
 } StreamClient;
 
@@ -41,6 +44,8 @@ struct Stream {
     size_t n_pending, capacity;
     StreamClient *clients;
     size_t n_clients;
+    bool (*still)(void *userdata, StreamReader *reader);
+    void *still_userdata;
 };
 
 static int on_alive(sd_event_source *source, uint64_t when, void *userdata);
@@ -90,6 +95,7 @@ static Pending *pending_free(Pending *pending)
     if (pending) {
         free(pending->type);
         free(pending->key);
+        free(pending->name);
         json_decref(pending->value);
         free(pending);
     }
@@ -115,23 +121,20 @@ static void client_close(StreamClient *client)
     client_free(client);
 }
 
-void stream_close_clients(Stream *stream)
-{
-    while (stream->clients)
-        client_close(stream->clients);
-}
-
 Stream *stream_free(Stream *stream)
 {
     if (!stream)
         return NULL;
-    stream_close_clients(stream);
+    while (stream->clients)
+        client_close(stream->clients);
     for (size_t i = 0; i < stream->n_pending; i++)
         pending_free(stream->pending[i]);
     free(stream->pending);
     map_free(stream->pending_by_key);
-    for (size_t i = 0; i < STREAM_KEPT; i++)
+    for (size_t i = 0; i < STREAM_KEPT; i++) {
         free(stream->kept[i].text);
+        free(stream->kept[i].name);
+    }
     sd_event_source_disable_unref(stream->flush);
     sd_event_source_disable_unref(stream->alive);
     sd_event_unref(stream->event);
@@ -140,6 +143,11 @@ Stream *stream_free(Stream *stream)
 }
 
 /* --- to the clients -------------------------------------------------------------- */
+
+static bool may_see(const StreamReader *reader, const Kept *kept)
+{
+    return (kept->permissions & ~reader->permissions) == 0 || (kept->name && strcmp(kept->name, reader->name) == 0);
+}
 
 /* Writes what the client has not had. False: it was closed. */
 static bool client_pump(StreamClient *client)
@@ -152,13 +160,17 @@ static bool client_pump(StreamClient *client)
     }
     while (!client->full && client->next <= stream->number) {
         const Kept *kept = &stream->kept[client->next % STREAM_KEPT];
-        if (ina_http_stream_write(client->http, kept->text, kept->size) == -ENOBUFS) {
+        if (!may_see(&client->reader, kept)) {
+            client->passed = true;
+            client->next++;
+        } else if (ina_http_stream_write(client->http, kept->text, kept->size) == -ENOBUFS) {
             if (client->caught_up) {
                 client_close(client);
                 return false;
             }
             client->full = true;
         } else {
+            client->passed = false;
             client->next++;
         }
     }
@@ -175,15 +187,58 @@ static void pump_all(Stream *stream)
     }
 }
 
-static int on_alive(sd_event_source *source, uint64_t when, void *userdata)
+static void client_write(StreamClient *client, const char *text)
 {
-    static const char alive[] = ": alive\n\n";
-    Stream *stream = userdata;
+    if (ina_http_stream_write(client->http, text, strlen(text)) == -ENOBUFS && client->caught_up)
+        client_close(client);
+}
+
+static void client_tell_position(StreamClient *client, const char *type)
+{
+    char text[160];
+    snprintf(text, sizeof(text), "event: %s\nid: %s-%llu\ndata: {}\n\n", type, client->stream->epoch,
+             (unsigned long long)client->next - 1);
+    client->passed = false;
+    client_write(client, text);
+}
+
+/* What it may see from now on was not told before: it has to read that. */
+static void client_check(StreamClient *client)
+{
+    Stream *stream = client->stream;
+    uint32_t before = client->reader.permissions;
+    if (stream->still && !stream->still(stream->still_userdata, &client->reader))
+        client_close(client);
+    else if (client->reader.permissions != before)
+        client_tell_position(client, "reset");
+}
+
+void stream_watch_readers(Stream *stream, bool (*still)(void *userdata, StreamReader *reader), void *userdata)
+{
+    stream->still = still;
+    stream->still_userdata = userdata;
+}
+
+void stream_check(Stream *stream)
+{
     StreamClient *following;
     for (StreamClient *client = stream->clients; client; client = following) {
         following = client->following;
-        if (ina_http_stream_write(client->http, alive, sizeof(alive) - 1) == -ENOBUFS && client->caught_up)
-            client_close(client);
+        client_check(client);
+    }
+}
+
+static int on_alive(sd_event_source *source, uint64_t when, void *userdata)
+{
+    Stream *stream = userdata;
+    StreamClient *following;
+    stream_check(stream);
+    for (StreamClient *client = stream->clients; client; client = following) {
+        following = client->following;
+        if (client->passed && !client->full)
+            client_tell_position(client, "cursor");
+        else
+            client_write(client, ": alive\n\n");
     }
     (void)sd_event_source_set_time_relative(source, STREAM_ALIVE_SECONDS * UINT64_C(1000000));
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -231,7 +286,7 @@ static void greet(StreamClient *client, const char *after)
     client_pump(client);
 }
 
-void stream_serve(Stream *stream, InaHttpRequest *request)
+void stream_serve(Stream *stream, InaHttpRequest *request, const StreamReader *reader)
 {
     const char *after = ina_http_header(request, "Last-Event-ID");
     char position[STREAM_CURSOR_MAX] = "";
@@ -250,6 +305,7 @@ void stream_serve(Stream *stream, InaHttpRequest *request)
         return;
     }
     client->stream = stream;
+    client->reader = *reader;
     ina_http_set_header(request, "Cache-Control", "no-store");
     ina_http_set_header(request, "X-Accel-Buffering", "no");
     client->http = ina_http_respond_stream(request, 200, "text/event-stream", on_drained, on_closed, client);
@@ -267,7 +323,7 @@ void stream_serve(Stream *stream, InaHttpRequest *request)
 
 /* --- what is told -------------------------------------------------------------- */
 
-static void keep(Stream *stream, const Pending *pending)
+static void keep(Stream *stream, Pending *pending)
 {
     AUTO_FREE char *value = pending->value ? json_dumps(pending->value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     char *text;
@@ -278,7 +334,8 @@ static void keep(Stream *stream, const Pending *pending)
         return;
     Kept *kept = &stream->kept[++stream->number % STREAM_KEPT];
     free(kept->text);
-    *kept = (Kept){text, (size_t)size};
+    free(kept->name);
+    *kept = (Kept){text, TAKE_PTR(pending->name), (size_t)size, pending->permissions};
     set_cursor(stream);
 }
 
@@ -301,7 +358,7 @@ static int on_flush(sd_event_source *source, void *userdata)
     return 0;
 }
 
-static Pending *pending_new(const char *type, const char *key, json_t *value)
+static Pending *pending_new(const char *type, const char *key, StreamAudience audience, json_t *value)
 {
     Pending *pending = calloc(1, sizeof(*pending));
     if (!pending)
@@ -309,6 +366,8 @@ static Pending *pending_new(const char *type, const char *key, json_t *value)
     pending->value = json_incref(value);
     pending->type = strdup(type);
     pending->key = strdup(key);
+    pending->name = audience.name ? strdup(audience.name) : NULL; /* without memory it is told to fewer */
+    pending->permissions = audience.permissions;
     return pending->type && pending->key ? pending : pending_free(pending);
 }
 
@@ -325,9 +384,10 @@ static bool make_room(Stream *stream)
     return true;
 }
 
-static void add_pending(Stream *stream, const char *name, const char *type, const char *key, json_t *value)
+static void add_pending(Stream *stream, const char *name, const char *type, const char *key, StreamAudience audience,
+                        json_t *value)
 {
-    Pending *pending = make_room(stream) ? pending_new(type, key, value) : NULL;
+    Pending *pending = make_room(stream) ? pending_new(type, key, audience, value) : NULL;
     if (!pending)
         return;
     stream->pending[stream->n_pending++] = pending;
@@ -336,7 +396,7 @@ static void add_pending(Stream *stream, const char *name, const char *type, cons
     soon(stream->event, &stream->flush, on_flush, stream);
 }
 
-void stream_tell(Stream *stream, const char *type, const char *key, json_t *value)
+void stream_tell(Stream *stream, const char *type, const char *key, StreamAudience audience, json_t *value)
 {
     AUTO_FREE char *name = NULL;
     if (!value)
@@ -349,6 +409,6 @@ void stream_tell(Stream *stream, const char *type, const char *key, json_t *valu
         pending->value = NULL;
     }
     if (name)
-        add_pending(stream, name, type, key, value);
+        add_pending(stream, name, type, key, audience, value);
     json_decref(value);
 }

@@ -19,6 +19,7 @@ struct Workspace {
     Model *base, *model; /* as it began, and as it is */
     bool looked_for;     /* since the last repository_expire */
     int64_t idle_since;
+    uint32_t needs; /* permissions */
 };
 
 /* --- life --------------------------------------------------------------------------- */
@@ -137,6 +138,16 @@ const Model *workspace_base(const Workspace *workspace)
     return workspace->base;
 }
 
+void workspace_need(Workspace *workspace, uint32_t permissions)
+{
+    workspace->needs |= permissions;
+}
+
+uint32_t workspace_needs(const Workspace *workspace)
+{
+    return workspace->needs;
+}
+
 static int start_from(Workspace *workspace, const Model *from, int64_t revision, InaError *error)
 {
     Model *base = model_copy(from), *model = model_copy(from);
@@ -150,6 +161,7 @@ static int start_from(Workspace *workspace, const Model *from, int64_t revision,
     workspace->base = base;
     workspace->model = model;
     workspace->revision = revision;
+    workspace->needs = 0;
     return 0;
 }
 

@@ -94,7 +94,7 @@ export function upload(file, workspace, progress) {
   });
 }
 
-const EVENTS = ["revision", "target", "target-gone", "version", "rollout", "audit", "workspace", "reset"];
+const EVENTS = ["revision", "target", "target-gone", "version", "rollout", "audit", "workspace", "reset", "cursor"];
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8000;
 
@@ -123,7 +123,9 @@ export class Stream {
     for (const type of EVENTS) {
       source.addEventListener(type, (event) => {
         this.cursor = event.lastEventId || this.cursor;
-        this.take(type, event.data ? JSON.parse(event.data) : null);
+        if (type !== "cursor") { // that says only how far we are: other events are not for this account
+          this.take(type, event.data ? JSON.parse(event.data) : null);
+        }
       });
     }
     source.addEventListener("error", () => {

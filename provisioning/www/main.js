@@ -18,7 +18,6 @@ const SEGMENTS = ["#e8731a", "#ec8a16", "#efa013", "#f2b711", "#e5c41b", "#bfbf2
 // Says that this browser logged in before: only then it is worth asking whether the session still lives.
 const KNOWN = "inaetics-provisioning-known";
 const WARNED = "inaetics-provisioning-warned";
-const LOOK_MS = 2000;
 const VIEWS = ["software", "rollouts", "history", "settings"];
 
 for (const colour of SEGMENTS) {
@@ -52,32 +51,8 @@ function showConnection(what, seconds) {
 // Reads everything; the stream goes on from before that, so that nothing is missed.
 async function begin() {
   const cursor = await state.load();
-  if (state.denied("viewTarget")) {
-    lookNowAndThen();
-  } else {
-    stream.open(cursor);
-  }
+  stream.open(cursor);
   state.tell("again");
-}
-
-// Events tell of targets too: who may not see those gets none, and looks for new revisions.
-function lookNowAndThen() {
-  const {session} = state;
-  byId("status").textContent = `read every ${LOOK_MS / 1000} s`;
-  byId("status").classList.remove("lost");
-  const timer = setInterval(() => {
-    if (state.session !== session) {
-      clearInterval(timer);
-      return;
-    }
-    const before = state.server.revision;
-    state.quietly(async () => {
-      await state.loadServer();
-      if (state.server.revision !== before) {
-        state.revised({software: true});
-      }
-    });
-  }, LOOK_MS);
 }
 
 // --- logging in --------------------------------------------------------------------

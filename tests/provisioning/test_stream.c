@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static const StreamAudience everybody;
+
 typedef struct Place {
     Fixture f;
     Stream *stream;
@@ -22,7 +24,13 @@ typedef struct Reader {
 
 static void serve(void *userdata, InaHttpRequest *request)
 {
-    stream_serve(((Place *)userdata)->stream, request);
+    Place *place = userdata;
+    StreamReader reader = {.permissions = UINT32_MAX};
+    const char *may = ina_http_header(request, "May"), *name = ina_http_header(request, "Name");
+    if (may)
+        reader.permissions = (uint32_t)strtoul(may, NULL, 0);
+    snprintf(reader.name, sizeof(reader.name), "%s", name ? name : "");
+    stream_serve(place->stream, request, &reader);
 }
 
 static void begin(Place *place)
@@ -75,7 +83,7 @@ static const char *reader_text(Reader *reader)
 
 static void tell(Place *place, const char *type, const char *key, int value)
 {
-    stream_tell(place->stream, type, key, json_integer(value));
+    stream_tell(place->stream, type, key, everybody, json_integer(value));
 }
 
 static void tell_and_flush(Place *place, int value)
@@ -198,7 +206,7 @@ static void a_long_absence_is_repeated_as_fast_as_it_is_read(void **state)
     for (unsigned i = 0; i < STREAM_KEPT; i++) { /* 12 MB: far more than waits for one client */
         char key[32];
         snprintf(key, sizeof(key), "%u", i);
-        stream_tell(place.stream, "audit", key, json_pack("{s:i,s:s}", "n", (int)i, "text", text));
+        stream_tell(place.stream, "audit", key, everybody, json_pack("{s:i,s:s}", "n", (int)i, "text", text));
     }
     fixture_run(&place.f, 1000);
     reader_open(&place, &reader, header);
@@ -228,7 +236,7 @@ static void who_does_not_read_is_closed_and_others_go_on(void **state)
         assert_true(fixture_now() < limit);
         char last[32];
         n++;
-        stream_tell(place.stream, "audit", "x", json_pack("{s:s,s:i}", "text", text, "n", (int)n));
+        stream_tell(place.stream, "audit", "x", everybody, json_pack("{s:s,s:i}", "text", text, "n", (int)n));
         snprintf(last, sizeof(last), "\"n\":%u}", n);
         fixture_until(&place.f, strstr(reader_text(&reader) + (reader.size > 100 ? reader.size - 100 : 0), last));
     }
@@ -260,6 +268,78 @@ static void readers_that_leave_are_forgotten(void **state)
     fixture_stop(&place.f);
 }
 
+static void readers_are_told_what_they_may_see_and_where_they_are(void **state)
+{
+    static const StreamAudience first = {.permissions = 1}, both = {.permissions = 3}, hers = {4, "ann"};
+    Place place;
+    Reader some, ann;
+    char seen[256], header[160];
+
+    begin(&place);
+    reader_open(&place, &some, "May: 1\r\nName: bob\r\n");
+    reader_open(&place, &ann, "May: 2\r\nName: ann\r\n");
+    stream_tell(place.stream, "target", "a", first, json_integer(1));
+    stream_tell(place.stream, "target", "b", both, json_integer(2));
+    stream_tell(place.stream, "workspace", "c", hers, json_integer(3));
+    tell_and_flush(&place, 4);
+    fixture_until(&place.f, strstr(reader_text(&some), "data: 4\n") && strstr(reader_text(&ann), "data: 4\n"));
+    values(some.text, seen, sizeof(seen));
+    assert_string_equal(seen, "1 4 ");
+    values(ann.text, seen, sizeof(seen));
+    assert_string_equal(seen, "3 4 ");
+    /* More than is kept pass by: who hears none of them is told the number, and goes on from there. */
+    snprintf(header, sizeof(header), "%s", stream_cursor(place.stream));
+    for (unsigned i = 0; i <= STREAM_KEPT; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "%u", i);
+        stream_tell(place.stream, "audit", key, both, json_integer(7));
+    }
+    fixture_until(&place.f, strcmp(header, stream_cursor(place.stream)) != 0);
+    fixture_until(&place.f, strstr(reader_text(&some), "event: cursor\n"));
+    assert_null(strstr(some.text, "data: 7\n"));
+    snprintf(header, sizeof(header), "id: %s\n", stream_cursor(place.stream));
+    assert_non_null(strstr(some.text, header));
+    reader_close(&some);
+    snprintf(header, sizeof(header), "May: 1\r\nLast-Event-ID: %s\r\n", stream_cursor(place.stream));
+    fixture_until(&place.f, stream_clients(place.stream) == 1);
+    reader_open(&place, &some, header);
+    tell_and_flush(&place, 8);
+    fixture_until(&place.f, strstr(reader_text(&some), "data: 8\n"));
+    assert_null(strstr(some.text, "event: reset"));
+    reader_close(&some);
+    reader_close(&ann);
+    end(&place);
+}
+
+static bool only_ann(void *userdata, StreamReader *reader)
+{
+    reader->permissions = 3;
+    return strcmp(reader->name, "ann") == 0;
+}
+
+static void who_may_not_read_any_more_is_closed_and_who_may_see_more_reads_anew(void **state)
+{
+    static const StreamAudience first = {.permissions = 1};
+    Place place;
+    Reader bob, ann;
+
+    begin(&place);
+    stream_watch_readers(place.stream, only_ann, NULL);
+    reader_open(&place, &bob, "May: 3\r\nName: bob\r\n");
+    reader_open(&place, &ann, "May: 2\r\nName: ann\r\n");
+    stream_check(place.stream);
+    assert_int_equal(stream_clients(place.stream), 1);
+    fixture_until(&place.f, strstr(reader_text(&ann), "event: reset\n"));
+    stream_check(place.stream);
+    stream_tell(place.stream, "target", "a", first, json_integer(1));
+    fixture_until(&place.f, strstr(reader_text(&ann), "data: 1\n"));
+    assert_null(strstr(strstr(ann.text, "event: reset") + 1, "event: reset"));
+    assert_null(strstr(reader_text(&bob), "data: 1\n"));
+    reader_close(&bob);
+    reader_close(&ann);
+    end(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +349,8 @@ int main(void)
         cmocka_unit_test(a_long_absence_is_repeated_as_fast_as_it_is_read),
         cmocka_unit_test(who_does_not_read_is_closed_and_others_go_on),
         cmocka_unit_test(readers_that_leave_are_forgotten),
+        cmocka_unit_test(readers_are_told_what_they_may_see_and_where_they_are),
+        cmocka_unit_test(who_may_not_read_any_more_is_closed_and_who_may_see_more_reads_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -179,6 +179,50 @@ def test_accounts_are_made_changed_and_removed_by_those_who_may(server, people):
     assert answer.status == 403 and "last account" in answer.json["message"]
 
 
+def test_what_was_changed_is_stored_only_by_who_may_still_do_it(server, people):
+    people.right("PUT", "/v1/accounts/eve", {"password": "long enough", "role": "release-manager"})
+    eve = server.people("eve", "long enough")
+    workspace, empty = eve.workspace(), eve.workspace()
+    eve.change(workspace, add("feature", name="f1"))
+    eve.upload("a.jar", java_bundle("a", "1.0.0"), workspace)
+    people.right("PUT", "/v1/accounts/eve", {"role": "distribution-manager"})
+    for answer in (eve.post(f"/v1/workspaces/{workspace}/commit"), eve.post(f"/client/work/{workspace}")):
+        assert answer.status == 403 and "createArtifact" in answer.json["message"], answer
+    assert people.right("GET", "/v1/objects?kind=feature")["count"] == 0
+    eve.change(empty, add("distribution", name="d1"))
+    eve.commit(empty)
+    eve.right("POST", f"/v1/workspaces/{workspace}/revert")
+    eve.right("POST", f"/v1/workspaces/{workspace}/checkout")
+    eve.change(workspace, add("distribution", name="d2"))
+    eve.commit(workspace)
+    other = eve.workspace()
+    eve.change(other, add("distribution", name="d3"))
+    people.right("POST", f"/v1/workspaces/{other}/commit", {})  # who is asked is who stores
+    assert [item["attributes"]["name"] for item in people.right("GET", "/v1/objects?kind=distribution")["items"]] == \
+        ["d1", "d2", "d3"]
+
+
+def test_sessions_and_workspaces_go_with_their_account_and_sessions_with_their_password(server, people):
+    stranger = Caller(server.people_address)
+    for account in ({"password": "long enough", "role": "admin"}, {"password": "other words", "role": "admin"}):
+        people.right("PUT", "/v1/accounts/eve", account)
+        token = stranger.post("/v1/session", {"name": "eve", "password": account["password"]}).json["token"]
+        eve = Caller(server.people_address, f"Bearer {token}")
+        workspace = eve.workspace()
+        eve.change(workspace, add("feature", name="hidden"))
+        people.right("PUT", "/v1/accounts/eve", {"password": "new and long"})
+        assert eve.get("/v1/session").status == 401
+        assert eve.post(f"/v1/workspaces/{workspace}/commit").status == 401
+        assert people.get(f"/v1/workspaces/{workspace}").status == 200
+        token = stranger.post("/v1/session", {"name": "eve", "password": "new and long"}).json["token"]
+        assert people.delete("/v1/accounts/eve").status == 204
+        assert Caller(server.people_address, f"Bearer {token}").get("/v1/session").status == 401
+        people.right("PUT", "/v1/accounts/eve", {"password": "new and long", "role": "admin"})
+        assert Caller(server.people_address, f"Bearer {token}").get("/v1/session").status == 401
+        assert server.people("eve", "new and long").get(f"/v1/workspaces/{workspace}").status == 404
+        people.delete("/v1/accounts/eve")
+
+
 # --- the document and who may what -------------------------------------------------------------------
 
 def routes(caller):
@@ -640,6 +684,44 @@ def test_who_may_not_read_events_any_more_does_not(server, people):
     make_feature(people, "secret")
     assert not events.of("revision")
     events.close()
+
+
+def test_each_account_hears_what_it_may_see_and_more_when_its_role_grows(server, people):
+    people.right("PUT", "/v1/accounts/partner", {"password": "from outside", "role": "external-distribution-manager"})
+    partner = server.people("partner", "from outside")
+    events = Events(partner)
+    everything = Events(people)
+    workspace = people.workspace()
+    people.change(workspace, add("target", id="t1"), add("distribution", name="d1"))
+    people.commit(workspace, "hers")
+    wait_for(lambda: everything.of("target") and everything.of("workspace"), "what the administrator hears")
+    own = partner.workspace()
+    partner.change(own, add("distribution", name="d2"))
+    partner.commit(own, "his")
+    wait_for(lambda: [value["message"] for value in events.of("revision")][-1:] == ["his"], "the last revision")
+    assert [value["message"] for value in events.of("revision")] == ["hers", "his"]
+    assert {value["id"] for value in events.of("workspace")} == {own}
+    assert not events.of("target") and not events.of("rollout") and not events.of("audit")
+    people.right("PUT", "/v1/accounts/partner", {"role": "viewer"})
+    wait_for(lambda: events.of("reset"), "that there is more to read")
+    people.right("POST", "/v1/targets/t1/forget")
+    wait_for(lambda: events.of("target-gone"), "an event of targets")
+    events.close()
+    everything.close()
+
+
+def test_an_event_stream_ends_with_its_session(server, people):
+    token = Caller(server.people_address).post("/v1/session", {"name": "d", "password": "f"}).json["token"]
+    caller = Caller(server.people_address, f"Bearer {token}")
+    events, others = Events(caller), Events(people)
+    assert caller.delete("/v1/session").status == 204
+    events.thread.join(PATIENCE)
+    assert not events.thread.is_alive() and others.thread.is_alive()
+    events.close()
+    people.right("PUT", "/v1/accounts/d", {"password": "another password"})
+    others.thread.join(PATIENCE)
+    assert not others.thread.is_alive()
+    others.close()
 
 
 def test_a_reader_that_does_not_read_holds_nobody_up(server, people):

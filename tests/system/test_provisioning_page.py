@@ -562,6 +562,7 @@ def test_who_may_not_see_targets_still_works_on_distributions(page, server):
     server.api("PUT", "/v1/accounts/partner", {"password": "from outside", "role": "external-distribution-manager"})
     page.log_in("partner", "from outside")
     page.row("distribution", "distribution-name-d1")
+    page.live()
     for kind in ("artifact", "target"):
         browser.wait(f"why there is no {kind}", lambda: "Not shown" in browser.text(f"empty-{kind}"))
     assert not browser.find("#create-target").is_enabled()
