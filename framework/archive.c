@@ -119,10 +119,26 @@ static int check_parents(const Archive *archive, InaError *error)
     return 0;
 }
 
+typedef struct Unpacking {
+    const atomic_bool *stop;
+    ArchiveSink sink;
+    void *userdata;
+} Unpacking;
+
+static int pass_chunk(void *userdata, const void *data, size_t size, InaError *error)
+{
+    const Unpacking *unpacking = userdata;
+
+    if (unpacking->stop && atomic_load(unpacking->stop))
+        return ina_error_set(error, ECANCELED, "nobody waits for it any more");
+    return unpacking->sink(unpacking->userdata, data, size, error);
+}
+
 static int unpack_chunks(const Archive *archive, const ArchiveEntry *entry, ArchiveSink sink, void *userdata,
                          InaError *error)
 {
-    int r = unzip_entry(&archive->packed[entry - archive->entries], sink, userdata, error);
+    Unpacking unpacking = {archive->stop, sink, userdata};
+    int r = unzip_entry(&archive->packed[entry - archive->entries], pass_chunk, &unpacking, error);
 
     return r < 0 ? ina_error_wrap(error, "entry '%.200s'", entry->name) : 0;
 }
@@ -278,10 +294,16 @@ static int check_manifest(Archive *archive, InaError *error)
 
 int archive_open(const char *path, Archive **ret, InaError *error)
 {
+    return archive_open_until(path, NULL, ret, error);
+}
+
+int archive_open_until(const char *path, const atomic_bool *stop, Archive **ret, InaError *error)
+{
     Archive *archive = calloc(1, sizeof *archive);
     if (!archive)
         return ina_error_set(error, ENOMEM, "out of memory");
 
+    archive->stop = stop;
     int r = file_read(path, ARCHIVE_SIZE_MAX, &archive->bytes, &archive->size, error);
     if (r < 0) {
         archive_free(archive);

@@ -11,6 +11,8 @@
 
 #include "manifest.h"
 #include <inaetics/error.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +39,9 @@ typedef struct ArchiveEntry {
 } ArchiveEntry;
 
 int archive_open(const char *path, Archive **ret, InaError *error);
+/* The same; once `stop` (NULL: never) is true, this and what reads the archive end with -ECANCELED before the next
+ * piece is unpacked. */
+int archive_open_until(const char *path, const atomic_bool *stop, Archive **ret, InaError *error);
 const Manifest *archive_manifest(const Archive *archive);
 /* Lines "DIGEST  NAME\n" of all files by name, as sha256sum prints and checks them. */
 const char *archive_sums(const Archive *archive);

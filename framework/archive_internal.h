@@ -4,6 +4,7 @@
 #include "archive.h"
 #include "base/map.h"
 #include "unzip.h"
+#include <stdatomic.h>
 
 struct Archive {
     char *bytes; /* the whole zip */
@@ -16,6 +17,7 @@ struct Archive {
     Map *names;      /* to ArchiveEntry */
     char **contents; /* of the entries, unpacked; NULL: they are too large to be kept */
     Manifest *manifest;
+    const atomic_bool *stop; /* NULL: never */
 };
 
 typedef UnzipSink ArchiveSink;

@@ -66,6 +66,7 @@ Permission api_view_permission(ObjectKind kind);
 Permission api_change_permission(ObjectKind kind, char operation /* 'a'dd, 'r'eplace, 'd'elete */);
 /* The workspace of the query or path that the account may use: its own, or as admin any. Answers 403, 404 itself. */
 Workspace *api_workspace(ApiCall *call, const char *id);
+void api_upload(ApiCall *call); /* api_uploads.c */
 json_t *api_openapi(const InaHttpRequest *request);
 /* Whether --dashboard can say where a page is. */
 int pages_check(const char *text, InaError *error);

@@ -367,7 +367,7 @@ static int load_file(Load *load, const char *name, InaError *error)
         return ina_error_set(error, EINVAL, "\"%.80s\" is no name of a file beside %s", name, DESIRED_FILE);
     int r = path ? file_read(path, BLOB_SIZE_MAX, &data, &size, error) : ina_error_set(error, ENOMEM, "no memory");
     if (r >= 0)
-        r = server_take_file(load->server, load->model, name, data, size, true, &object, error);
+        r = server_take_file(load->server, load->model, name, data, size, &object, error);
     if (r >= 0)
         r = put_artifact(load, name, object, error);
     if (r >= 0) {

@@ -2,14 +2,9 @@
 #include "api.h"
 
 #include "artifact.h"
-#include "base/files.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sodium.h>
 #include <string.h>
-#include <unistd.h>
-#include <zlib.h>
 
 #define LIMIT_DEFAULT 1000
 
@@ -143,127 +138,6 @@ static void get_links(ApiCall *call)
 
 /* --- files of artifacts ---------------------------------------------------------------- */
 
-typedef struct Upload {
-    Object *object;
-} Upload;
-
-static int add_artifact(void *userdata, Model *model, InaError *error)
-{
-    return model_add(model, ((Upload *)userdata)->object, error);
-}
-
-/* 200: the same is there; 201: it is new; negative: refused. */
-static int store_artifact(ApiCall *call, Workspace *workspace, Object *object, InaError *error)
-{
-    Server *server = call->server;
-    Model *model = workspace ? workspace_model(workspace) : NULL;
-    const Object *old =
-        model_get(model ? model : repository_model(server->repository), OBJECT_ARTIFACT, object_definition(object));
-    char message[REPOSITORY_MESSAGE_MAX];
-    if (old) {
-        const char *a = object_attribute(old, "sha256"), *b = object_attribute(object, "sha256");
-        if (a && b && strcmp(a, b) == 0)
-            return 200;
-        return ina_error_set(error, EEXIST, "%s is there with other content; give the new one another version",
-                             object_definition(object));
-    }
-    snprintf(message, sizeof(message), "Upload %.900s", object_definition(object));
-    Upload upload = {object};
-    int r = workspace ? model_add(workspace_model(workspace), object, error)
-                      : repository_commit(server->repository, call->account.name, message, add_artifact, &upload, NULL,
-                                          error);
-    if (r >= 0 && workspace) {
-        workspace_need(workspace, PERMIT(PERMIT_CREATE_ARTIFACT));
-        server_tell_workspace(server, workspace);
-    }
-    return r < 0 ? r : 201;
-}
-
-static void describe(const void *data, size_t size, BlobInfo *ret)
-{
-    unsigned char digest[crypto_hash_sha256_BYTES];
-    *ret = (BlobInfo){.size = size, .crc32 = (uint32_t)crc32_z(0, data, size)};
-    crypto_hash_sha256(digest, data, size);
-    sodium_bin2hex(ret->digest, sizeof(ret->digest), digest, sizeof(digest));
-}
-
-static int judge(Server *server, const Model *model, const char *path, const char *filename, const BlobInfo *info,
-                 Object **ret, InaError *error)
-{
-    AUTO_JSON json_t *value = NULL;
-    int r = artifact_recognise(path, filename, info, &value, error);
-    if (r >= 0)
-        r = server_check_contracts(server, model, path, value, error);
-    return r < 0 ? r : object_new(OBJECT_ARTIFACT, value, model, ret, error);
-}
-
-static int check_old(const Model *model, const Object *object, InaError *error)
-{
-    const Object *old = model_get(model, OBJECT_ARTIFACT, object_definition(object));
-    const char *before = old ? object_attribute(old, "sha256") : NULL, *after = object_attribute(object, "sha256");
-    if (!old || (before && after && strcmp(before, after) == 0))
-        return 0;
-    return ina_error_set(error, EEXIST, "%s is there with other content; give the new one another version",
-                         object_definition(object));
-}
-
-/* What is refused never gets among the files that are kept. */
-int server_take_file(Server *server, const Model *model, const char *filename, const void *data, size_t size,
-                     bool replace, Object **ret, InaError *error)
-{
-    BlobInfo info;
-    AUTO_FREE char *path = path_join(server->options.data, "upload-XXXXXX");
-    if (size > BLOB_SIZE_MAX)
-        return ina_error_set(error, EFBIG, "%s has %zu bytes; at most %u are taken", filename, size, BLOB_SIZE_MAX);
-    int fd = path ? mkostemp(path, O_CLOEXEC) : -1;
-    if (fd < 0)
-        return ina_error_errno(error, errno, "upload");
-    int r = write_whole(fd, data, size);
-    close(fd);
-    if (r < 0)
-        ina_error_errno(error, r, "upload");
-    describe(data, size, &info);
-    if (r >= 0)
-        r = judge(server, model, path, filename, &info, ret, error);
-    unlink(path);
-    if (r < 0)
-        return r;
-    r = replace ? 0 : check_old(model, *ret, error);
-    if (r >= 0)
-        r = blobs_put(server->blobs, data, size, &info, error);
-    if (r < 0)
-        *ret = object_unref(*ret);
-    return r;
-}
-
-static void post_artifact(ApiCall *call)
-{
-    const char *filename = ina_http_query(call->request, "filename"), *id = ina_http_query(call->request, "workspace");
-    InaError error = {0};
-    Workspace *workspace = NULL;
-    Object *object = NULL;
-    if (!filename || !artifact_name_valid(filename)) {
-        server_fail_text(call->request, 400, EINVAL,
-                         "filename=%.80s: expected are 1 to %u letters, digits or characters of \"._-\", not beginning "
-                         "with a dot",
-                         filename ? filename : "", ARTIFACT_NAME_MAX);
-        return;
-    }
-    if (id && !(workspace = api_workspace(call, id)))
-        return;
-    const Model *model = workspace ? workspace_model(workspace) : repository_model(call->server->repository);
-    size_t size;
-    const void *body = ina_http_body(call->request, &size);
-    int r = server_take_file(call->server, model, filename, body, size, false, &object, &error);
-    if (r >= 0)
-        r = store_artifact(call, workspace, object, &error);
-    if (r < 0)
-        api_fail(call, &error);
-    else
-        server_json(call->request, r, object_json(object));
-    object_unref(object);
-}
-
 /* Whether an artifact of the newest model has this content: what is left of old ones is nobody's business. */
 static const Object *artifact_with(const Model *model, const char *digest)
 {
@@ -298,8 +172,8 @@ const ApiRoute api_object_routes[] = {
      "kind!,workspace,after,limit,filter", "200 objects,400,401,403,404"},
     {"GET", "/v1/links", API_ACCOUNT, API_NO_BODY, get_links, "Who is linked with whom", "workspace",
      "200 links,401,403,404"},
-    {"POST", "/v1/artifacts", PERMIT_CREATE_ARTIFACT, API_BYTES, post_artifact, "Upload a file", "filename!,workspace",
-     "201 OBJECT,200 OBJECT: it was there,400,401,403,409,413"},
+    {"POST", "/v1/artifacts", PERMIT_CREATE_ARTIFACT, API_BYTES, api_upload, "Upload a file", "filename!,workspace",
+     "201 OBJECT,200 OBJECT: it was there,400,401,403,409,413,503"},
     {"GET", "/v1/artifacts/{sha256}", PERMIT_VIEW_ARTIFACT, API_NO_BODY, get_artifact, "The file of an artifact", NULL,
      "200 the file,206,401,403,404"},
     {0},

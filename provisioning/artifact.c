@@ -294,12 +294,12 @@ static int describe(Artifact *artifact, const Manifest *manifest, bool java, Ina
 }
 
 /* Where the server keeps the file is nobody's business. */
-static int open_bundle(const char *path, Archive **ret, InaError *error)
+static int open_bundle(const char *path, const atomic_bool *stop, Archive **ret, InaError *error)
 {
     InaError why = {0};
     size_t length = strlen(path);
 
-    int r = archive_open(path, ret, &why);
+    int r = archive_open_until(path, stop, ret, &why);
     if (r < 0)
         return ina_error_set(error, r, "%s",
                              strncmp(why.message, path, length) == 0 && why.message[length] == ':'
@@ -308,12 +308,12 @@ static int open_bundle(const char *path, Archive **ret, InaError *error)
     return 0;
 }
 
-static int recognise_bundle(Artifact *artifact, const char *path, InaError *error)
+static int recognise_bundle(Artifact *artifact, const char *path, const atomic_bool *stop, InaError *error)
 {
     Archive *archive;
     Code code = {0};
 
-    int r = open_bundle(path, &archive, error);
+    int r = open_bundle(path, stop, &archive, error);
     if (r < 0)
         return r;
     const Manifest *manifest = archive_manifest(archive);
@@ -417,7 +417,7 @@ static int read_sets(const char *path, Buffer *ret, InaError *error)
     Archive *archive;
     size_t prefix = strlen(ARTIFACT_CONTRACTS);
 
-    int r = open_bundle(path, &archive, error);
+    int r = open_bundle(path, NULL, &archive, error);
     if (r < 0)
         return r;
     for (size_t i = 0; r == 0 && i < archive_count(archive); i++) {
@@ -465,6 +465,12 @@ static int is_zip(const char *path, bool *ret, InaError *error)
 
 int artifact_recognise(const char *path, const char *filename, const BlobInfo *blob, json_t **ret, InaError *error)
 {
+    return artifact_recognise_until(path, filename, blob, NULL, ret, error);
+}
+
+int artifact_recognise_until(const char *path, const char *filename, const BlobInfo *blob, const atomic_bool *stop,
+                             json_t **ret, InaError *error)
+{
     Artifact artifact = {filename, blob, json_object(), json_array(), json_array(), json_object(), false};
     AUTO_JSON json_t *value =
         json_pack("{s:o?, s:o?, s:o?, s:o?}", "attributes", artifact.attributes, "provides", artifact.provides,
@@ -479,7 +485,7 @@ int artifact_recognise(const char *path, const char *filename, const BlobInfo *b
                           "a file's name is 1 to %u letters, digits, '.', '_' and '-', not beginning with '.'",
                           ARTIFACT_NAME_MAX);
     else if ((r = is_zip(path, &zip, error)) == 0)
-        r = zip ? recognise_bundle(&artifact, path, error) : recognise_text(&artifact, path, error);
+        r = zip ? recognise_bundle(&artifact, path, stop, error) : recognise_text(&artifact, path, error);
     if (r == 0 && artifact.failed)
         r = no_memory(error);
     if (r < 0)

@@ -22,6 +22,7 @@
 #include "blobs.h"
 #include <inaetics/error.h>
 #include <jansson.h>
+#include <stdatomic.h>
 
 #define ARTIFACT_NAME_MAX 200u /* of the file: [A-Za-z0-9._-], not beginning with '.' */
 
@@ -43,6 +44,9 @@ bool artifact_name_valid(const char *name);
  * the entry that says so. Equal digests need no contract check. A new reference.
  * -EINVAL: the file is wrong; -EFBIG. */
 int artifact_recognise(const char *path, const char *filename, const BlobInfo *blob, json_t **ret, InaError *error);
+/* The same; -ECANCELED soon after `stop` (NULL: never) is true. */
+int artifact_recognise_until(const char *path, const char *filename, const BlobInfo *blob, const atomic_bool *stop,
+                             json_t **ret, InaError *error);
 
 /* What the root element of an XML text is: its local name and its namespace ("" when it has none). Refused
  * (-EINVAL): document types, so that no entity is ever defined; encodings other than UTF-8; what is no XML up to there.

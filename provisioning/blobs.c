@@ -136,7 +136,7 @@ static void forget(Blobs *blobs, const char *digest)
 
 /* --- storing ----------------------------------------------------------------- */
 
-static int describe(const void *data, size_t size, BlobInfo *ret, InaError *error)
+int blobs_describe(const void *data, size_t size, BlobInfo *ret, InaError *error)
 {
     unsigned char bytes[DIGEST_BYTES];
 
@@ -157,33 +157,70 @@ static bool there(const char *path, uint64_t size)
            utimensat(AT_FDCWD, path, NULL, 0) == 0;
 }
 
+/* A file that is written and on disk gets its name; a shelf that is new, too. */
+static int shelve(const Blobs *blobs, const char *from, const char *path, const char *digest, InaError *error)
+{
+    AUTO_FREE char *shelf = NULL;
+    struct stat status;
+
+    if (asprintf(&shelf, "%s/%.2s", blobs->folder, digest) < 0)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    bool known = stat(shelf, &status) == 0;
+    int r = known ? 0 : folder_make(shelf, 0700, error);
+    if (r < 0)
+        return r;
+    if (rename(from, path) < 0)
+        return ina_error_errno(error, errno, "cannot write %s", path);
+    r = folder_sync(shelf, error);
+    return r == 0 && !known ? folder_sync(blobs->folder, error) : r;
+}
+
 static int store(const Blobs *blobs, const char *path, const char *digest, const void *data, size_t size,
                  InaError *error)
 {
-    AUTO_FREE char *temporary = NULL, *shelf = NULL;
+    AUTO_FREE char *temporary = NULL;
 
-    if (asprintf(&temporary, "%s/XXXXXX", blobs->temporary) < 0 ||
-        asprintf(&shelf, "%s/%.2s", blobs->folder, digest) < 0)
+    if (asprintf(&temporary, "%s/XXXXXX", blobs->temporary) < 0)
         return ina_error_set(error, ENOMEM, "out of memory");
-    int r = folder_make(shelf, 0700, error);
-    if (r < 0)
-        return r;
     int fd = mkostemp(temporary, O_CLOEXEC);
     if (fd < 0)
         return ina_error_errno(error, errno, "%s", temporary);
-    r = write_whole(fd, data, size);
+    int r = write_whole(fd, data, size);
     if (r == 0 && fsync(fd) < 0)
         r = -errno;
     if (close(fd) < 0 && r == 0)
         r = -errno;
-    if (r == 0 && rename(temporary, path) < 0)
-        r = -errno;
-    if (r < 0) {
+    r = r < 0 ? ina_error_errno(error, r, "cannot write %s", path) : shelve(blobs, temporary, path, digest, error);
+    if (r < 0)
         unlink(temporary);
-        return ina_error_errno(error, r, "cannot write %s", path);
+    return r;
+}
+
+static int sync_file(const char *path, InaError *error)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int r = fd < 0 || fsync(fd) < 0 ? ina_error_errno(error, errno, "%s", path) : 0;
+    if (fd >= 0)
+        close(fd);
+    return r;
+}
+
+int blobs_adopt(Blobs *blobs, const char *path, const BlobInfo *info, InaError *error)
+{
+    AUTO_FREE char *own = blobs_path(blobs, info->digest);
+    if (!own)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    if (there(own, info->size)) {
+        unlink(path);
+    } else {
+        int r = sync_file(path, error);
+        if (r == 0)
+            r = shelve(blobs, path, own, info->digest, error);
+        if (r < 0)
+            return r;
     }
-    r = folder_sync(shelf, error);
-    return r == 0 ? folder_sync(blobs->folder, error) : r;
+    remember(blobs, info);
+    return 0;
 }
 
 int blobs_put(Blobs *blobs, const void *data, size_t size, BlobInfo *ret, InaError *error)
@@ -192,7 +229,7 @@ int blobs_put(Blobs *blobs, const void *data, size_t size, BlobInfo *ret, InaErr
 
     if (size > BLOB_SIZE_MAX)
         return ina_error_set(error, EFBIG, "a file of %zu bytes; at most %u are taken", size, BLOB_SIZE_MAX);
-    int r = describe(data, size, &info, error);
+    int r = blobs_describe(data, size, &info, error);
     if (r < 0)
         return r;
     AUTO_FREE char *path = blobs_path(blobs, info.digest);

@@ -29,6 +29,11 @@ int blobs_open(const char *folder, Blobs **ret, InaError *error);
 bool blob_digest_valid(const char *text); /* 64 characters 0-9a-f */
 /* -EFBIG. Storing what is there already is no error; it counts as new for blobs_collect. */
 int blobs_put(Blobs *blobs, const void *data, size_t size, BlobInfo *ret, InaError *error);
+/* Takes the file at `path`, which is on the same disk, for its own, as `info` describes it: it is gone from there,
+ * unless this fails. */
+int blobs_adopt(Blobs *blobs, const char *path, const BlobInfo *info, InaError *error);
+/* Digest and CRC of a file's contents. */
+int blobs_describe(const void *data, size_t size, BlobInfo *ret, InaError *error);
 /* -ENOENT. */
 int blobs_stat(const Blobs *blobs, const char *digest, BlobInfo *ret, InaError *error);
 int blobs_open_file(const Blobs *blobs, const char *digest, int *ret_fd, uint64_t *ret_size, InaError *error);

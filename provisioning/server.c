@@ -16,6 +16,7 @@
 #include <time.h>
 
 #define WORKERS 2u
+#define FILE_WORKERS 1u /* each holds a file twice */
 #define PEM_MAX (256u * 1024u)
 #define AGENTS_BODIES_MAX (256u * 1024u * 1024u)
 #define SETTINGS_MAX (256u * 1024u)
@@ -103,6 +104,7 @@ Server *server_close(Server *server)
     if (!server)
         return NULL;
     server->workers = worker_pool_free(server->workers);
+    server->files = worker_pool_free(server->files);
     while (server->n_closers > 0) {
         const struct ServerCloser *closer = &server->closers[--server->n_closers];
         closer->close(closer->userdata);
@@ -213,6 +215,7 @@ static int open_parts(Server *server, InaError *error)
         (r = token_read(server->options.token_file, &server->token, error)) < 0 ||
         (r = server_auth_open(server, error)) < 0 ||
         (r = worker_pool_new(server->event, WORKERS, &server->workers, error)) < 0 ||
+        (r = worker_pool_new(server->event, FILE_WORKERS, &server->files, error)) < 0 ||
         (r = stream_new(server->event, &server->stream, error)) < 0 ||
         (r = database_open(database, &server->database, error)) < 0 ||
         (r = blobs_open(blobs, &server->blobs, error)) < 0 || (r = signing_key_open(key, &server->key, error)) < 0)

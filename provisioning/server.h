@@ -36,6 +36,7 @@
 #define SERVER_AGENT_BODY_MAX (512u * 1024u)  /* of what our agents send: properties and reports */
 #define SERVER_CHECKS_MAX 256u                /* passwords being checked */
 #define SERVER_OWN_WORKSPACES_MAX 32u         /* of one account */
+#define SERVER_UPLOADS_MAX 32u                /* being looked at, one after the other, or waiting for that */
 #define SERVER_CLOSERS_MAX 16u
 #define SESSION_COOKIE "inaetics-provisioning" /* "-PORT" follows */
 #define SERVER_KNOWN_MAX 1024u                 /* passwords that were right, remembered by their digest */
@@ -79,7 +80,9 @@ typedef struct Counting {
 typedef struct Server {
     ServerOptions options;
     sd_event *event;
-    WorkerPool *workers;
+    WorkerPool *workers; /* for passwords */
+    WorkerPool *files;   /* for what is uploaded */
+    unsigned n_uploads;
     HttpServer *agents, *people;
     Database *database;
     Blobs *blobs;
@@ -190,13 +193,10 @@ void server_tell_workspace(Server *server, const Workspace *workspace);
 int object_matches(const Object *object, const InaFilter *filter, bool *ret, InaError *error);
 /* Answers with a file, or the range of it that is asked for. */
 void server_send_blob(Server *server, InaHttpRequest *request, const char *digest);
-/* Whether the contracts of an uploaded bundle fit those of what is stored. */
-int server_check_contracts(Server *server, const Model *model, const char *path, const json_t *artifact,
-                           InaError *error);
-/* Recognises a file and, when it is right, keeps it; the artifact is not in the model yet. -EEXIST: there it is with
- * other content (unless `replace`). */
+/* api_uploads.c: recognises a file and, when it is right, keeps it, at once (at the start); the artifact is not in the
+ * model yet, and may be there with other content. */
 int server_take_file(Server *server, const Model *model, const char *filename, const void *data, size_t size,
-                     bool replace, Object **ret, InaError *error);
+                     Object **ret, InaError *error);
 
 /* api_workspaces.c: one CHANGE on a model, if the account may, and which permission it took is added to `needs`; what a
  * commit answers */

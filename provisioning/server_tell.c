@@ -1,7 +1,6 @@
 /* server_tell.c - what changes, as events of the stream and as JSON; files as answers. */
 #include "server.h"
 
-#include "artifact.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 
@@ -262,52 +261,6 @@ int object_matches(const Object *object, const InaFilter *filter, bool *ret, Ina
         *ret = ina_filter_match(filter, properties);
     ina_properties_free(properties);
     return r;
-}
-
-static bool shares_contract(const json_t *a, const json_t *b)
-{
-    const char *name;
-    json_t *digest;
-    json_object_foreach((json_t *)a, name, digest)
-    {
-        const json_t *other = json_object_get(b, name);
-        if (other && !json_equal(digest, other))
-            return true;
-    }
-    return false;
-}
-
-/* Of one bundle the older version comes first; of others either may have been. */
-static int check_pair(const Server *server, const Object *old, const char *after, const json_t *attributes,
-                      InaError *error)
-{
-    const char *digest = object_attribute(old, "sha256"), *name = object_attribute(old, "Bundle-SymbolicName");
-    const char *own = json_string_value(json_object_get(attributes, "Bundle-SymbolicName"));
-    AUTO_FREE char *before = digest ? blobs_path(server->blobs, digest) : NULL;
-    if (!before)
-        return 0;
-    int r = artifact_contract_check(before, after, error);
-    if (r == -EINVAL && !(name && own && strcmp(name, own) == 0))
-        r = artifact_contract_check(after, before, NULL) == 0 ? 0 : r;
-    return r < 0 ? ina_error_wrap(error, "against %s", object_definition(old)) : 0;
-}
-
-int server_check_contracts(Server *server, const Model *model, const char *path, const json_t *artifact,
-                           InaError *error)
-{
-    const json_t *contracts = json_object_get(artifact, "contracts");
-    const json_t *attributes = json_object_get(artifact, "attributes");
-    size_t n = json_object_size(contracts) > 0 ? model_count(model, OBJECT_ARTIFACT) : 0;
-    for (size_t i = 0; i < n; i++) {
-        const Object *old = model_at(model, OBJECT_ARTIFACT, i);
-        AUTO_JSON json_t *value = object_json(old);
-        if (!shares_contract(contracts, json_object_get(value, "contracts")))
-            continue;
-        int r = check_pair(server, old, path, attributes, error);
-        if (r < 0)
-            return r;
-    }
-    return 0;
 }
 
 /* --- files -------------------------------------------------------------------------------- */

@@ -205,6 +205,27 @@ static void what_nobody_names_is_collected_unless_it_is_new(void **state)
     assert_int_equal(blobs_stat(fixture->blobs, again.digest, &info, NULL), 0);
 }
 
+static void a_file_is_adopted_where_it_lies_and_one_that_is_there_already_too(void **state)
+{
+    Fixture *fixture = *state;
+    AUTO_FREE char *path = path_join(fixture->folder, "upload-1");
+    InaError error = {0};
+    BlobInfo info, found;
+
+    assert_int_equal(blobs_describe("abc", 3, &info, &error), 0);
+    assert_string_equal(info.digest, ABC);
+    assert_int_equal(blobs_adopt(fixture->blobs, path, &info, &error), -ENOENT);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(file_write(path, "abc", 3, 0600, &error), 0);
+        assert_int_equal(blobs_adopt(fixture->blobs, path, &info, &error), 0);
+        assert_int_equal(access(path, F_OK), -1);
+    }
+    blobs_close(fixture->blobs);
+    open_blobs(fixture);
+    assert_int_equal(blobs_stat(fixture->blobs, ABC, &found, &error), 0);
+    assert_int_equal(found.crc32, ABC_CRC);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +237,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_no_digest_reaches_no_path, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_there_is_said_so, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_that_the_disk_changed_is_noticed_and_mended_by_another_upload, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_file_is_adopted_where_it_lies_and_one_that_is_there_already_too, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_nobody_names_is_collected_unless_it_is_new, set_up, tear_down),
     };

@@ -212,8 +212,10 @@ static void a_long_absence_is_repeated_as_fast_as_it_is_read(void **state)
     reader_open(&place, &reader, header);
     fixture_until(&place.f, strstr(reader_text(&reader) + (reader.size > 3000 ? reader.size - 3000 : 0), "\"n\":9999"));
     size_t events = 0;
-    for (const char *at = reader.text; (at = strstr(at, "{\"n\":")); at++)
-        assert_int_equal(strtoul(at + 5, NULL, 10), events++);
+    /* Not strstr, of which the sanitizer looks at the whole text each time. */
+    for (const char *at = reader.text; (at = strchr(at, '{')); at++)
+        if (strncmp(at, "{\"n\":", 5) == 0)
+            assert_int_equal(strtoul(at + 5, NULL, 10), events++);
     assert_int_equal(events, STREAM_KEPT);
     reader_close(&reader);
     end(&place);

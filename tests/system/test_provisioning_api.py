@@ -2,12 +2,15 @@
 import concurrent.futures
 import hashlib
 import http.client
+import io
 import json
 import os
 import re
+import select
 import socket
 import subprocess
 import time
+import zipfile
 
 import pytest
 from conftest import LONG, PATIENCE, ROOT, wait_for
@@ -570,6 +573,73 @@ def test_uploads_that_are_too_large_unknown_or_cut_store_nothing(server, people)
             pass  # half an upload, then the client is gone
     assert people.right("GET", "/v1/objects?kind=artifact")["count"] == 0
     assert files_of(server) == []
+
+
+def hostile_bundle():
+    """60 MB that are looked into for long, and refused in the end."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as file:
+        file.writestr("META-INF/MANIFEST.MF", "Manifest-Version: 1.0\r\nBundle-ManifestVersion: 2\r\n"
+                      "Bundle-SymbolicName: hostile\r\nBundle-Version: 1.0.0\r\n\r\n")
+        file.writestr("noise", os.urandom(58 << 20))
+        for i in range(190):
+            magic = b"\xca\xfe\xba\xbe\0\0\0\x34" if i < 189 else b"none"
+            file.writestr(f"A{i}.class", magic + b"\0" * ((1 << 20) - 8), zipfile.ZIP_DEFLATED)
+    return data.getvalue()
+
+
+def upload_head(size):
+    return ("POST /v1/artifacts?filename=hostile.jar HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+            f"Authorization: {basic('d', 'f')}\r\nContent-Length: {size}\r\n\r\n")
+
+
+def answers(connection):
+    return select.select([connection], [], [], 0)[0] != []
+
+
+def test_agents_are_answered_while_a_hostile_upload_is_looked_at_and_a_client_that_leaves_ends_it(server, people):
+    hostile = hostile_bundle()
+    people.get("/v1/state")  # the password is known from here on
+    agent = Caller(server.agents_address)
+    with bare(server.people_address, upload_head(len(hostile)), hostile) as connection:
+        polls = 0
+        while not answers(connection):
+            assert agent.get("/deployment/t1/versions/").status in (200, 404)
+            polls += not answers(connection)
+        connection.settimeout(PATIENCE)
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+    assert answer.split(b" ")[1] == b"400" and b"A189.class is no Java class" in answer, answer
+    assert polls >= 5
+    data = server.folder / "data"
+    assert not list(data.glob("upload-*")) and files_of(server) == []
+    with bare(server.people_address, upload_head(len(hostile)), hostile) as connection:
+        wait_for(lambda: list(data.glob("upload-*")) or answers(connection), "the file to be looked at")
+        assert not answers(connection)
+    wait_for(lambda: not list(data.glob("upload-*")), "the end of it")
+    people.upload("a.jar", java_bundle("a", "1.0.0"))
+    assert people.right("GET", "/v1/objects?kind=artifact")["count"] == 1
+
+
+def test_an_upload_counts_for_who_may_still_make_it_when_it_was_looked_at(server, people):
+    people.right("PUT", "/v1/accounts/eve", {"password": "long enough", "role": "release-manager"})
+    eve = server.people("eve", "long enough")
+    eve.get("/v1/state")
+    hostile = hostile_bundle()
+    bundle = java_bundle("late", "1.0.0")
+    # Files are looked at one after the other: hers waits behind the large one.
+    with bare(server.people_address, upload_head(len(hostile)), hostile) as first:
+        wait_for(lambda: list((server.folder / "data").glob("upload-*")), "the large file to be looked at")
+        head = (f"POST /v1/artifacts?filename=late.jar HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                f"Authorization: {eve.authorization}\r\nContent-Length: {len(bundle)}\r\n\r\n")
+        with bare(server.people_address, head, bundle) as second:
+            people.right("PUT", "/v1/accounts/eve", {"role": "viewer"})
+            late = answers(first)
+            status = second.recv(4096).split(b" ")[1]
+    assert status == b"403" or late, status
+    if status == b"403":
+        assert files_of(server) == []
 
 
 def test_files_that_nobody_names_go_and_others_stay(server, people):
