@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -34,6 +35,11 @@ NUMBERS = range(3, 10)  # people use 0 and up
 SEED = int(os.environ.get("INAETICS_SEED") or (time.time_ns() % 2**32 if LONG else 1))  # of what is left to chance
 LOCKS = "/tmp"  # of the whole machine, wherever a test run has its temporary folder
 PATIENCE = 120  # seconds; a limit for what should come soon, on a busy machine
+
+
+# Some tests hold a thousand connections.
+SOFT, HARD = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (max(SOFT, min(HARD, 8192)), HARD))
 
 
 def wait_for(condition, what, timeout=PATIENCE):

@@ -111,6 +111,8 @@ def update_under_load(world):
         assert rollout["phase"] == "done", rollout
         assert [group["healthy"] for group in rollout["groups"]] == [1, PROCESSORS - 1], rollout
         world.flow()
+        wait_for(lambda n=turn + 1: all(len(found) >= n for found in world.pauses().values()),
+                 "each processor has acknowledged something after the update")
     pauses = world.pauses()
     for pod, found in pauses.items():
         assert len(found) == world.updates, f"{pod} acknowledged after each update: {found}"

@@ -14,7 +14,7 @@ def test_the_processor_is_updated_under_load_and_nothing_is_lost(make_instance):
     pauses = [pause for found in update_under_load(world).values() for pause, _, _ in found]
     print(f"pauses: median {statistics.median(pauses):.1f} ms, longest {max(pauses):.1f} ms")
     # ./bench says what it is; here a hundred other tests may have the processors.
-    assert statistics.median(pauses) < 1000 and max(pauses) < 10000, pauses
+    assert statistics.median(pauses) < 5000 and max(pauses) < 60000, pauses
     world.nothing_is_lost()
 
 

@@ -1,5 +1,6 @@
 """Desired state as code, from the command line to a provisioning server and back."""
 import base64
+import http.client
 import json
 import os
 import shutil
@@ -58,7 +59,7 @@ class Agent(threading.Thread):
                     self.running = newest
                 if self.running:
                     self.report(self.running, serial, "running")
-            except OSError:
+            except (OSError, ValueError, http.client.HTTPException):
                 time.sleep(0.1)  # the server is away
 
 
@@ -84,7 +85,7 @@ class Provisioning:
                  "--token-file", self.home / "token", *options],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self.environment)
         self.url = "http://" + wait_for(lambda: self.address(offset, "people"), "the server listens")
-        self.agents_url = "http://" + self.address(offset, "agents")
+        self.agents_url = "http://" + wait_for(lambda: self.address(offset, "agents"), "it listens for agents")
 
     def agent(self, name, bad=None):
         self.agents.append(Agent(self.agents_url, name, bad))
