@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -18,7 +19,8 @@ struct HttpTls {
 struct HttpTlsSession {
     gnutls_session_t session;
     int fd;
-    char host[64]; /* GnuTLS keeps the pointer */
+    char host[64];                     /* GnuTLS keeps the pointer */
+    gnutls_typed_vdata_st expected[2]; /* and this one: a server's certificate, for the host */
     bool borrowed;
 };
 
@@ -85,6 +87,9 @@ HttpTlsSession *http_tls_session_new(HttpTls *tls, int fd, const char *host)
     }
     strncpy(session->host, host, sizeof(session->host) - 1);
     session->fd = fd;
+    session->expected[0] = (gnutls_typed_vdata_st){.type = GNUTLS_DT_DNS_HOSTNAME, .data = (void *)session->host};
+    session->expected[1] =
+        (gnutls_typed_vdata_st){.type = GNUTLS_DT_KEY_PURPOSE_OID, .data = (void *)GNUTLS_KP_TLS_WWW_SERVER};
     gnutls_transport_set_int(session->session, fd);
     if (gnutls_priority_set(session->session, tls->priority) < 0 ||
         gnutls_credentials_set(session->session, GNUTLS_CRD_CERTIFICATE, tls->credentials) < 0 ||
@@ -93,7 +98,7 @@ HttpTlsSession *http_tls_session_new(HttpTls *tls, int fd, const char *host)
         free(session);
         return NULL;
     }
-    gnutls_session_set_verify_cert(session->session, session->host, 0);
+    gnutls_session_set_verify_cert2(session->session, session->expected, 2, 0);
     gnutls_handshake_set_timeout(session->session, GNUTLS_INDEFINITE_TIMEOUT); /* the fetch has its deadline */
     return session;
 }

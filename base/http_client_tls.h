@@ -1,6 +1,6 @@
 /* http_client_tls.h - TLS for http_client_wire.c, over GnuTLS on sockets that
  * do not block: only servers whose certificate the client's CA signed for the
- * address asked for, TLS 1.2 or later. */
+ * address asked for, as a server's, TLS 1.2 or later. */
 #pragma once
 
 #include "http_client.h"

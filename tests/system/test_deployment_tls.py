@@ -1,14 +1,15 @@
 """Agents and provisioning servers over TLS: who is trusted, and that nobody else is told anything."""
-import json
+import os
 import re
 import shutil
 import socket
 import ssl
+import subprocess
 import threading
 
 import pytest
 from certificates import make_authority, make_certificate, make_server_certificate
-from conftest import PATIENCE, wait_for
+from conftest import INAETICS, PATIENCE, wait_for
 from deployed import TOKEN, World, deploy, pack, run_etcd, until_installed, versions
 
 
@@ -99,42 +100,49 @@ class Peer:
         self.listener.close()
 
 
-class Cutter(Peer):
-    """A server before another one, over TLS on both sides; the first file it passes on breaks off in its middle."""
+class Front(Peer):
+    """Passes requests on to the server at an address, which speaks TLS if there is an authority that it is trusted by."""
 
-    def __init__(self, pki, address):
-        self.behind = address
-        self.trusts = ssl.create_default_context(cafile=pki / "ca.pem")
-        self.files = []  # (first byte asked for, bytes of the answer passed on, bytes it had)
-        super().__init__(context_of(pki))
+    def __init__(self, context, address, authority=None):
+        self.host, _, port = address.rpartition(":")
+        self.behind = self.host, int(port)
+        self.trusts = ssl.create_default_context(cafile=authority) if authority else None
+        super().__init__(context)
 
     def talk(self, connection):
-        host, _, port = self.behind.rpartition(":")
         request = b""
         while data := connection.recv(65536):
             request += data
             head, end, body = request.partition(b"\r\n\r\n")
             length = re.search(rb"(?i)content-length: *(\d+)", head)
-            if not end or len(body) < int(length[1] if length else 0):
-                continue
-            with socket.create_connection((host, int(port))) as plain, \
-                    self.trusts.wrap_socket(plain, server_hostname=host) as behind:
-                behind.sendall(head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1) + end + body)
-                answer = b"".join(iter(lambda: behind.recv(65536), b""))
-            if b" /v1/blobs/" in head and self.cut(connection, head, answer):
+            if end and len(body) >= int(length[1] if length else 0):
+                with socket.create_connection(self.behind) as plain:
+                    behind = self.trusts.wrap_socket(plain, server_hostname=self.host) if self.trusts else plain
+                    behind.sendall(head.replace(b"\r\n", b"\r\nConnection: close\r\n", 1) + end + body)
+                    answer = b"".join(iter(lambda: behind.recv(65536), b""))
+                    behind.close()
+                self.give(connection, head, answer)
                 return
-            connection.sendall(answer)
-            return
 
-    def cut(self, connection, head, answer):
-        asked = re.search(rb"(?i)range: bytes=(\d+)-", head)
-        size = len(answer.partition(b"\r\n\r\n")[2])
-        first = not self.files
-        self.files.append((int(asked[1]) if asked else 0, size // 2 if first else size, size))
-        if first:
-            connection.sendall(answer[:len(answer) - size + size // 2])
-            connection.close()  # without TLS's word for the end
-        return first
+    def give(self, connection, head, answer):
+        connection.sendall(answer)
+
+
+class Cutter(Front):
+    """The first file that it passes on breaks off in its middle."""
+
+    def __init__(self, *arguments):
+        self.files = []  # (first byte asked for, bytes of the answer passed on, bytes it had)
+        super().__init__(*arguments)
+
+    def give(self, connection, head, answer):
+        if b" /v1/blobs/" in head:
+            asked = re.search(rb"(?i)range: bytes=(\d+)-", head)
+            size = len(answer.partition(b"\r\n\r\n")[2])
+            passed = size if self.files else size // 2
+            self.files.append((int(asked[1]) if asked else 0, passed, size))
+            answer = answer[:len(answer) - size + passed]
+        connection.sendall(answer)  # closed without TLS's word for the end
 
 
 def over_tls(world, pki, target, *urls, **environment):
@@ -166,23 +174,26 @@ def test_a_deployment_over_tls_runs_and_the_next_one_comes_at_once(world, pki, h
     assert any(event["type"] == 2003 and event["properties"]["success"] == "true" for event in log), log
 
 
-def test_a_download_over_tls_that_breaks_off_goes_on_where_it_was(world, pki, peers):
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_download_over_tls_that_breaks_off_goes_on_where_it_was(world, pki, peers, host):
     server = world.server("--pki", pki)
     people = server.people()
     deploy(people, [pack(world.folder, "test.counter", "1.0.0")])
-    cutter = peers(Cutter, pki, server.agents_address)
-    agent = over_tls(world, pki, "lab-1", f"https://127.0.0.1:{cutter.port}")
+    cutter = peers(Cutter, context_of(pki), server.agents_address, pki / "ca.pem")
+    agent = over_tls(world, pki, "lab-1", f"https://{host}:{cutter.port}")
     agent.until_has({"test.counter": "1.0.0"})
     until_installed(people, "lab-1", versions(people, "lab-1")[0])
     (begin, passed, size), (again, rest, _) = cutter.files
     assert begin == 0 and 0 < again <= passed and rest < size, cutter.files
 
 
-def test_a_server_that_is_lost_is_left_for_another(world, pki):
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_server_that_is_lost_is_left_for_another(world, pki, host):
     servers = [world.server("--pki", pki) for _ in range(2)]
     for server in servers:
         deploy(server.people(), [pack(world.folder, "test.counter", "1.0.0")])
-    agent = over_tls(world, pki, "lab-1", *(f"https://{server.agents_address}" for server in servers))
+    ports = [server.agents_address.rpartition(":")[2] for server in servers]
+    agent = over_tls(world, pki, "lab-1", *(f"https://{host}:{port}" for port in ports))
     agent.until_has({"test.counter": "1.0.0"})
     until_installed(servers[0].people(), "lab-1", versions(servers[0].people(), "lab-1")[0])
     servers[0].kill()
@@ -250,6 +261,14 @@ def test_who_is_not_trusted_is_told_nothing_and_the_next_server_is_asked(world, 
         said(agent, f"provisioning server https://{host}:{peer.port}: .*certificate.*Nothing was sent to it: ")
 
 
+def test_another_agent_is_no_server(world, pki, peers):
+    make_certificate(pki, "lab-2", "/CN=lab-2", "extendedKeyUsage=clientAuth\nsubjectAltName=IP:127.0.0.1\n")
+    peer = peers(Peer, context_of(pki, "lab-2"))
+    agent = over_tls(world, pki, "lab-1", f"https://127.0.0.1:{peer.port}")
+    said(agent, "purpose.*Nothing was sent to it: ")
+    assert peer.told == b""
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_what_speaks_plain_http_where_tls_is_expected_is_told_nothing(world, pki, peers, host):
     peer = peers(Peer, None, b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
@@ -308,11 +327,37 @@ def test_a_server_says_what_agents_would_not_like_of_it(world, pki):
     def warnings(*options, **more):
         server = world.server(*options, **more)
         server.stop()
-        return [json.dumps(line) for line in server.log if "agents" in line and "level=warning" in line]
+        return "".join(line for line in server.log if "agents" in line and "level=warning" in line)
 
-    assert warnings("--pki", pki) == []
-    assert "--pki" in "".join(warnings(listen="0.0.0.0:0"))
-    assert "subject alternative names" in "".join(warnings("--pki", pki, "--announce", "192.0.2.1:8091"))
+    assert warnings("--pki", pki) == ""
+    assert "--pki" in warnings(listen="0.0.0.0:0")
+    assert "subject alternative names" in warnings("--pki", pki, "--announce", "192.0.2.1:8091")
     late = make_authority(world.folder / "late")
     make_server_certificate(late, days=-1)
-    assert "has run out" in "".join(warnings("--pki", late))
+    assert "has run out" in warnings("--pki", late)
+
+
+# --- people -----------------------------------------------------------------------------------------------
+
+
+def test_the_command_line_speaks_https_to_who_is_trusted_only(world, pki, peers):
+    server = world.server()
+    front = peers(Front, context_of(pki), server.people_address)
+    other = make_authority(world.folder / "other")
+    make_server_certificate(pki, "name", "IP:127.0.0.9,DNS:elsewhere")
+    misnamed, plain = peers(Peer, context_of(pki, "name")), peers(Peer, None, b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    def run(peer, authority=pki, host="127.0.0.1"):
+        return subprocess.run(
+            [INAETICS, "provisioning", "--data", world.folder / "home", "--server", f"https://{host}:{peer.port}", "--ca",
+             authority / "ca.pem", "whoami"], capture_output=True, text=True, check=False, timeout=PATIENCE,
+            env=os.environ | {"INAETICS_PROVISIONING_USER": "d", "INAETICS_PROVISIONING_PASSWORD": "f"})
+
+    for host in ("127.0.0.1", "localhost"):
+        right = run(front, host=host)
+        assert right.returncode == 0 and "admin" in right.stdout, right
+    for peer, authority, why in ((front, other, "issuer is unknown"), (misnamed, pki, "name in the certificate"),
+                                 (plain, pki, "does not speak TLS")):
+        wrong = run(peer, authority)
+        assert wrong.returncode != 0 and why in wrong.stderr, wrong
+    assert misnamed.told == b"" and b"HTTP" not in plain.told
