@@ -64,6 +64,7 @@ function showLogin(text) {
   document.querySelectorAll("dialog").forEach((dialog) => dialog.close());
   byId("application").hidden = true;
   byId("account").hidden = true;
+  byId("views").hidden = true;
   byId("login").hidden = false;
   showLoginError(text || "");
   byId("name").focus();
@@ -115,6 +116,7 @@ async function enter(session) {
   byId("login").hidden = true;
   byId("application").hidden = false;
   byId("account").hidden = false;
+  byId("views").hidden = false;
   byId("who").textContent = session.name;
   byId("who").title = `Role: ${session.role}`;
   byId("role").textContent = session.role;

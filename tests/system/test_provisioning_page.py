@@ -19,6 +19,7 @@ import pytest
 from browser import open_browser
 from conftest import BUILD, PATIENCE, ROOT, wait_for
 from control_plane import free_ports
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -198,17 +199,42 @@ class Page:
         return self.browser.run("return [...document.querySelectorAll(arguments[0])].map((one) => one.dataset.row)",
                                 f"#list-{kind} .list-row")
 
+    def act(self, what, act):
+        """Does something with rows at once, and again when the page replaced one of them before that."""
+        def try_it():
+            try:
+                act()
+            except StaleElementReferenceException:
+                self.actions().reset_actions()  # no button stays pressed
+                raise
+            return True
+        self.browser.wait(what, try_it)
+
+    def actions(self):
+        return ActionChains(self.driver, duration=20)
+
     def drag(self, from_row, to_row):
-        ActionChains(self.driver).click_and_hold(from_row).move_by_offset(8, 4).move_to_element(to_row) \
-            .move_by_offset(2, 2).release().perform()
+        """From one row to another, each its kind and its key."""
+        self.row(*from_row)
+        self.row(*to_row)
+        self.act(f"{from_row} dragged to {to_row}",
+                 lambda: self.actions().click_and_hold(self.row(*from_row)).move_by_offset(8, 4)
+                 .move_to_element(self.row(*to_row)).move_by_offset(2, 2).release().perform())
+
+    def select_too(self, kind, key):
+        """Adds a row to those that are selected."""
+        self.act(f"{key} selected, too",
+                 lambda: self.actions().key_down(Keys.CONTROL).click(self.row(kind, key)).key_up(Keys.CONTROL).perform())
 
     def press(self, *keys):
-        ActionChains(self.driver).send_keys(*keys).perform()
+        self.actions().send_keys(*keys).perform()
 
     def create(self, kind, name):
         self.browser.click(f"#create-{kind}")
         self.browser.find("#new-name").send_keys(name, Keys.ENTER)
-        return self.row(kind, f"{kind}-name-{name}")
+        key = f"{kind}-name-{name}"
+        self.row(kind, key)
+        return kind, key
 
     def unsaved(self, number):
         self.browser.wait(f"{number} unsaved", lambda: self.browser.text("unsaved").startswith(f"{number or 'no'} unsaved"))
@@ -306,12 +332,12 @@ def test_software_is_uploaded_linked_by_dragging_stored_seen_running_evolved_and
     assert "org.example.part 1.0.0" in page.drop_file("part-1.0.0.zip", bundle("org.example.part", "1.0.0"))
     feature = page.create("feature", "measure")
     page.unsaved(2)
-    page.drag(page.row("artifact", "group:org.example.part"), feature)
+    page.drag(("artifact", "group:org.example.part"), feature)
     page.unsaved(3)
     distribution = page.create("distribution", "laboratory")
-    page.drag(page.row("feature", "feature-name-measure"), distribution)
+    page.drag(("feature", "feature-name-measure"), distribution)
     page.unsaved(5)
-    page.drag(page.row("distribution", "distribution-name-laboratory"), page.row("target", "target-id-lab-1"))
+    page.drag(("distribution", "distribution-name-laboratory"), ("target", "target-id-lab-1"))
     page.unsaved(7)  # registered, too
     assert agent.installed == ""
     page.store("first software")
@@ -351,12 +377,12 @@ def test_a_link_replaces_that_of_another_version_of_the_bundle(page, server):
         return [(one["left"], one["dynamic"]) for one in server.api("GET", "/v1/links")["items"]
                 if one["kind"] == "artifact2feature"]
     assert links() == [(new, True)]
-    page.drag(page.row("artifact", old), page.row("feature", "feature-name-f1"))
+    page.drag(("artifact", old), ("feature", "feature-name-f1"))
     page.said("1 link made instead of that of org.example.part 1.1.0 (dynamic).")
     page.store()
     page.unsaved(0)
     assert links() == [(old, False)]
-    page.drag(page.row("artifact", new), page.row("feature", "feature-name-f1"))
+    page.drag(("artifact", new), ("feature", "feature-name-f1"))
     page.said("1 link made instead of that of org.example.part 1.0.0.")
     browser.click("#store")
     browser.wait("the names of what is linked", lambda: "org.example.part 1.1.0 – f1" in browser.text("store-dialog"))
@@ -365,8 +391,8 @@ def test_a_link_replaces_that_of_another_version_of_the_bundle(page, server):
     page.unsaved(0)
     assert links() == [(new, False)]
     page.select("artifact", old)
-    ActionChains(page.driver).key_down(Keys.CONTROL).click(page.row("artifact", new)).key_up(Keys.CONTROL).perform()
-    page.drag(page.row("artifact", new), page.row("feature", "feature-name-f1"))
+    page.select_too("artifact", new)
+    page.drag(("artifact", new), ("feature", "feature-name-f1"))
     page.said("Not linked: an agent has one version of a bundle")
     page.unsaved(0)
     assert browser.console_errors() == []
@@ -428,7 +454,7 @@ def test_a_target_says_in_words_what_it_is_what_it_did_and_what_it_has(page, ser
     page.select("target", "target-id-lab-1")
     page.press("r")
     page.said("lab-1 is registered")
-    page.drag(page.row("distribution", "distribution-name-d1"), page.row("target", "target-id-lab-1"))
+    page.drag(("distribution", "distribution-name-d1"), ("target", "target-id-lab-1"))
     page.store()
     page.unsaved(0)
     browser.wait("it waits for approval", lambda: page.row("target", "target-id-lab-1").find_element(
@@ -473,7 +499,7 @@ def test_linking_unlinking_and_storing_need_no_mouse(page, server):
     browser.wait("d1 is selected", lambda: "1 distribution selected" in browser.text("selection-text"))
     page.press("2", "u")  # f1 is the active row there, without being selected
     page.unsaved(2)
-    ActionChains(page.driver).key_down(Keys.CONTROL).send_keys("s").key_up(Keys.CONTROL).perform()
+    page.actions().key_down(Keys.CONTROL).send_keys("s").key_up(Keys.CONTROL).perform()
     browser.wait("what would be stored", lambda: browser.find("#store-dialog .differences").is_displayed())
     page.press("by keyboard", Keys.ENTER)
     page.unsaved(0)
@@ -526,12 +552,12 @@ def test_what_is_no_artifact_and_what_a_target_cannot_run_is_refused_with_the_re
     native = (BUILD / "demonstrator" / "processor.zip").read_bytes()
     page.drop_file("processor.zip", native)
     feature = page.create("feature", "native")
-    page.drag(page.row("artifact", page.rows("artifact")[0]), feature)
+    page.drag(("artifact", page.rows("artifact")[0]), feature)
     page.unsaved(3)
     distribution = page.create("distribution", "native")
-    page.drag(page.row("feature", "feature-name-native"), distribution)
+    page.drag(("feature", "feature-name-native"), distribution)
     page.unsaved(5)
-    page.drag(page.row("distribution", "distribution-name-native"), page.row("target", "target-id-java-1"))
+    page.drag(("distribution", "distribution-name-native"), ("target", "target-id-java-1"))
     page.unsaved(7)
     page.store()
     page.unsaved(0)
@@ -551,7 +577,7 @@ def test_who_may_only_look_finds_buttons_disabled_with_the_reason(page, server):
         assert not button.is_enabled() and "viewer" in button.get_attribute("title"), selector
     page.press(Keys.DELETE)
     page.said("Not deleted: your role viewer may not do this")
-    page.drag(page.row("feature", "feature-name-f1"), page.row("distribution", "distribution-name-d1"))
+    page.drag(("feature", "feature-name-f1"), ("distribution", "distribution-name-d1"))
     page.said("Not linked: your role viewer may not do this")
     assert browser.console_errors() == []
 
@@ -567,7 +593,7 @@ def test_who_may_not_see_targets_still_works_on_distributions(page, server):
         browser.wait(f"why there is no {kind}", lambda: "Not shown" in browser.text(f"empty-{kind}"))
     assert not browser.find("#create-target").is_enabled()
     page.create("distribution", "theirs")
-    page.drag(page.row("feature", "feature-name-f1"), page.row("distribution", "distribution-name-theirs"))
+    page.drag(("feature", "feature-name-f1"), ("distribution", "distribution-name-theirs"))
     page.unsaved(2)
     page.store()
     page.unsaved(0)
