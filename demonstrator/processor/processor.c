@@ -1,7 +1,10 @@
 /* processor.c - takes samples from the queue, computes, stores, acknowledges.
  *
  * Each lane repeats: take, compute and put into the store, acknowledge, rest
- * for the service time of what was done. Samples are not held in between: when
+ * for the service time of what was done. One lane at a time waits at the queue;
+ * when it gets samples the next one goes there. So a processor that has little
+ * to do has one place in the queue's line, which it loses by an update, not
+ * several. Samples are not held in between: when
  * the store cannot take the results their lease is given back and the queue
  * hands them out again, so a processor has nothing to lose.
  *
@@ -218,9 +221,20 @@ static const char *fault_of(const Demonstrator__V1__TakeReply *taken)
     return NULL;
 }
 
+static void next_lane(Processor *processor)
+{
+    for (size_t i = 0; i < PROCESSOR_LANES_MAX; i++) {
+        if (processor->lane[i].parked) {
+            take(&processor->lane[i]);
+            return;
+        }
+    }
+}
+
 static void taken(void *userdata, const Demonstrator__V1__TakeReply *reply, const InaFailure *failure)
 {
     Lane *lane = userdata;
+    lane->processor->asking = false;
     if (failure) {
         pause_lane(lane, "cannot take from the queue", failure);
         return;
@@ -251,6 +265,7 @@ static void taken(void *userdata, const Demonstrator__V1__TakeReply *reply, cons
     for (size_t i = 0; i < reply->n_batches; i++) {
         lane->samples += reply->batches[i]->n_time_us;
     }
+    next_lane(lane->processor);
     if (process(lane, reply) < 0) {
         give_back(lane);
         pause_lane(lane, "cannot process", &out_of_memory);
@@ -260,6 +275,10 @@ static void taken(void *userdata, const Demonstrator__V1__TakeReply *reply, cons
 static void take(Lane *lane)
 {
     Processor *processor = lane->processor;
+    lane->parked = processor->asking;
+    if (lane->parked) {
+        return;
+    }
     uint64_t maximum = (uint64_t)processor->maximum;
     if (processor->service_time_us > 0) {
         uint64_t fitting = REST_MAX / ((uint64_t)processor->service_time_us * INA_MICROSECOND);
@@ -271,7 +290,8 @@ static void take(Lane *lane)
     request.wait_ms = (uint32_t)processor->wait_ms;
     request.lease_ms = (uint32_t)processor->lease_ms;
     uint64_t timeout = (uint64_t)(processor->wait_ms + 10000) * INA_MILLISECOND;
-    if (!demonstrator_v1_queue_take(processor->queue, &request, timeout, taken, lane)) {
+    processor->asking = demonstrator_v1_queue_take(processor->queue, &request, timeout, taken, lane);
+    if (!processor->asking) {
         pause_lane(lane, "cannot take", &out_of_memory);
     }
 }

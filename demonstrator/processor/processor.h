@@ -28,6 +28,7 @@ typedef struct ProcessorLane {
     Processor *processor;
     InaTimer *timer;
     char lease[PROCESSOR_LEASE_MAX]; /* empty when it holds none */
+    bool parked;                     /* until no other lane waits at the queue */
     bool stored;                     /* what is under the lease; only to be acknowledged */
     uint64_t samples;                /* likewise */
     uint64_t taken_at;               /* as ina_now */
@@ -53,6 +54,7 @@ struct Processor {
     uint64_t n_gaps;
     uint64_t waiting_since; /* the first take of which nothing was acknowledged; 0: none */
     bool stalled;           /* and that was said */
+    bool asking;            /* a lane waits at the queue */
     ProcessorLane lane[PROCESSOR_LANES_MAX];
 };
 
@@ -107,5 +109,5 @@ extern const DemonstratorV1Statistics processor_statistics_table;
          .description = "how long taken samples may stay unacknowledged before others get them, milliseconds"},        \
     {                                                                                                                  \
         .key = "lanes", .type = INA_TYPE_INTEGER, .offset = offsetof(Processor, lanes), .value = "4", .minimum = 1,    \
-        .maximum = PROCESSOR_LANES_MAX, .description = "takes under way at once while service-time-us is 0"            \
+        .maximum = PROCESSOR_LANES_MAX, .description = "batches under way at once while service-time-us is 0"          \
     }
