@@ -133,7 +133,7 @@ class Server:
         self.options = [str(option) for option in options]
         self.listen, self.pages = listen, pages
         self.environment = environment or {}
-        self.process = None
+        self.process = self.collector = None
         self.log = []
         self.start()
 
@@ -146,7 +146,8 @@ class Server:
             [*command, "--ready-fd", str(writer)], stderr=subprocess.PIPE, text=True, errors="replace",
             pass_fds=[writer], env=os.environ | self.environment)
         os.close(writer)
-        threading.Thread(target=self.collect, args=(self.process.stderr,), daemon=True).start()
+        self.collector = threading.Thread(target=self.collect, args=(self.process.stderr,), daemon=True)
+        self.collector.start()
         with os.fdopen(reader) as pipe:
             said = pipe.read()
         if ready:
@@ -175,6 +176,7 @@ class Server:
             self.process.send_signal(signal.SIGTERM)
         if self.process:
             assert self.process.wait(PATIENCE) == 0, "".join(self.log)
+            self.collector.join(PATIENCE)  # so that all it said was read
         self.process = None
 
     def kill(self):

@@ -405,7 +405,9 @@ def test_ten_browsers_cost_no_more_samplings_than_one(demonstrator):
         begun = statistics_calls(url)
         seen = 0
         while seen < ticks:
-            seen += streams[0].readline().startswith(b"event: tick")
+            line = streams[0].readline()
+            assert line, "the stream ended"
+            seen += line.startswith(b"event: tick")
         return statistics_calls(url) - begun
 
     demonstrator.scale("producer", 0)  # no puts: what is left are the viewer's calls
