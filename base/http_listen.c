@@ -170,6 +170,13 @@ int http_server_listen(HttpServer *server, const char *address, InaError *error)
     return 0;
 }
 
+void http_server_hold(HttpServer *server, bool hold)
+{
+    for (size_t i = 0; i < server->n_listeners; i++)
+        if (server->listeners[i].accept)
+            (void)sd_event_source_set_enabled(server->listeners[i].accept, hold ? SD_EVENT_OFF : SD_EVENT_ON);
+}
+
 void http_listener_close(HttpListener *listener)
 {
     struct stat status;

@@ -37,6 +37,10 @@ typedef void (*HttpHandler)(void *userdata, InaHttpRequest *request);
 int http_server_new(sd_event *event, const HttpServerOptions *options, HttpServer **ret, InaError *error);
 /* address: "127.1.1.2:8080", "[::1]:8080" (port 0: a free one) or "unix:/path/to/socket" (made 0600). */
 int http_server_listen(HttpServer *server, const char *address, InaError *error);
+/* With true, new connections to listeners with TLS and `plain` wait in the kernel's queue until false is said: while
+ * what they ask for is not there, a handshake with each of them, and with each again, only takes the time that it
+ * needs. */
+void http_server_hold(HttpServer *server, bool hold);
 const char *http_server_address(const HttpServer *server, size_t index); /* as bound; NULL past the last */
 /* prefix matches whole segments; the longest wins; -EEXIST. Without a match: 404. */
 int http_server_handle(HttpServer *server, const char *prefix, HttpHandler handler, void *userdata, InaError *error);

@@ -69,7 +69,7 @@ void life_init(Life *life, LifePolicy policy, uint64_t grace)
     memset(life, 0, sizeof *life);
     life->policy = policy;
     life->grace = grace;
-    life->backoff = LIFE_BACKOFF_MINIMUM;
+    life->shortest = life->backoff = LIFE_BACKOFF_MINIMUM;
 }
 
 static Input exit_input(const Life *life, bool success)
@@ -104,11 +104,11 @@ static Input input_of(const Life *life, LifeEvent event, bool success)
 static uint64_t take_backoff(Life *life, uint64_t now)
 {
     if (life->prompt || now - life->started >= LIFE_LONG_RUN)
-        life->backoff = LIFE_BACKOFF_MINIMUM;
+        life->backoff = life->shortest;
     uint64_t delay = life->backoff;
     life->backoff = delay * 2 < LIFE_BACKOFF_MAXIMUM ? delay * 2 : LIFE_BACKOFF_MAXIMUM;
     if (life->prompt)
-        life->backoff = LIFE_BACKOFF_MINIMUM;
+        life->backoff = life->shortest;
     return delay;
 }
 

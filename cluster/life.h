@@ -53,6 +53,7 @@ typedef struct Life {
     uint64_t grace; /* ns between SIGTERM and SIGKILL */
     LifeState state;
     uint64_t deadline; /* ns; 0: none */
+    uint64_t shortest; /* ns; the first back-off: LIFE_BACKOFF_MINIMUM unless it is set after life_init */
     uint64_t backoff;  /* ns; before the next start */
     uint64_t started;  /* ns; of the present run */
     unsigned starts;   /* restarts are starts - 1 */

@@ -15,6 +15,7 @@
 #include <time.h>
 
 #define TAIL_MAX 16384u
+#define SHORTEST_PAUSE (LIFE_SECOND / 100) /* everybody waits for these */
 
 struct Service {
     sd_event *event;
@@ -177,6 +178,12 @@ static int make_environment(Service *service, const Instance *instance, InaError
     return r;
 }
 
+static void init_life(Service *service)
+{
+    life_init(&service->life, LIFE_ALWAYS, service->options.grace);
+    service->life.shortest = service->life.backoff = SHORTEST_PAUSE;
+}
+
 int service_new(sd_event *event, Children *children, const Instance *instance, const ServiceOptions *options,
                 Service **ret, InaError *error)
 {
@@ -189,7 +196,7 @@ int service_new(sd_event *event, Children *children, const Instance *instance, c
     service->event = sd_event_ref(event);
     service->children = children;
     service->options = *options;
-    life_init(&service->life, LIFE_ALWAYS, options->grace);
+    init_life(service);
     int r = make_environment(service, instance, error);
     if (r == 0)
         r = container_log_open(logs, options->name, 0, &service->log, error);
@@ -204,7 +211,7 @@ int service_new(sd_event *event, Children *children, const Instance *instance, c
 void service_start(Service *service)
 {
     if (service->life.state == LIFE_ENDED)
-        life_init(&service->life, LIFE_ALWAYS, service->options.grace);
+        init_life(service);
     step(service, LIFE_START);
 }
 

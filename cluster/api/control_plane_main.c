@@ -19,6 +19,7 @@
 #define PEM_MAX (256u * 1024u)
 #define IDLE_SECONDS 60u
 #define WATCH_STATE_US 250000u
+#define HOLD_US 1000000u /* for so long clients wait until etcd has been read */
 
 static const char help[] =
     "inaetics-control-plane: the Kubernetes API of the cluster, its scheduler and controllers\n"
@@ -236,8 +237,12 @@ static int open_server(Program *program, InaError *error)
                                        .key = key,
                                        .ca = ca,
                                        .plain = plain};
-    r = http_server_new(program->event, &options, &program->server, error);
-    return r < 0 ? r : http_server_listen(program->server, program->options.listen, error);
+    if ((r = http_server_new(program->event, &options, &program->server, error)) < 0 ||
+        (r = http_server_listen(program->server, program->options.listen, error)) < 0)
+        return r;
+    /* After a restart all clients come back at once; their handshakes would hold up the reading of etcd. */
+    http_server_hold(program->server, true);
+    return 0;
 }
 
 /* --- life ---------------------------------------------------------------------------------------------------- */
@@ -286,6 +291,7 @@ static int on_state(sd_event_source *source, uint64_t at, void *userdata)
         log_record(connected ? INA_LOG_INFO : INA_LOG_WARNING, connected ? "etcd answers" : "etcd does not answer",
                    "etcd", program->options.etcd, NULL);
     program->connected = connected;
+    http_server_hold(program->server, false); /* from now on who asks is told what is missing */
     (void)sd_event_source_set_time_relative(source, WATCH_STATE_US);
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -307,6 +313,7 @@ static void on_ready(void *userdata)
         return;
     }
     program->connected = true;
+    http_server_hold(program->server, false);
     log_record(INA_LOG_INFO, "the control plane is ready", "address", http_server_address(program->server, 0), NULL);
     if (program->options.ready_fd >= 0) {
         if (write(program->options.ready_fd, "READY\n", 6) != 6)
@@ -359,8 +366,7 @@ static int run(Program *program, InaError *error)
     if ((r = prepare(program, error)) < 0 || (r = prepare_pki(program, cluster_ip, error)) < 0 ||
         (r = open_api(program, cluster_ip, error)) < 0)
         return r;
-    r = sd_event_add_time_relative(program->event, &program->state, CLOCK_MONOTONIC, WATCH_STATE_US, 0, on_state,
-                                   program);
+    r = sd_event_add_time_relative(program->event, &program->state, CLOCK_MONOTONIC, HOLD_US, 0, on_state, program);
     if (r >= 0)
         r = sd_event_loop(program->event);
     if (r < 0)

@@ -363,6 +363,35 @@ static void those_who_say_nothing_lock_nobody_out(void **state)
     http_server_free(server);
 }
 
+static void on_held(void *userdata, const InaHttpResponse *response)
+{
+    *(int *)userdata = response->status;
+}
+
+static void who_is_held_is_answered_later(void **state)
+{
+    Secure *s = *state;
+    HttpServer *server;
+    const HttpServerOptions options = {.certificate = s->server_certificate, .key = s->server_key, .plain = "{}"};
+    int status = 0;
+
+    assert_int_equal(http_server_new(s->f.event, &options, &server, NULL), 0);
+    http_server_handle(server, "/", tell_subject, NULL, NULL);
+    assert_int_equal(http_server_listen(server, "127.0.0.1:0", NULL), 0);
+    http_server_hold(server, true);
+    use_client(s, s->folder, s->folder);
+    snprintf(s->url, sizeof(s->url), "https://%s/", http_server_address(server, 0));
+    const InaHttpFetchOptions held = {.url = s->url, .done = on_held, .userdata = &status};
+    assert_non_null(http_client_fetch(s->f.client, &held, NULL));
+    fixture_run(&s->f, 200000);
+    assert_int_equal(status, 0);
+    http_server_hold(server, false);
+    while (status == 0)
+        fixture_run(&s->f, 10000);
+    assert_int_equal(status, 200);
+    http_server_free(server);
+}
+
 static void nobody_spins_while_a_handshake_waits(void **state)
 {
     Secure *s = *state;
@@ -407,6 +436,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(garbage_and_silence_in_the_handshake_do_no_harm, setup, teardown),
         cmocka_unit_test_setup_teardown(those_who_say_nothing_lock_nobody_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_is_held_is_answered_later, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_spins_while_a_handshake_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(unusable_certificates_are_refused, setup, teardown),
     };

@@ -41,6 +41,22 @@ static void after_a_long_run_the_pause_is_short_again(void **state)
     assert_int_equal(life.deadline - now, LIFE_BACKOFF_MINIMUM);
 }
 
+static void the_first_pause_may_be_shorter(void **state)
+{
+    Life life;
+    life_init(&life, LIFE_ALWAYS, LIFE_SECOND);
+    life.shortest = life.backoff = 10 * MS;
+    life_step(&life, LIFE_START, false, 1);
+    for (uint64_t pause = 10 * MS; pause <= 80 * MS; pause *= 2) {
+        uint64_t now = life.started + MS;
+        life_step(&life, LIFE_EXITED, false, now);
+        assert_int_equal(life.deadline - now, pause);
+        life_step(&life, LIFE_DEADLINE, false, life.deadline);
+    }
+    life_step(&life, LIFE_EXITED, false, life.started + LIFE_LONG_RUN);
+    assert_int_equal(life.deadline - life.started - LIFE_LONG_RUN, 10 * MS);
+}
+
 static void a_kill_on_request_does_not_lengthen_the_pauses(void **state)
 {
     Life life = begin(LIFE_ALWAYS);
@@ -218,6 +234,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_ends_is_started_again_after_doubling_pauses),
         cmocka_unit_test(after_a_long_run_the_pause_is_short_again),
+        cmocka_unit_test(the_first_pause_may_be_shorter),
         cmocka_unit_test(a_kill_on_request_does_not_lengthen_the_pauses),
         cmocka_unit_test(a_kill_during_a_long_pause_shortens_it),
         cmocka_unit_test(the_policy_decides_what_an_exit_means),
