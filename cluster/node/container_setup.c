@@ -24,7 +24,7 @@ static int set_field(Environment *environment, const ContainerOptions *options, 
                      InaError *error)
 {
     AUTO_FREE char *value = NULL;
-    int r = pod_field(options->pod->manifest, path, options->host->node, options->address,
+    int r = pod_field(pod_resources_pod(options->resources), path, options->host->node, options->address,
                       options->host->instance->node, &value, error);
     return r < 0 ? r : environment_set(environment, name, value, error);
 }

@@ -359,6 +359,8 @@ void member_look(KubeNode *node, const json_t *object, bool gone)
     if (!member && !(member = add(node, object)))
         return;
     take_object(member, object);
+    if (member->pod)
+        pod_update(member->pod, member->object);
     if (!kube_deleting(object)) {
         report_soon(member); /* others may have written what is not so */
         return;

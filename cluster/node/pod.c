@@ -64,6 +64,12 @@ static void handle_fenced(void *userdata)
         pod_resources_attach_again(pod->resources);
 }
 
+void pod_update(Pod *pod, const json_t *object)
+{
+    if (pod->resources && !pod->stopping)
+        pod_resources_update(pod->resources, object);
+}
+
 /* --- init containers -------------------------------------------------------------- */
 
 static int handle_init_step(sd_event_source *source, void *userdata)

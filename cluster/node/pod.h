@@ -23,6 +23,8 @@ typedef struct PodOptions {
 /* Takes the spec (also on failure). Begins at once, from the loop: its volumes are made, then its init containers run
  * one after the other, then all containers. */
 int pod_new(const PodOptions *options, PodSpec *spec, Pod **ret, InaError *error);
+/* Its object as the API has it now: of it, files of the downward API follow labels and annotations. */
+void pod_update(Pod *pod, const json_t *object);
 void pod_stop(Pod *pod);
 void pod_stop_within(Pod *pod, int64_t grace); /* s; also when it is stopping already, if that makes it shorter */
 void pod_end(Pod *pod);                        /* SIGKILL, for good */

@@ -56,13 +56,14 @@ struct PodResources {
     VolumeOwner owner; /* with options.users */
     sd_event_source *timer, *refresh;
     uint64_t pause;
+    json_t *pod; /* as it was last known, while it is wanted */
     bool ready;
 };
 
 #define ANSWER_FRESH_US UINT64_C(2000000)
 
 static void fetch(Resource *resource);
-static void write_again(PodResources *resources);
+static void write_again(PodResources *resources, bool fields);
 static void begin_refresh(PodResources *resources);
 static bool may_change(const Resource *resource);
 static void look(PodResources *resources);
@@ -396,7 +397,7 @@ static void handle_answer(void *userdata, const KubeReply *reply)
     resource->object = json_incref((json_t *)reply->object);
     resource->error = (InaError){0};
     if (late && may_change(resource)) { /* it was optional */
-        write_again(resource->resources);
+        write_again(resource->resources, false);
         begin_refresh(resource->resources);
     }
     if (resource->kind == RESOURCE_CLAIM && strcmp(kube_string(reply->object, "kind"), "PersistentVolume") == 0) {
@@ -513,7 +514,7 @@ static int make_volume(PodResources *resources, Volume *volume, InaError *error)
     } else {
         r = folder_make(path, 0700, error);
         const VolumeFiles files = {
-            .pod = options->pod->manifest,
+            .pod = resources->pod,
             .node = options->node,
             .address = options->address,
             .host_address = options->host_address,
@@ -559,13 +560,27 @@ static const VolumeSpec *volume_of(const PodResources *resources, const Resource
 
 /* --- what changes later --------------------------------------------------------------------- */
 
-/* Files are switched at once; variables are those of the next start of a container. */
-static void write_again(PodResources *resources)
+static bool has_fields(const VolumeSpec *spec)
+{
+    const json_t *source;
+    size_t i;
+    json_array_foreach(kube_get(spec->json, "projected.sources"), i, source)
+    {
+        if (json_object_get(source, "downwardAPI"))
+            return true;
+    }
+    return json_object_get(spec->json, "downwardAPI") != NULL;
+}
+
+/* Files are switched at once; variables are those of the next start of a container. `fields`: only where some are of
+ * the pod itself. */
+static void write_again(PodResources *resources, bool fields)
 {
     for (size_t i = 0; i < resources->options.pod->n_volumes; i++) {
         Volume *volume = &resources->volumes[i];
         InaError error = {0};
-        if (volume->spec->kind == VOLUME_FILES && make_volume(resources, volume, &error) < 0)
+        if (volume->spec->kind == VOLUME_FILES && (!fields || has_fields(volume->spec)) &&
+            make_volume(resources, volume, &error) < 0)
             tell_problem(resources, volume->spec, error.message);
     }
 }
@@ -587,7 +602,7 @@ static void handle_refreshed(void *userdata, const KubeReply *reply)
     json_decref(resource->object);
     resource->object = json_incref((json_t *)reply->object);
     if (!same)
-        write_again(resources);
+        write_again(resources, false);
 }
 
 static bool may_change(const Resource *resource)
@@ -679,6 +694,7 @@ int pod_resources_new(const PodResourcesOptions *options, PodResources **ret, In
     if (!resources)
         return ina_error_set(error, ENOMEM, "out of memory");
     resources->options = *options;
+    resources->pod = json_incref(options->pod->manifest);
     resources->pause = POD_RESOURCE_PAUSE_MINIMUM;
     int r = options->users ? volume_owner_init(&resources->owner, options->pod, options->data, options->own, error) : 0;
     if (r == 0)
@@ -723,11 +739,34 @@ const char *pod_resources_account(const PodResources *resources)
     return resources->account;
 }
 
+const json_t *pod_resources_pod(const PodResources *resources)
+{
+    return resources->pod;
+}
+
 void pod_resources_attach_again(PodResources *resources)
 {
     for (size_t i = 0; i < resources->count; i++)
         if (resources->items[i]->kind == RESOURCE_CLAIM && resources->items[i]->path)
             attach(resources->items[i]);
+}
+
+static bool map_differs(const json_t *before, const json_t *after, const char *path)
+{
+    const json_t *one = kube_get(before, path), *two = kube_get(after, path);
+    return json_object_size(one) != json_object_size(two) || (one && two && !json_equal(one, two));
+}
+
+void pod_resources_update(PodResources *resources, const json_t *pod)
+{
+    bool changed =
+        map_differs(resources->pod, pod, "metadata.labels") || map_differs(resources->pod, pod, "metadata.annotations");
+    if (!changed)
+        return;
+    json_decref(resources->pod);
+    resources->pod = json_incref((json_t *)pod);
+    if (resources->ready) /* otherwise all is written when it will be */
+        write_again(resources, true);
 }
 
 PodResources *pod_resources_free(PodResources *resources)
@@ -750,6 +789,7 @@ PodResources *pod_resources_free(PodResources *resources)
         free(resources->volumes[i].path);
     free(resources->volumes);
     free(resources->account);
+    json_decref(resources->pod);
     free(resources);
     return NULL;
 }

@@ -5,8 +5,9 @@
  * In the folder of the pod: volumes/NAME, service-account/. What a volume needs
  * is waited for, as long as it takes; what only the environment needs is
  * fetched again from time to time until it is there. Config maps and secrets
- * that may change are asked for again every POD_RESOURCE_REFRESH: files of
- * volumes are switched then, all at once; variables are read at each start. */
+ * that may change are asked for again every POD_RESOURCE_REFRESH, and the
+ * pod's own labels and annotations may change: files of volumes are switched
+ * then, all at once; variables of objects are read at each start. */
 #pragma once
 
 #include "kube/client.h"
@@ -44,9 +45,13 @@ char *pod_resource_value(const json_t *object, const char *key, size_t *ret_size
 const char *pod_resources_volume(const PodResources *resources, const char *volume, uint64_t *ret_epoch);
 /* The folder with token, ca.crt and namespace; NULL: none. */
 const char *pod_resources_account(const PodResources *resources);
+/* The pod's object as it was last told. */
+const json_t *pod_resources_pod(const PodResources *resources);
 /* A claim was given to another while this pod is still wanted (the API says so): take it again. */
 void pod_resources_attach_again(PodResources *resources);
 /* metadata and status as fieldRef names them; malloc'ed. -EINVAL: unknown. */
 int pod_field(const json_t *pod, const char *path, const char *node, const char *address, const char *host_address,
               char **ret, InaError *error);
+/* The pod's object as the API has it now: files of the downward API follow its labels and annotations. */
+void pod_resources_update(PodResources *resources, const json_t *pod);
 PodResources *pod_resources_free(PodResources *resources);

@@ -14,7 +14,7 @@ import urllib.request
 
 import pytest
 
-from conftest import INAETICS, wait_for
+from conftest import INAETICS, manifest, wait_for
 
 
 @pytest.fixture
@@ -213,6 +213,25 @@ def test_a_node_that_is_started_again_starts_its_pods_again(node):
     assert "run" in node.logs("one", "--previous")
     runs = next((node.data / "nodes").rglob("scratch/runs"))
     wait_for(lambda: runs.read_text() == "x\nx\n", "its scratch volume is the same")
+
+
+def test_files_of_the_downward_api_follow_labels_and_annotations(node):
+    told = manifest("told", "while :; do echo labels $(cat $VOLUME_ABOUT/..data/labels | tr '\\n' ' ') note $(cat $VOLUME_ABOUT/note) $COLOUR; sleep 0.05; done",
+             env=[{"name": "COLOUR", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['colour']"}}}],
+             volumeMounts=[{"name": "about", "mountPath": "/about"}],
+             spec={"volumes": [{"name": "about", "downwardAPI": {"items": [
+                 {"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}},
+                 {"path": "note", "fieldRef": {"fieldPath": "metadata.annotations['note']"}}]}}]})
+    told["metadata"]["labels"] = {"app": "told", "colour": "red"}
+    node.create(told)
+    wait_for(lambda: 'app="told" colour="red" note red\n' in node.logs("told"), "it reads them")
+    node.api("PATCH", "/api/v1/namespaces/default/pods/told", {"metadata": {"labels": {"colour": "blue"}, "annotations": {"note": "mind"}}},
+             "application/merge-patch+json")
+    wait_for(lambda: 'app="told" colour="blue" note mind red\n' in node.logs("told"), "it reads what is new; variables stay")
+    node.api("PATCH", "/api/v1/namespaces/default/pods/told", {"metadata": {"annotations": {"note": None}}}, "application/merge-patch+json")
+    wait_for(lambda: node.logs("told").splitlines()[-1].endswith('colour="blue" note red'), "what is taken away is gone")
+    node.cli("kill", "told")
+    wait_for(lambda: 'colour="blue" note blue\n' in node.logs("told"), "variables are those of the start")
 
 
 def test_a_container_above_its_memory_limit_is_killed(node):
