@@ -248,22 +248,19 @@ static void bodies_over_the_limit_are_refused(void **state)
 
 static void a_length_that_lies_takes_little_memory(void **state)
 {
-    HttpServerOptions options = {.idle_seconds = 1};
     Fixture f;
     int fds[100];
 
     /* 100 promises of 60 MB are not reserved: that would be 6 GB of 256 MB. */
-    start(&f, &options);
+    start(&f, NULL);
     for (int i = 0; i < 100; i++) {
         fds[i] = bare_connect(f.address);
         bare_send(fds[i], "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 60000000\r\n\r\nonly this");
     }
     fixture_until(&f, connections(&f) == 100);
     still_works(&f);
-    for (int i = 0; i < 100; i++) {
-        bare_until_closed(&f, fds[i]);
+    for (int i = 0; i < 100; i++)
         close(fds[i]);
-    }
     fixture_until(&f, connections(&f) == 0);
     fixture_stop(&f);
 }
