@@ -374,6 +374,36 @@ static void each(void *self,
     each_bundle(self, tell_bundle, &visit);
 }
 
+typedef struct CallsVisit {
+    void (*visit)(void *userdata, const InaCallCount *count);
+    void *userdata;
+} CallsVisit;
+
+static void tell_calls(void *userdata, const ComponentCalls *calls)
+{
+    const CallsVisit *visit = userdata;
+    const InaMethod *method = &calls->contract->methods[calls->method];
+    const InaCallCount count = {
+        .component = calls->component,
+        .contract = calls->contract->name,
+        .method = method->name,
+        .answers = calls->answers,
+        .reads = (method->flags & INA_METHOD_READS) != 0,
+        .asked = calls->count.asked,
+        .ok = calls->count.ok,
+    };
+
+    if (!calls->bundle || !bundle_is_platform(calls->bundle))
+        visit->visit(visit->userdata, &count);
+}
+
+static void calls(void *self, void (*visit)(void *userdata, const InaCallCount *count), void *userdata)
+{
+    CallsVisit all = {visit, userdata};
+
+    component_calls_each(((Deployer *)self)->framework, tell_calls, &all);
+}
+
 static void waits(void *self, const char *why)
 {
     Deployer *deployer = self;
@@ -402,6 +432,7 @@ static const InaDeployer table = {
     .each = each,
     .on_end = on_end,
     .waits = waits,
+    .calls = calls,
 };
 
 /* --- starts that end soon ----------------------------------------------------------------- */

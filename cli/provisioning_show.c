@@ -298,6 +298,23 @@ static void show_health(const json_t *health)
     show_lines("", text_of(health, "reason"));
 }
 
+/* A line each: what a rollout compares with what it was. */
+static void show_progress(const json_t *progress)
+{
+    const json_t *rate;
+    size_t i;
+    json_array_foreach(progress, i, rate)
+    {
+        const json_t *asked = json_object_get(rate, "askedPerSecond");
+        printf("%-12s", i == 0 ? "progress" : "");
+        print_text(text_of(rate, "name"));
+        printf(" %.2f/s", json_number_value(json_object_get(rate, "perSecond")));
+        if (asked)
+            printf(" of %.2f/s", json_number_value(asked));
+        putchar('\n');
+    }
+}
+
 int provisioning_show_target(Provisioning *provisioning, int count, char *const *items)
 {
     AUTO_FREE char *path = provisioning_path("/v1/targets/%s", items[0]);
@@ -321,6 +338,7 @@ int provisioning_show_target(Provisioning *provisioning, int count, char *const 
     printf("seen        %s%s\n", age_text(number_of(target, "seen"), seen),
            json_is_false(json_object_get(target, "present")) ? "; silent since, whether it runs is not known" : "");
     show_health(json_object_get(target, "health"));
+    show_progress(json_object_get(json_object_get(target, "health"), "progress"));
     show_lines("problem", text_of(target, "problem"));
     json_array_foreach(json_object_get(target, "artifacts"), i, item)
     {

@@ -124,6 +124,11 @@ static void conclude(InaCall *call, const ProtobufCMessage *reply, const InaFail
     Framework *framework = call->framework;
     framework->core->statistics.calls++;
     framework->core->statistics.calls_failed += failure != NULL;
+    CallCount *made = component_call_made(call->caller, call->contract, call->method);
+    if (made != NULL) {
+        made->asked++;
+        made->ok += failure == NULL;
+    }
     const InaMethod *method = call->client != NULL ? &call->contract->methods[call->method] : NULL;
     Component *caller = call->caller;
     ServiceVisit visit;
@@ -237,6 +242,9 @@ static void enter_provider(InaCall *call, ServiceEntry *entry, unsigned method, 
 {
     call->provider = entry->provider;
     call->given_shape = entry->shape;
+    call->count = component_call_served(call->provider, entry->contract, method);
+    if (call->count != NULL)
+        call->count->asked++;
     call_move(call, CALL_OPEN, call->provider != NULL ? &call->provider->serving : NULL);
     ServiceVisit visit;
     visit_enter(call->framework, call->provider, entry->contract->methods[method].name, &visit);
@@ -400,6 +408,8 @@ void ina_call_reply(InaCall *call, const ProtobufCMessage *reply)
 {
     if (call == NULL || call->delivering)
         return;
+    if (call->count != NULL && call->state == CALL_OPEN && !call->concluded)
+        call->count->ok += reply != NULL;
     if (call->entering) {
         answer_early(call, reply, INA_CODE_INTERNAL, "the service's reply cannot be taken");
         return;
@@ -426,6 +436,7 @@ static void reclaim(InaCall *call)
 {
     ServiceEntry *entry = call->entry;
     call->provider = NULL;
+    call->count = NULL;
     call->cancelled = NULL;
     if (pack_request(call) < 0) {
         call_fail_free(call, INA_CODE_RESOURCE_EXHAUSTED, "out of memory");

@@ -22,6 +22,7 @@ void calls_provider_stopped(Component *provider)
         call->in_cancelled = false;
         call->cancelled = NULL;
         call->provider = NULL;
+        call->count = NULL;
         call_move(call, CALL_ABANDONED, &set->abandoned);
         call_conclude_failed(call, INA_CODE_UNAVAILABLE, "the service stopped before it answered");
     }

@@ -200,6 +200,9 @@ static int component_init(Component *component, ComponentSet *set, const InaComp
     component->provided = calloc(class->n_provides + 1, sizeof(Provided));
     if (component->requirements == NULL || component->provided == NULL)
         return ina_error_set(error, ENOMEM, "component %s: out of memory", class->name);
+    int r = component_calls_new(component, error);
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < class->n_requires; i++) {
         if (requirement_new(component, &class->requires[i], &component -> requirements[i], error) < 0)
             return invalid(class, error);
@@ -216,6 +219,7 @@ static void component_free(Component *component)
         requirement_free(&component->requirements[i]);
     sd_event_source_disable_unref(component->retry);
     saved_state_unref(component->state_to_restore);
+    component_calls_free(component);
     free(component->requirements);
     free(component->provided);
     free(component->reason);

@@ -123,6 +123,25 @@ typedef struct ComponentInfo {
     uint64_t slowest;                     /* ns */
 } ComponentInfo;
 
+/* Of one method, since the component is there: it may have been started several times. */
+typedef struct CallCount {
+    uint64_t asked; /* made and ended, or come to be answered */
+    uint64_t ok;    /* of them, those that got a reply */
+} CallCount;
+
+typedef struct ComponentCalls {
+    const Bundle *bundle;
+    const char *component;
+    const InaContract *contract;
+    unsigned method;
+    bool answers; /* calls that it answers; else those that it makes */
+    CallCount count;
+} ComponentCalls;
+
+/* Each method of each contract that a component requires or provides, in the order of their tables. */
+void component_calls_each(Framework *framework, void (*visit)(void *userdata, const ComponentCalls *calls),
+                          void *userdata);
+
 /* Visits all components in order of their sets; the info is valid during the visit. */
 void components_each(Framework *framework, void (*visit)(void *userdata, const ComponentInfo *info), void *userdata);
 /* As above, those of one set. */

@@ -249,6 +249,7 @@ struct InaCall {
     Component *provider;           /* who has it, when that is a component */
     bool same_layout;              /* the reply needs no conversion for the caller */
     uint64_t given_shape;          /* the service's when it got the call */
+    CallCount *count;              /* the provider's for this method; NULL: it has none, or is gone */
     ProtobufCMessage *early_reply; /* an answer given while entering, for later */
     char *early_failure;
     InaCode early_code;
@@ -379,6 +380,8 @@ struct InaComponent {
     ServiceVisit http_visit;
     struct CallList pendings; /* calls it made */
     struct CallList serving;  /* calls it has not answered */
+    CallCount **made;         /* by requirement, of each method; NULL: plain, or counted before */
+    CallCount **served;       /* by what it provides, likewise */
 
     bool entered; /* its code was entered: it is owed a stop */
     bool unsettled, must_restart, giving_up, refuses_work;
@@ -391,6 +394,14 @@ struct InaComponent {
     uint64_t starts_second;
     unsigned starts_in_second;
 };
+
+/* --- component_calls.c */
+
+int component_calls_new(Component *component, InaError *error);
+void component_calls_free(Component *component);
+/* NULL: the component is, or it has no such contract. Gone with the component. */
+CallCount *component_call_made(Component *component, const InaContract *contract, unsigned method);
+CallCount *component_call_served(Component *component, const InaContract *contract, unsigned method);
 
 /* --- component_resources.c: what ends with a component */
 

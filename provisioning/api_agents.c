@@ -382,7 +382,11 @@ static bool read_report(ApiCall *call, Report *ret)
     ret->health.errors = integer_of(health, "errors");
     int64_t seconds = integer_of(health, "runningSeconds");
     ret->health.running_ms = seconds < INT64_MAX / 1000 ? seconds * 1000 : 0;
-    return true;
+    InaError error = {0};
+    int r = progress_read(json_object_get(health, "progress"), &ret->health.progress, &error);
+    if (r < 0)
+        server_fail_text(call->request, r == -ENOMEM ? 503 : 400, -r, "\"health\": \"progress\": %s", error.message);
+    return r >= 0;
 }
 
 static void take_health(ApiCall *call, Report *report, const char *running)
@@ -395,15 +399,13 @@ static void take_health(ApiCall *call, Report *report, const char *running)
     targets_health(call->server->targets, call->parameters[0], &report->health);
 }
 
-static void post_report(ApiCall *call)
+static void use_report(ApiCall *call, Report *given)
 {
     Targets *targets = call->server->targets;
     const char *id = call->parameters[0];
-    Report report = {0};
+    Report report = *given;
     TargetView view = {0};
     InaError error = {0};
-    if (!read_report(call, &report))
-        return;
     if (heard(call, &error) < 0) {
         api_fail(call, &error);
         return;
@@ -431,6 +433,14 @@ static void post_report(ApiCall *call)
     if (report.has_health)
         take_health(call, &report, installed);
     ina_http_respond(call->request, 204, NULL, NULL, 0);
+}
+
+static void post_report(ApiCall *call)
+{
+    Report report = {0};
+    if (read_report(call, &report))
+        use_report(call, &report);
+    progress_clear(&report.health.progress);
 }
 
 const ApiRoute api_agent_routes[] = {

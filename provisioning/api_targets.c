@@ -16,9 +16,18 @@ static void answer(ApiCall *call, const char *id)
         api_not_found(call, "target", id);
 }
 
+/* Alone, with what its components do: in lists that would be the most of it. */
 static void get_target(ApiCall *call)
 {
-    answer(call, call->parameters[0]);
+    TargetView view;
+    if (!targets_view(call->server->targets, call->parameters[0], &view)) {
+        api_not_found(call, "target", call->parameters[0]);
+        return;
+    }
+    json_t *value = target_json(call->server, &view), *health = json_object_get(value, "health");
+    if (json_is_object(health))
+        json_object_set_new(health, "progress", progress_json(&view.health.progress));
+    server_json(call->request, 200, value);
 }
 
 /* --- lists ----------------------------------------------------------------------------- */

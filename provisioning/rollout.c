@@ -51,6 +51,7 @@ int rollout_add_member(Rollout *rollout, const Member *member, InaError *error)
     if (r < 0) {
         free(member->id);
         free(member->reason);
+        free(member->rates);
         return r;
     }
     rollout->members[rollout->n_members++] = *member;
@@ -67,8 +68,9 @@ Rollout *rollout_alloc(void)
     if (!rollout)
         return NULL;
     rollout->index = map_new();
+    rollout->rate_index = map_new();
     rollout->next = 0;
-    return rollout->index ? rollout : rollout_free(rollout);
+    return rollout->index && rollout->rate_index ? rollout : rollout_free(rollout);
 }
 
 static int add_waiting(Rollout *rollout, const char *id, unsigned group, int64_t now, InaError *error)
@@ -83,6 +85,7 @@ static int add_waiting(Rollout *rollout, const char *id, unsigned group, int64_t
         .ready_since = NEVER,
         .unready_since = NEVER,
         .running = -1,
+        .lacking_since = NEVER,
     };
 
     if (!member.id)
@@ -140,7 +143,11 @@ Rollout *rollout_free(Rollout *rollout)
     for (size_t i = 0; i < rollout->n_members; i++) {
         free(rollout->members[i].id);
         free(rollout->members[i].reason);
+        free(rollout->members[i].rates);
     }
+    for (size_t i = 0; i < rollout->n_rate_names; i++)
+        free(rollout->rate_names[i].name);
+    map_free(rollout->rate_index);
     free(rollout->members);
     map_free(rollout->index);
     free(rollout->actions);
@@ -203,6 +210,7 @@ static int joined(Rollout *rollout, Member *member, const char *id, bool new, in
     if (!member->gone)
         return 0;
     free(member->reason);
+    free(member->rates);
     *member = (Member){
         .id = member->id,
         .group = last,
@@ -213,6 +221,7 @@ static int joined(Rollout *rollout, Member *member, const char *id, bool new, in
         .ready_since = NEVER,
         .unready_since = NEVER,
         .running = -1,
+        .lacking_since = NEVER,
     };
     member_count(rollout, member, 1);
     return 0;
@@ -241,8 +250,8 @@ void rollout_shift(Rollout *rollout, int64_t ms)
         return;
     for (size_t i = 0; i < rollout->n_members; i++) {
         Member *member = &rollout->members[i];
-        int64_t *const times[] = {&member->since, &member->heard, &member->installed, &member->ready_since,
-                                  &member->unready_since};
+        int64_t *const times[] = {&member->since,       &member->heard,         &member->installed,
+                                  &member->ready_since, &member->unready_since, &member->lacking_since};
 
         for (size_t k = 0; k < sizeof times / sizeof *times; k++)
             if (*times[k] != NEVER)
@@ -314,7 +323,7 @@ static void breach(Rollout *rollout, unsigned group, int64_t now)
             (!first || member->since < first->since))
             first = member;
     }
-    rollout_set_reason(rollout, &rollout->reason, "%u of %u targets of group %u failed; the first, %.48s: %.96s",
+    rollout_set_reason(rollout, &rollout->reason, "%u of %u targets of group %u failed; the first, %.48s: %.200s",
                        failed(g), counted(g), group + 1, first ? first->id : "",
                        first && first->reason ? first->reason : "");
     if (rollout->policy.automatic_rollback) {
@@ -333,6 +342,7 @@ static void offer_group(Rollout *rollout, unsigned group, int64_t now)
 
         if (member->group != group || member->gone || member->state != ROLLOUT_WAITING)
             continue;
+        member_progress_begins(member);
         member->reached = true;
         member->heard = now;
         member_enter(rollout, member, ROLLOUT_OFFERED, now);
@@ -365,6 +375,7 @@ static void go_on(Rollout *rollout, int64_t now)
     for (unsigned i = 0; i < policy->n_groups; i++) {
         if (i == rollout->begun) {
             rollout->begun++;
+            rollout_progress_begins(rollout);
             if (counted(&rollout->groups[i]) > 0)
                 rollout_tell(rollout, NULL, "group %u of %u begins with %u targets", i + 1, policy->n_groups,
                              counted(&rollout->groups[i]));
@@ -492,6 +503,14 @@ bool rollout_ended(const Rollout *rollout)
 uint64_t rollout_changes(const Rollout *rollout)
 {
     return rollout->changes;
+}
+
+void rollout_progress(Rollout *rollout, const char *target, const Progress *progress)
+{
+    Member *member = find(rollout, target);
+
+    if (member)
+        member_progress(rollout, member, progress);
 }
 
 const char *rollout_reason(const Rollout *rollout)

@@ -6,7 +6,9 @@
  * or to failed: its install failed or took longer than `install_ms`; or, until
  * it was ready for `gate_ms` without a break, it was not heard or not ready
  * for `silence_ms`, logged errors, or restarted; or, healthy already, it
- * restarts or is not ready for `silence_ms`. When `success` percent of a group are
+ * restarts or is not ready for `silence_ms`. One that does less than `progress`
+ * percent of what it did before does not become healthy, and fails when that
+ * lasts for `silence_ms`. When `success` percent of a group are
  * healthy the next begins. When more than `error` percent of a group failed, or
  * `success` percent cannot be healthy any more, the rollout is rolled back:
  * every target that it reached gets the old content as a new version; those it
@@ -18,6 +20,7 @@
  * docs/rollouts.md has the tables. */
 #pragma once
 
+#include "progress.h"
 #include <inaetics/error.h>
 #include <jansson.h>
 #include <stdbool.h>
@@ -27,7 +30,7 @@
 #define ROLLOUT_GROUPS_MAX 16u
 #define ROLLOUT_TARGETS_MAX 100000u
 #define ROLLOUT_TIME_MAX_MS (INT64_C(7) * 24 * 3600 * 1000) /* of each time in a policy */
-#define ROLLOUT_REASON_MAX 192u                             /* longer ones are cut */
+#define ROLLOUT_REASON_MAX 320u                             /* longer ones are cut */
 
 typedef struct RolloutPolicy {
     /* Percent of the targets, cumulative, ascending, the last is 100: 10, 50, 100. The first may be 0; it has at least
@@ -38,11 +41,12 @@ typedef struct RolloutPolicy {
     int64_t gate_ms;         /* default 5000 (demonstrator), 0: installed is enough */
     int64_t install_ms;      /* offered for longer: failed; default 60000 */
     int64_t silence_ms;      /* default 15000 */
+    unsigned progress;       /* percent of what a target did before, 0: not judged; default 10 */
     bool automatic_rollback; /* default true; else it pauses; who resumes it excuses those that failed so far */
 } RolloutPolicy;
 
 /* {"groups": [10, 50, 100], "success": 100, "error": 0, "gateSeconds": 5, "installSeconds": 60,
- *  "silenceSeconds": 15, "automaticRollback": true}; -EINVAL names the field. */
+ *  "silenceSeconds": 15, "progress": 10, "automaticRollback": true}; -EINVAL names the field. */
 void rollout_policy_default(RolloutPolicy *ret);
 int rollout_policy_read(const json_t *value, RolloutPolicy *ret, InaError *error);
 json_t *rollout_policy_json(const RolloutPolicy *policy);
@@ -69,7 +73,7 @@ typedef enum RolloutTargetState {
 typedef enum RolloutEventType {
     ROLLOUT_INSTALL_OK,     /* of what was offered, or, when it is given back, of the old content */
     ROLLOUT_INSTALL_FAILED, /* reason */
-    ROLLOUT_HEALTH,         /* ready, errors, running_ms, reason; of the version that was offered */
+    ROLLOUT_HEALTH,         /* ready, errors, running_ms, reason, progress; of the version that was offered */
     ROLLOUT_GONE,
     ROLLOUT_JOINED, /* ready: it left with the new content, and has it still */
     ROLLOUT_PAUSE,
@@ -84,8 +88,9 @@ typedef struct RolloutEvent {
     const char *target;
     const char *reason;
     bool ready;
-    int64_t errors;     /* since this version runs */
-    int64_t running_ms; /* since when it runs; falls when it restarted; -1: not known */
+    int64_t errors;           /* since this version runs */
+    int64_t running_ms;       /* since when it runs; falls when it restarted; -1: not known */
+    const Progress *progress; /* or NULL */
 } RolloutEvent;
 
 typedef enum RolloutActionType {
@@ -110,6 +115,9 @@ int rollout_new(const RolloutPolicy *policy, const char *const *targets, size_t 
  * before the first event (a tick). A command that does not fit the phase: -EINVAL. */
 int rollout_step(Rollout *rollout, const RolloutEvent *event, int64_t now, const RolloutAction **ret, size_t *ret_n,
                  InaError *error);
+/* What a target does that is not judged now: before it is offered the new content, and after it was found healthy.
+ * Nothing follows from it at once. Others are told by ROLLOUT_HEALTH. */
+void rollout_progress(Rollout *rollout, const char *target, const Progress *progress);
 /* When the next tick is needed; INT64_MAX: not. */
 int64_t rollout_next(const Rollout *rollout);
 /* The server was away, or late, for so long: no target is blamed for it. Negative: its clock was set back meanwhile. */

@@ -5,7 +5,22 @@
 #include "rollout.h"
 
 #define NEVER (INT64_C(-1))
+#define ROLLOUT_RATES_MAX 256u /* names of rates; others are not judged */
 #define ROLLOUT_STATES (ROLLOUT_RETURNED + 1)
+
+/* In thousandths a second; NEVER: not known. */
+typedef struct Rate {
+    unsigned name;        /* index into the rollout's names */
+    int64_t before, now;  /* it got the new content; for those that have the old one: the group that is judged began */
+    int64_t asked_before; /* NEVER: nobody asks for it */
+    int64_t asked_now;
+} Rate;
+
+typedef struct RateName {
+    char *name;
+    double control; /* how much of what they did others do, as it was at */
+    int64_t control_at;
+} RateName;
 
 typedef struct Member {
     char *id, *reason;
@@ -17,8 +32,11 @@ typedef struct Member {
     int64_t ready_since;   /* without a break; NEVER: it is not */
     int64_t unready_since; /* NEVER: it is, or has not said */
     int64_t running;       /* what it said last; -1: nothing yet */
-    bool reached;          /* was offered the new content */
-    bool returning;        /* was given the old content, and has not said that it has it */
+    int64_t lacking_since; /* it does less than it must; NEVER: enough, or it is not known */
+    Rate *rates;
+    size_t n_rates;
+    bool reached;   /* was offered the new content */
+    bool returning; /* was given the old content, and has not said that it has it */
     bool gone;
     bool excused; /* failed, and does not count any more */
 } Member;
@@ -40,6 +58,9 @@ struct Rollout {
     size_t n_members, capacity;
     Map *index; /* id -> 1 + index */
     Group groups[ROLLOUT_GROUPS_MAX];
+    RateName rate_names[ROLLOUT_RATES_MAX];
+    size_t n_rate_names;
+    Map *rate_index;  /* name -> 1 + index */
     size_t returning; /* members that are, and are not gone */
     RolloutAction *actions;
     size_t n_actions, actions_capacity;
@@ -67,3 +88,15 @@ void member_install_failed(Rollout *rollout, Member *member, const char *reason,
 void member_health(Rollout *rollout, Member *member, const RolloutEvent *event, int64_t now);
 void member_came_back(Rollout *rollout, Member *member, int64_t now);
 void member_expire(Rollout *rollout, Member *member, int64_t now); /* its deadline has passed */
+
+/* --- rollout_progress.c --- */
+
+/* Index of the name, made when it is new; -ENOSPC. */
+int rollout_rate_name(Rollout *rollout, const char *name);
+/* A group begins: what waiting and healthy ones do now is what they are compared with. */
+void rollout_progress_begins(Rollout *rollout);
+void member_progress(Rollout *rollout, Member *member, const Progress *progress); /* of a waiting or healthy one */
+void member_progress_begins(Member *member);                                      /* it is offered the new content */
+void member_progress_forget(Member *member); /* what it does now is not known yet */
+/* Whether it does less than it must, and which: worst first. */
+bool member_lacks(Rollout *rollout, Member *member, const Progress *progress, int64_t now, char *text, size_t size);

@@ -13,6 +13,36 @@ static void put(json_t *object, const char *key, json_t *value, bool *failed)
         *failed = true;
 }
 
+/* [[index of the name, before, now, asked before, asked now], ...] */
+static json_t *rates_json(const Member *member)
+{
+    json_t *rates = json_array();
+
+    for (size_t i = 0; i < member->n_rates; i++) {
+        const Rate *rate = &member->rates[i];
+
+        if (json_array_append_new(rates, json_pack("[i, I, I, I, I]", (int)rate->name, (json_int_t)rate->before,
+                                                   (json_int_t)rate->now, (json_int_t)rate->asked_before,
+                                                   (json_int_t)rate->asked_now)) < 0) {
+            json_decref(rates);
+            return NULL;
+        }
+    }
+    return rates;
+}
+
+static json_t *names_json(const Rollout *rollout)
+{
+    json_t *names = json_array();
+
+    for (size_t i = 0; i < rollout->n_rate_names; i++)
+        if (json_array_append_new(names, json_string(rollout->rate_names[i].name)) < 0) {
+            json_decref(names);
+            return NULL;
+        }
+    return names;
+}
+
 static json_t *member_json(const Member *member)
 {
     const struct {
@@ -24,6 +54,7 @@ static json_t *member_json(const Member *member)
         {"readySince", member->ready_since},
         {"unreadySince", member->unready_since},
         {"running", member->running},
+        {"lackingSince", member->lacking_since},
     };
     const struct {
         const char *key;
@@ -49,6 +80,8 @@ static json_t *member_json(const Member *member)
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (flags[i].value)
             put(object, flags[i].key, json_true(), &failed);
+    if (member->n_rates > 0)
+        put(object, "rates", rates_json(member), &failed);
     if (failed) {
         json_decref(object);
         return NULL;
@@ -105,6 +138,8 @@ json_t *rollout_json(const Rollout *rollout, bool targets)
         put(object, "begun", json_integer(rollout->begun), &failed);
         put(object, "breached", json_boolean(rollout->breached), &failed);
         put(object, "targets", members_json(rollout), &failed);
+        if (rollout->n_rate_names > 0)
+            put(object, "rates", names_json(rollout), &failed);
     }
     if (failed) {
         json_decref(object);
@@ -117,8 +152,9 @@ json_t *rollout_json(const Rollout *rollout, bool targets)
 
 typedef struct MemberText {
     char *id, *state, *reason;
-    int64_t group, since, heard, installed, ready_since, unready_since, running;
+    int64_t group, since, heard, installed, ready_since, unready_since, running, lacking_since;
     bool reached, returning, gone, excused;
+    json_t *rates;
 } MemberText;
 
 #define TIME(key, field)                                                                                               \
@@ -142,6 +178,8 @@ static const JsonField text_fields[] = {
     TIME("readySince", ready_since),
     TIME("unreadySince", unready_since),
     TIME("running", running),
+    TIME("lackingSince", lacking_since),
+    {"rates", JSON_TYPE_ANY, offsetof(MemberText, rates), .flags = 0},
     FLAG(reached),
     FLAG(returning),
     FLAG(gone),
@@ -172,6 +210,40 @@ static int64_t time_of(const json_t *object, const char *key, int64_t value)
     return json_object_get(object, key) ? value : NEVER;
 }
 
+static bool is_rate(const json_t *value, json_int_t maximum)
+{
+    return json_is_integer(value) && json_integer_value(value) >= NEVER && json_integer_value(value) <= maximum;
+}
+
+static int read_rates(const json_t *rates, const Rollout *rollout, Member *member, InaError *error)
+{
+    size_t n = json_array_size(rates);
+
+    if (!rates)
+        return 0;
+    if (!json_is_array(rates) || n > PROGRESS_MAX)
+        return ina_error_set(error, EINVAL, "rates: not a list of at most %u", PROGRESS_MAX);
+    member->rates = calloc(n + 1, sizeof *member->rates);
+    if (!member->rates)
+        return ina_error_errno(error, ENOMEM, "rollout");
+    for (; member->n_rates < n; member->n_rates++) {
+        const json_t *item = json_array_get(rates, member->n_rates);
+        json_int_t name = json_integer_value(json_array_get(item, 0));
+        bool right = json_is_integer(json_array_get(item, 0)) && name >= 0 && name < (json_int_t)rollout->n_rate_names;
+        int64_t values[4] = {0};
+
+        for (size_t i = 0; right && i < 4; i++) {
+            right = is_rate(json_array_get(item, i + 1), (json_int_t)(PROGRESS_RATE_MAX * 1000));
+            values[i] = json_integer_value(json_array_get(item, i + 1));
+        }
+        if (!right)
+            return ina_error_set(error, EINVAL, "rates[%zu]: not [name, before, now, asked before, asked now]",
+                                 member->n_rates);
+        member->rates[member->n_rates] = (Rate){(unsigned)name, values[0], values[1], values[2], values[3]};
+    }
+    return 0;
+}
+
 static int read_member(const json_t *object, Rollout *rollout, InaError *error)
 {
     MemberText text = {.id = NULL};
@@ -198,12 +270,20 @@ static int read_member(const json_t *object, Rollout *rollout, InaError *error)
         .ready_since = time_of(object, "readySince", text.ready_since),
         .unready_since = time_of(object, "unreadySince", text.unready_since),
         .running = time_of(object, "running", text.running),
+        .lacking_since = time_of(object, "lackingSince", text.lacking_since),
         .reached = text.reached,
         .returning = text.returning,
         .gone = text.gone,
         .excused = text.excused && state == ROLLOUT_FAILED,
     };
+    r = read_rates(text.rates, rollout, &member, error);
     json_clear(text_fields, &text);
+    if (r < 0) {
+        free(member.id);
+        free(member.reason);
+        free(member.rates);
+        return r;
+    }
     return rollout_add_member(rollout, &member, error);
 }
 
@@ -218,6 +298,20 @@ static int read_members(const json_t *members, Rollout *rollout, InaError *error
             ina_error_wrap(error, "targets[%zu]", i);
             return r;
         }
+    }
+    return 0;
+}
+
+static int read_names(const json_t *names, Rollout *rollout, InaError *error)
+{
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const char *name = json_string_value(json_array_get(names, i));
+        int place = name ? rollout_rate_name(rollout, name) : -EINVAL;
+
+        if (place == -ENOMEM)
+            return ina_error_errno(error, ENOMEM, "rollout");
+        if (place != (int)i)
+            return ina_error_set(error, EINVAL, "rates[%zu]: not a name, or there already, or one too many", i);
     }
     return 0;
 }
@@ -258,6 +352,8 @@ int rollout_read(const json_t *value, Rollout **ret, InaError *error)
     if (!rollout)
         return ina_error_errno(error, ENOMEM, "rollout");
     r = read_head(value, rollout, error);
+    if (r == 0)
+        r = read_names(json_object_get(value, "rates"), rollout, error);
     if (r == 0)
         r = read_members(json_object_get(value, "targets"), rollout, error);
     if (r < 0) {

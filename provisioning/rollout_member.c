@@ -139,6 +139,8 @@ int64_t rollout_deadline(const Rollout *rollout, const Member *member)
     at = earlier(member->heard + policy->silence_ms, member->installed + policy->install_ms + policy->gate_ms);
     if (member->unready_since != NEVER)
         at = earlier(at, member->unready_since + policy->silence_ms);
+    if (member->lacking_since != NEVER)
+        at = earlier(at, member->lacking_since + policy->silence_ms);
     return at + 1;
 }
 
@@ -161,6 +163,8 @@ void member_installed(Rollout *rollout, Member *member, int64_t now)
         (member->state != ROLLOUT_FAILED || !member->reached || member->installed != NEVER))
         return;
     member->installed = now;
+    member->lacking_since = NEVER;
+    member_progress_forget(member);
     free(member->reason);
     member->reason = NULL;
     member_enter(rollout, member, rollout->policy.gate_ms == 0 ? ROLLOUT_HEALTHY : ROLLOUT_INSTALLED, now);
@@ -198,7 +202,8 @@ static void ready(Rollout *rollout, Member *member, int64_t now)
         rollout->changes++;
     }
     /* Also by its own account, which knows of restarts that fell between two reports. */
-    if (member->state == ROLLOUT_INSTALLED && now - member->ready_since >= rollout->policy.gate_ms &&
+    if (member->state == ROLLOUT_INSTALLED && member->lacking_since == NEVER &&
+        now - member->ready_since >= rollout->policy.gate_ms &&
         (member->running < 0 || member->running >= rollout->policy.gate_ms))
         member_enter(rollout, member, ROLLOUT_HEALTHY, now);
 }
@@ -217,8 +222,24 @@ static void not_ready(Rollout *rollout, Member *member, const char *reason, int6
                     (long long)((now - member->unready_since) / 1000), reason ? reason : "");
 }
 
+/* Before it is looked whether it is healthy: it is not while it lacks. */
+static void watch_progress(Rollout *rollout, Member *member, const Progress *progress, int64_t now, char *text,
+                           size_t size)
+{
+    static const Progress nothing = {.n = 0};
+
+    text[0] = '\0';
+    if (member->state != ROLLOUT_INSTALLED)
+        return;
+    if (!member_lacks(rollout, member, progress ? progress : &nothing, now, text, size))
+        member->lacking_since = NEVER;
+    else if (member->lacking_since == NEVER)
+        member->lacking_since = now;
+}
+
 void member_health(Rollout *rollout, Member *member, const RolloutEvent *event, int64_t now)
 {
+    char lacks[ROLLOUT_REASON_MAX];
     int64_t before = member->running;
 
     if (rollout->phase == ROLLOUT_ROLLING_BACK ||
@@ -227,6 +248,7 @@ void member_health(Rollout *rollout, Member *member, const RolloutEvent *event, 
     member->heard = now;
     if (event->running_ms >= 0)
         member->running = event->running_ms;
+    watch_progress(rollout, member, event->progress, now, lacks, sizeof lacks);
     if (event->running_ms >= 0 && before >= 0 && event->running_ms < before)
         fail_member(rollout, member, now, "it restarted after %lld s", (long long)(before / 1000));
     else if (member->state == ROLLOUT_INSTALLED && event->errors > 0)
@@ -237,6 +259,8 @@ void member_health(Rollout *rollout, Member *member, const RolloutEvent *event, 
         ready(rollout, member, now);
     else
         not_ready(rollout, member, event->reason, now);
+    if (member->state == ROLLOUT_INSTALLED && event->ready && lacks[0])
+        rollout_set_reason(rollout, &member->reason, "%s", lacks);
     if (member->state == ROLLOUT_INSTALLED && rollout_deadline(rollout, member) < rollout->next)
         rollout->next = rollout_deadline(rollout, member);
 }
@@ -268,7 +292,12 @@ void member_expire(Rollout *rollout, Member *member, int64_t now)
         fail_member(rollout, member, now, "not ready for %lld s%s%.96s",
                     (long long)((now - member->unready_since) / 1000), member->reason ? ": " : "",
                     member->reason ? member->reason : "");
+    else if (member->lacking_since != NEVER && now > member->lacking_since + policy->silence_ms)
+        fail_member(rollout, member, now, "it did too little for %lld s%s%s",
+                    (long long)((now - member->lacking_since) / 1000), member->reason ? ": " : "",
+                    member->reason ? member->reason : "");
     else
-        fail_member(rollout, member, now, "not healthy for %lld s without a break within %lld s",
-                    (long long)(policy->gate_ms / 1000), (long long)((policy->install_ms + policy->gate_ms) / 1000));
+        fail_member(rollout, member, now, "not healthy for %lld s without a break within %lld s%s%.160s",
+                    (long long)(policy->gate_ms / 1000), (long long)((policy->install_ms + policy->gate_ms) / 1000),
+                    member->reason ? "; at last: " : "", member->reason ? member->reason : "");
 }

@@ -8,7 +8,7 @@
 
 typedef struct PolicyText {
     json_t *groups;
-    int64_t success, error;
+    int64_t success, error, progress;
     double gate, install, silence;
     bool automatic_rollback;
 } PolicyText;
@@ -20,6 +20,7 @@ static const JsonField policy_fields[] = {
     {"gateSeconds", JSON_TYPE_DOUBLE, offsetof(PolicyText, gate), .minimum = 0, .maximum = SECONDS_MAX},
     {"installSeconds", JSON_TYPE_DOUBLE, offsetof(PolicyText, install), .minimum = 0.001, .maximum = SECONDS_MAX},
     {"silenceSeconds", JSON_TYPE_DOUBLE, offsetof(PolicyText, silence), .minimum = 0.001, .maximum = SECONDS_MAX},
+    {"progress", JSON_TYPE_INTEGER, offsetof(PolicyText, progress), .minimum = 0, .maximum = 100},
     {"automaticRollback", JSON_TYPE_BOOLEAN, offsetof(PolicyText, automatic_rollback), .flags = 0},
     {.name = NULL},
 };
@@ -33,6 +34,7 @@ void rollout_policy_default(RolloutPolicy *ret)
         .gate_ms = 5000,
         .install_ms = 60000,
         .silence_ms = 15000,
+        .progress = 10,
         .automatic_rollback = true,
     };
 }
@@ -88,6 +90,8 @@ int rollout_policy_read(const json_t *value, RolloutPolicy *ret, InaError *error
         policy.install_ms = (int64_t)(text.install * 1000.0 + 0.5);
     if (has(value, "silenceSeconds"))
         policy.silence_ms = (int64_t)(text.silence * 1000.0 + 0.5);
+    if (has(value, "progress"))
+        policy.progress = (unsigned)text.progress;
     if (has(value, "automaticRollback"))
         policy.automatic_rollback = text.automatic_rollback;
     if (text.groups)
@@ -117,8 +121,8 @@ json_t *rollout_policy_json(const RolloutPolicy *policy)
     }
     for (unsigned i = 0; i < filled.n_groups; i++)
         json_array_append_new(groups, json_integer(filled.groups[i]));
-    return json_pack("{s:o, s:i, s:i, s:o, s:o, s:o, s:b}", "groups", groups, "success", (int)filled.success, "error",
-                     (int)filled.error, "gateSeconds", seconds(filled.gate_ms), "installSeconds",
-                     seconds(filled.install_ms), "silenceSeconds", seconds(filled.silence_ms), "automaticRollback",
-                     filled.automatic_rollback);
+    return json_pack("{s:o, s:i, s:i, s:o, s:o, s:o, s:i, s:b}", "groups", groups, "success", (int)filled.success,
+                     "error", (int)filled.error, "gateSeconds", seconds(filled.gate_ms), "installSeconds",
+                     seconds(filled.install_ms), "silenceSeconds", seconds(filled.silence_ms), "progress",
+                     (int)filled.progress, "automaticRollback", filled.automatic_rollback);
 }

@@ -122,18 +122,22 @@ static void verdict(Rollouts *rollouts, const char *id, const char *version, boo
         NULL);
 }
 
+/* What it does is in its view: as told now, or later. */
 static void health(Rollouts *rollouts, const HeldEvent *event)
 {
+    TargetView view;
     const DeploymentVersion *found = targets_version(rollouts->targets, event->id, event->version);
 
-    if (found && found->revision == rollouts->running->to)
+    if (found && found->revision == rollouts->running->to && targets_view(rollouts->targets, event->id, &view))
         (void)step(rollouts,
                    &(RolloutEvent){.type = ROLLOUT_HEALTH,
                                    .target = event->id,
                                    .ready = event->ready,
                                    .errors = event->errors,
                                    .running_ms = event->running_ms,
-                                   .reason = event->reason},
+                                   .reason = event->reason,
+                                   .progress =
+                                       strcmp(view.health.version, event->version) == 0 ? &view.health.progress : NULL},
                    NULL);
 }
 
@@ -172,6 +176,24 @@ static void handle_events(Rollouts *rollouts)
         event_clear(&events[i]);
     }
     free(events);
+}
+
+/* What those do who are not judged: before the first group begins, and once a second. */
+static void look_at_progress(Rollouts *rollouts)
+{
+    const Rollout *core = rollouts->running->core;
+
+    for (size_t i = 0; rollout_policy(core)->progress > 0 && i < rollout_targets(core); i++) {
+        const char *id;
+        RolloutTargetState state;
+        bool reached;
+        TargetView view;
+
+        if (rollout_target(core, i, &id, &state, &reached) && (state == ROLLOUT_WAITING || state == ROLLOUT_HEALTHY) &&
+            targets_view(rollouts->targets, id, &view))
+            rollout_progress(rollouts->running->core, id, &view.health.progress);
+    }
+    rollouts->last_progress = targets_now(rollouts->targets);
 }
 
 /* Of agents that know nothing of /v1 mostly no health is known: for them being there is enough. And what targets told
@@ -386,8 +408,10 @@ static int work_once(Rollouts *rollouts, int64_t until)
         r = rollouts_begin_waiting(rollouts, NULL);
         if (r <= 0 || !rollouts->running)
             return r < 0 ? r : 0;
-        rollouts->last_tick = rollouts->last_work = 0;
+        rollouts->last_tick = rollouts->last_work = rollouts->last_progress = 0;
     }
+    if (targets_now(rollouts->targets) - rollouts->last_progress >= 1000)
+        look_at_progress(rollouts);
     handle_events(rollouts);
     tick(rollouts);
     if (rollout_ended(rollouts->running->core)) {
@@ -484,7 +508,7 @@ int rollouts_start(Rollouts *rollouts, int64_t revision, const RolloutPolicy *po
     repository_release(rollouts->repository, model);
     if (r < 0)
         return r;
-    rollouts->last_tick = rollouts->last_work = 0;
+    rollouts->last_tick = rollouts->last_work = rollouts->last_progress = 0;
     *ret = rollouts->running->id;
     tell(rollouts, *ret);
     return 0;

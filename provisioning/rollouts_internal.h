@@ -53,7 +53,7 @@ struct Rollouts {
     size_t n_events, events_capacity;
     Work *work;
     size_t n_work, work_start, work_capacity;
-    int64_t last_tick, last_work, last_save, told;
+    int64_t last_tick, last_work, last_save, last_progress, told;
     bool busy; /* within rollouts_work */
     struct {
         void (*changed)(void *userdata, int64_t rollout);

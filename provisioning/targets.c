@@ -95,6 +95,7 @@ static void target_free(Targets *targets, Target *target)
     free(target->doubled);
     free(target->refused);
     free(target->health.reason);
+    progress_clear(&target->health.progress);
     free(target->id);
     free(target);
 }
@@ -665,20 +666,23 @@ void targets_health(Targets *targets, const char *id, const TargetHealth *health
 {
     Target *target = target_find(targets, id);
     const TargetEvent event = {.type = TARGET_HEALTH, .id = id, .version = health->version, .health = health};
-    char *reason = health->reason ? strndup(health->reason, 1024) : NULL;
+    char *reason;
+    Progress progress;
     bool changed;
 
-    if (!target) {
-        free(reason);
+    if (!target)
         return;
-    }
+    reason = health->reason ? strndup(health->reason, 1024) : NULL;
+    (void)progress_copy(&health->progress, &progress); /* out of memory: nothing is known of it */
     heard(targets, target);
     changed = health->ready != target->health.ready || health->errors != target->health.errors ||
               strcmp(health->version, target->health.version) != 0 || target->health.time == 0 ||
               strcmp(reason ? reason : "", target->health.reason ? target->health.reason : "") != 0;
     free(target->health.reason);
+    progress_clear(&target->health.progress);
     target->health = *health;
     target->health.reason = reason;
+    target->health.progress = progress;
     if (changed)
         target_note(targets, target);
     target_happened(targets, &event);

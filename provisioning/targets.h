@@ -27,6 +27,7 @@
 #include "audit.h"
 #include "blobs.h"
 #include "package.h"
+#include "progress.h"
 #include "repository.h"
 #include "signing.h"
 #include <systemd/sd-event.h>
@@ -69,6 +70,7 @@ typedef struct TargetHealth {
     int64_t errors;     /* records of level error since this version runs */
     int64_t running_ms; /* since when this version runs, by the agent's clock */
     char *reason;       /* why it is not ready; or NULL */
+    Progress progress;  /* what its components do; of what runs */
 } TargetHealth;
 
 typedef struct TargetView {

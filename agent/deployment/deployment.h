@@ -8,6 +8,7 @@
  *   download.c    files by their digest
  *   store.c       what is remembered over restarts
  *   events.c      the audit log
+ *   progress.c    how fast components do what they are for
  *
  * Everything from a server is checked: who signed it, for whom, that it is not
  * older than what was accepted before, and each file against its digest before
@@ -224,6 +225,33 @@ void events_ask_again(Deployment *deployment);
 json_t *events_bundles(const Deployment *deployment);
 void events_compare(Deployment *deployment, const json_t *before);
 
+/* --- progress.c -------------------------------------------------------------------------- */
+
+#define PROGRESS_RATES_MAX 32u  /* as many as the server takes */
+#define PROGRESS_NAME_SIZE 161u /* and as long */
+#define PROGRESS_EACH (INA_SECOND - INA_SECOND / 10)
+#define PROGRESS_SAMPLES 11u            /* ten seconds */
+#define PROGRESS_LEAST (3 * INA_SECOND) /* nothing is said of less */
+
+typedef struct ProgressSample {
+    uint64_t at;
+    uint64_t ok[PROGRESS_RATES_MAX], asked[PROGRESS_RATES_MAX];
+} ProgressSample;
+
+typedef struct Progress {
+    uint64_t version_since; /* of the version that was measured */
+    size_t n;
+    char names[PROGRESS_RATES_MAX][PROGRESS_NAME_SIZE];
+    bool answers[PROGRESS_RATES_MAX];
+    ProgressSample samples[PROGRESS_SAMPLES]; /* the oldest first; all of the same names and of one version */
+    size_t n_samples;
+} Progress;
+
+/* Once a second, whoever calls it how often. */
+void progress_measure(Deployment *deployment);
+/* Of the version that runs; an empty list before there is anything to say. NULL: out of memory. */
+json_t *progress_json(const Deployment *deployment);
+
 /* --- the component ----------------------------------------------------------------------- */
 
 struct Deployment {
@@ -255,7 +283,8 @@ struct Deployment {
     uint64_t running_since;
     uint64_t errors_before; /* when this version began to run */
     InaHealth health;       /* as last reported */
-    bool leaving;           /* the agent ends */
+    Progress progress;
+    bool leaving; /* the agent ends */
 };
 
 /* Why there is no software yet; for /readyz and the log, once. */

@@ -211,11 +211,12 @@ static json_t *make_report(Deployment *deployment)
     uint64_t errors = health.errors > deployment->errors_before ? health.errors - deployment->errors_before : 0;
     const char *why = health.ready && errors > 0 ? health.error : health.reason;
     deployment->health = health;
-    return json_pack("{s:s, s:I, s:s, s:s, s:I, s:{s:b, s:I, s:I, s:s}}", "version", version, "serial",
+    return json_pack("{s:s, s:I, s:s, s:s, s:I, s:{s:b, s:I, s:I, s:s, s:o}}", "version", version, "serial",
                      (json_int_t)serial, "state", state, "reason", reason, "time",
                      (json_int_t)(ina_wall_clock_us() / 1000), "health", "ready", health.ready, "errors",
                      (json_int_t)errors, "runningSeconds",
-                     (json_int_t)((ina_now() - deployment->running_since) / INA_SECOND), "reason", why);
+                     (json_int_t)((ina_now() - deployment->running_since) / INA_SECOND), "reason", why, "progress",
+                     progress_json(deployment));
 }
 
 static void reported(void *userdata, const InaHttpResponse *response)
@@ -311,6 +312,7 @@ void talk_go_on(Deployment *deployment)
     Talk *talk = &deployment->talk;
     if (deployment->leaving)
         return;
+    progress_measure(deployment);
     const char *base = servers_url(deployment);
 
     if (deployment->servers.n == 0)

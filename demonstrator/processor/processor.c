@@ -9,8 +9,9 @@
  * hands them out again, so a processor has nothing to lose.
  *
  * When nothing is acknowledged for STALL although samples were taken it logs
- * an error, once until it goes on: by that the health gate of a rollout sees a
- * version that runs and does nothing. */
+ * an error, once until it goes on. The health gate of a rollout sees a version
+ * that runs and does nothing without that, too, but sooner and with the reason
+ * when it is said. */
 #include "processor.h"
 
 #include <errno.h>
@@ -21,7 +22,9 @@
 #define REST_MAX (INA_SECOND / 10) /* how long one take may keep a lane busy */
 #define PAUSE_FIRST (100 * INA_MILLISECOND)
 #define PAUSE_LAST (2 * INA_SECOND)
+#ifndef STALL
 #define STALL (4 * INA_SECOND)
+#endif
 #define WATCH (INA_SECOND / 2)
 
 typedef ProcessorLane Lane;

@@ -63,6 +63,7 @@ typedef void (*InaFunction)(void); /* any function pointer, cast back before use
 
 typedef enum InaMethodFlags {
     INA_METHOD_REPEATABLE = 1, /* idempotency_level IDEMPOTENT or NO_SIDE_EFFECTS: may be sent again */
+    INA_METHOD_READS = 2,      /* NO_SIDE_EFFECTS: asks, and does nothing */
 } InaMethodFlags;
 
 typedef struct InaMethod {

@@ -42,6 +42,14 @@ typedef struct InaHealth {
     char error[256];  /* message of the last of the errors; "" when there are none */
 } InaHealth;
 
+/* Calls of one method since its component is there, by its bundle's code. */
+typedef struct InaCallCount {
+    const char *component, *contract, *method;
+    bool answers;       /* those that it answers; else those that it makes */
+    bool reads;         /* the method has no side effects */
+    uint64_t asked, ok; /* ok: those of them that got a reply */
+} InaCallCount;
+
 typedef struct InaDeployer {
     /* One transaction: checked and resolved as a whole before anything stops, updated in the order of dependencies with
      * state handed over, everything as before on any failure. Killed at any moment, the agent has after its restart
@@ -66,6 +74,8 @@ typedef struct InaDeployer {
     void (*on_end)(void *self, void (*ending)(void *userdata), void *userdata);
     /* What a first deployment is still waited for, for whoever asks whether the agent is ready. Copied. */
     void (*waits)(void *self, const char *why);
+    /* Each method of each contract that a component of the set requires or provides, in an order that stays. */
+    void (*calls)(void *self, void (*visit)(void *userdata, const InaCallCount *count), void *userdata);
 } InaDeployer;
 
 #ifdef __cplusplus

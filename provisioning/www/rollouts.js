@@ -203,7 +203,7 @@ function showBanner(rollout) {
 // --- the policy ------------------------------------------------------------------
 
 const DEFAULT_POLICY = {groups: [10, 50, 100], success: 100, error: 0, gateSeconds: 5, installSeconds: 60,
-  silenceSeconds: 15, automaticRollback: true};
+  silenceSeconds: 15, progress: 10, automaticRollback: true};
 
 const FIELDS = [
   ["groups", "Groups", "Percent of the targets, cumulative and rising to 100; the first, the canary, has at least one."],
@@ -211,8 +211,11 @@ const FIELDS = [
   ["error", "May fail, %", "When more of a group fail, the rollout comes back."],
   ["gateSeconds", "Gate, s", "So long a target must run without an error to be healthy; 0: installed is enough."],
   ["installSeconds", "Install, s", "Longer than this since it was offered: failed."],
-  ["silenceSeconds", "Silence, s", "Not heard for so long: failed."],
+  ["silenceSeconds", "Silence, s", "Not heard, not ready, or doing too little for so long: failed."],
+  ["progress", "Progress, %", "So much of the work that it did before a target must do to be healthy; 0: not judged."],
 ];
+
+const PERCENTS = ["success", "error", "progress"];
 
 function openPolicy() {
   const policy = state.policy || DEFAULT_POLICY;
@@ -221,7 +224,7 @@ function openPolicy() {
   const back = h("input.form-check-input", {type: "checkbox", id: "policy-back", checked: policy.automaticRollback});
   const fields = h("fieldset", {}, FIELDS.map(([key, label, help]) => {
     inputs[key] = h("input.form-control", {id: `policy-${key}`, value: key === "groups" ? policy.groups.join(", ") :
-      policy[key], type: key === "groups" ? "text" : "number", min: 0, max: key === "success" || key === "error" ? 100 : null,
+      policy[key], type: key === "groups" ? "text" : "number", min: 0, max: PERCENTS.includes(key) ? 100 : null,
     "aria-describedby": `policy-${key}-help`, required: true});
     return h("div.field", {}, h("label.form-label", {for: `policy-${key}`}, label), inputs[key],
       h("div.form-text", {id: `policy-${key}-help`}, help));
@@ -250,7 +253,8 @@ function showPolicy() {
   const p = state.policy;
   allow(byId("edit-policy"), state.denied("viewTarget") || denied());
   byId("policy").textContent = p ? `Groups of ${p.groups.join(", ")} %; ${p.success} % of a group must be healthy for ` +
-    `${p.gateSeconds} s, ${p.error} % may fail; ${p.automaticRollback ? "comes back by itself" : "pauses"} otherwise.` :
+    `${p.gateSeconds} s${p.progress ? ` and do ${p.progress} % of what they did` : ""}, ${p.error} % may fail; ` +
+    `${p.automaticRollback ? "comes back by itself" : "pauses"} otherwise.` :
     "None: what is stored goes out to all targets at once.";
 }
 

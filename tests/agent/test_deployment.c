@@ -53,6 +53,43 @@ static void a_first_deployment_is_fetched_and_run_and_reported(void **state)
     }
 }
 
+static double rate_of(const World *world, const char *name, const char *key)
+{
+    const json_t *rates = json_object_get(json_object_get(world->fake.report, "health"), "progress"), *rate;
+    size_t i;
+
+    json_array_foreach(rates, i, rate)
+    {
+        if (strcmp(json_string_value(json_object_get(rate, "name")), name) == 0)
+            return json_object_get(rate, key) ? json_number_value(json_object_get(rate, key)) : -1;
+    }
+    return -1;
+}
+
+static void what_its_components_do_is_counted_and_told(void **state)
+{
+    World *world = *state;
+    static const char answers[] = "counter answers counter.v1.Counter/Count",
+                      calls[] = "user calls counter.v1.Counter/Count";
+
+    agent_start(world);
+    fake_offer(&world->fake, statement(world, 1), NULL);
+    until(world, reports(world, "running", "1.0.0"));
+    assert_true(rate_of(world, answers, "perSecond") < 0); /* not measured yet */
+    for (int i = 0; i < 100; i++)
+        fixture_count(world->fixture, 1);
+    until(world, rate_of(world, answers, "perSecond") > 0);
+    assert_true(rate_of(world, answers, "perSecond") <= 100.0 / 3);
+    assert_true(rate_of(world, answers, "askedPerSecond") >= rate_of(world, answers, "perSecond"));
+    assert_true(rate_of(world, calls, "perSecond") >= 0);
+    assert_true(rate_of(world, calls, "askedPerSecond") < 0);
+    /* Another version is measured anew. */
+    fake_offer(&world->fake, statement(world, 2), NULL);
+    until(world, reports(world, "running", "2.0.0"));
+    until(world, rate_of(world, answers, "perSecond") >= 0);
+    assert_true(rate_of(world, answers, "perSecond") == 0);
+}
+
 static void only_files_that_changed_are_fetched(void **state)
 {
     World *world = *state;
@@ -492,6 +529,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WORLD_TEST(a_first_deployment_is_fetched_and_run_and_reported),
+        WORLD_TEST(what_its_components_do_is_counted_and_told),
         WORLD_TEST(only_files_that_changed_are_fetched),
         WORLD_TEST(at_most_four_files_are_fetched_at_once),
         WORLD_TEST(what_was_brought_runs_at_once_after_a_restart_without_a_server),

@@ -19,6 +19,77 @@ static void a_reply_comes_once_and_not_before_the_call_returned(void **state)
     assert_string_equal(answer.text, "hello");
 }
 
+/* --- counts ----------------------------------------------------------------- */
+
+typedef struct Counts {
+    CallCount made, answered; /* of Say */
+    int n;
+} Counts;
+
+static void count_say(void *userdata, const ComponentCalls *calls)
+{
+    Counts *counts = userdata;
+    counts->n++;
+    if (strcmp(calls->contract->methods[calls->method].name, "Say") != 0)
+        return;
+    *(calls->answers ? &counts->answered : &counts->made) = calls->count;
+}
+
+static Counts counts_of(Fixture *fixture)
+{
+    Counts counts = {.n = 0};
+    component_calls_each(fixture->framework, count_say, &counts);
+    return counts;
+}
+
+static void calls_are_counted_for_who_made_and_who_answered_them(void **state)
+{
+    Fixture *fixture = *state;
+    Answer answers[3] = {0};
+    Counts counts = counts_of(fixture);
+    assert_int_equal(counts.n, 4); /* two methods each */
+    assert_int_equal(counts.made.asked + counts.answered.asked, 0);
+    call_say("hello", 0, &answers[0]);
+    RUN_UNTIL(fixture, answers[0].count > 0);
+    manner = FAIL;
+    call_say("cake", 0, &answers[1]);
+    RUN_UNTIL(fixture, answers[1].count > 0);
+    counts = counts_of(fixture);
+    assert_int_equal(counts.made.asked, 2);
+    assert_int_equal(counts.made.ok, 1);
+    assert_int_equal(counts.answered.asked, 2);
+    assert_int_equal(counts.answered.ok, 1);
+    /* An answer that nobody waits for any more is none. */
+    manner = HOLD;
+    InaPending *pending = call_say("x", 0, &answers[2]);
+    RUN_UNTIL(fixture, n_held == 1);
+    ina_pending_cancel(pending);
+    reply_to(held[0], "too late");
+    counts = counts_of(fixture);
+    assert_int_equal(counts.answered.asked, 3);
+    assert_int_equal(counts.answered.ok, 1);
+    assert_int_equal(counts.made.ok, 1);
+}
+
+static void an_answer_after_its_component_stopped_counts_for_nobody(void **state)
+{
+    Fixture *fixture = *state;
+    Answer answer = {0};
+    manner = HOLD;
+    call_say("x", 0, &answer);
+    RUN_UNTIL(fixture, n_held == 1);
+    components_stop(server_set, NULL);
+    reply_to(held[0], "too late");
+    Counts counts = counts_of(fixture);
+    assert_int_equal(counts.answered.asked, 1);
+    assert_int_equal(counts.answered.ok, 0);
+    assert_int_equal(answer.code, INA_CODE_UNAVAILABLE);
+    assert_int_equal(counts.made.asked, 1);
+    assert_int_equal(counts.made.ok, 0);
+}
+
+/* --- failures --------------------------------------------------------------- */
+
 static void a_failure_carries_code_and_message(void **state)
 {
     Fixture *fixture = *state;
@@ -273,6 +344,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, peers_setup, peers_teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_reply_comes_once_and_not_before_the_call_returned),
+        TEST(calls_are_counted_for_who_made_and_who_answered_them),
+        TEST(an_answer_after_its_component_stopped_counts_for_nobody),
         TEST(a_failure_carries_code_and_message),
         TEST(a_method_that_the_provider_does_not_have_is_unimplemented),
         TEST(a_provider_may_answer_later_and_in_any_order),

@@ -554,6 +554,9 @@ static void policies_are_checked(void **state)
         {"{\"gateSeconds\":1e12}", "gateSeconds"},
         {"{\"installSeconds\":0}", "installSeconds"},
         {"{\"silenceSeconds\":\"x\"}", "silenceSeconds"},
+        {"{\"progress\":101}", "progress"},
+        {"{\"progress\":-1}", "progress"},
+        {"{\"progress\":true}", "progress"},
         {"{\"gate\":1}", "gate"},
     };
     RolloutPolicy policy;
@@ -571,8 +574,11 @@ static void policies_are_checked(void **state)
     assert_int_equal(rollout_policy_read(empty, &policy, NULL), 0);
     assert_int_equal(policy.n_groups, 3);
     assert_true(policy.success == 100 && policy.error == 0 && policy.gate_ms == 5000 && policy.automatic_rollback);
+    assert_int_equal(policy.progress, 10);
+    policy.progress = 55;
     again = rollout_policy_json(&policy);
     assert_int_equal(rollout_policy_read(again, &policy, NULL), 0);
+    assert_int_equal(policy.progress, 55);
 }
 
 static void what_was_kept_wrongly_is_refused(void **state)

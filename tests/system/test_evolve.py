@@ -5,8 +5,9 @@ from conftest import BUILD, wait_for
 from evolving import PROCESSORS, World, update_under_load
 
 UPDATES = 10
-FAULTS = {"fails": "3.0.0", "crashes": "3.1.0", "silent": "3.2.0"}
-WHY = {"fails": "this version cannot start", "crashes": "restarted", "silent": "none was acknowledged"}
+FAULTS = {"fails": "3.0.0", "crashes": "3.1.0", "silent": "3.2.0", "unwatched": "3.3.0"}
+WHY = {"fails": "this version cannot start", "crashes": "restarted", "silent": "none was acknowledged",
+       "unwatched": "processor calls demonstrator.v1."}
 
 
 def test_the_processor_is_updated_under_load_and_nothing_is_lost(make_instance):
@@ -18,10 +19,18 @@ def test_the_processor_is_updated_under_load_and_nothing_is_lost(make_instance):
     world.nothing_is_lost()
 
 
+def acknowledged(world, target):
+    """A second, as the target's agent counts it."""
+    rates = world.ask("GET", f"/v1/targets/{target}")["health"]["progress"]
+    return next((rate["perSecond"] for rate in rates
+                 if rate["name"] == "processor calls demonstrator.v1.Queue/Acknowledge"), 0)
+
+
 def test_a_version_that_does_harm_comes_back_from_the_first_group(make_instance):
     world = World(make_instance(demonstrator=True), 0).start()
     world.policy(gate=10)
     for fault, version in FAULTS.items():
+        wait_for(lambda: all(acknowledged(world, one["id"]) >= 1.5 for one in world.targets()), "all do what they are for")
         world.provisioning("upload", BUILD / "tests" / "demonstrator" / f"processor-{fault}.zip")
         result, rollout = world.evolve(version, check=False)
         print(result.stdout, result.stderr, rollout["reason"])

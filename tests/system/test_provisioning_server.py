@@ -211,6 +211,29 @@ def test_wrong_reports_are_refused_and_foreign_versions_do_not_count(server, peo
         assert agent.caller.get(f"/v1/agents/auto-1/next?{wrong}").status == 400
 
 
+RATES = [{"name": "a calls x.v1.Y/Z", "perSecond": 12.5},
+         {"name": "a answers x.v1.Y/Z", "perSecond": 0.0, "askedPerSecond": 3.25}]
+
+
+def test_what_components_do_is_told_with_the_target_and_wrong_rates_are_refused(server, people):
+    agent = Agent(server, "auto-1")
+    agent.report("", "running", progress=RATES)
+    assert target(people, "auto-1")["health"]["progress"] == RATES
+    assert all("progress" not in one["health"] for one in people.right("GET", "/v1/targets")["items"])
+    one = RATES[0]
+    for wrong in ({}, 7, [7], [one, one], [one | {"name": name} for name in "x" * 33],
+                  [one | {"name": f"{i}"} for i in range(33)], [one | {"name": "x" * 161}], [one | {"name": ""}],
+                  [one | {"name": "a\nb"}], [one | {"name": "\u202e"}], [{"name": "x"}], [{"perSecond": 1}],
+                  [one | {"perSecond": -1}], [one | {"perSecond": 1e300}], [one | {"perSecond": "1"}],
+                  [one | {"askedPerSecond": -0.5}], [one | {"perSecond": [[[]]]}]):
+        answer = agent.caller.post("/v1/agents/auto-1/report", {
+            "version": "", "state": "running", "health": {"ready": False, "progress": wrong}})
+        assert answer.status == 400 and "progress" in answer.json["message"], (wrong, answer)
+    assert target(people, "auto-1")["health"]["progress"] == RATES
+    agent.report("", "running", progress=None)
+    assert target(people, "auto-1")["health"]["progress"] == []
+
+
 def test_many_waiting_agents_are_woken_each_by_its_own(server, people):
     artifact = people.upload("a.jar", java_bundle("a", "1.0.0"))
     agents = [Agent(server, f"auto-{i}") for i in range(20)]
@@ -413,7 +436,7 @@ def test_a_client_certificate_counts_for_the_target_that_it_names_and_no_other(m
 # --- rollouts -------------------------------------------------------------------------------------------
 
 POLICY = {"groups": [10, 100], "success": 100, "error": 0, "gateSeconds": 1, "installSeconds": 60,
-          "silenceSeconds": 60, "automaticRollback": True}
+          "silenceSeconds": 60, "progress": 50, "automaticRollback": True}
 
 
 class Crew:
