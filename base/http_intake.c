@@ -97,6 +97,39 @@ static bool path_is_plain(const char *path)
     return true;
 }
 
+/* False: it is refused. */
+static bool expect_body(InaHttpRequest *request)
+{
+    uint64_t expected = request->expected;
+
+    if (!request->chunked && expected > request->server->limits.body_max) {
+        http_refuse(request, 413, "the body is larger than %zu bytes", request->server->limits.body_max);
+        return false;
+    }
+    size_t first = request->chunked ? 0 : expected < HTTP_BODY_FIRST ? (size_t)expected : HTTP_BODY_FIRST;
+    int status = http_request_reserve(request, first);
+    if (status)
+        http_refuse(request, status, "%s", "the server has too many request bodies in memory");
+    return !status;
+}
+
+void http_request_admit(InaHttpRequest *request)
+{
+    HttpConnection *connection = request->connection;
+
+    if (!connection) {
+        ina_http_respond(request, 503, NULL, NULL, 0); /* to nobody */
+        return;
+    }
+    request->server->statistics.refused--;
+    connection->lingering = false;
+    if (!expect_body(request))
+        return;
+    request->dispatched = false;
+    request->admitted = true;
+    http_resume(connection);
+}
+
 /* The header is complete, nothing of the body is read. */
 static enum MHD_Result request_begin(HttpConnection *connection, const char *url, const char *method)
 {
@@ -125,6 +158,7 @@ static enum MHD_Result request_begin(HttpConnection *connection, const char *url
     } else if (server->statistics.connections > server->limits.connections_max) {
         http_refuse(request, 503, "more than %u connections", server->limits.connections_max);
     } else if (check.length > 0 || check.encodings > 0) {
+        request->chunked = check.encodings > 0;
         request->expected = check.encodings ? UINT64_MAX : check.length;
         if (server->guard && server->guard(server->guard_userdata, request)) {
             connection->lingering = true;
@@ -135,14 +169,8 @@ static enum MHD_Result request_begin(HttpConnection *connection, const char *url
             }
             return MHD_YES;
         }
-        if (check.length > server->limits.body_max) {
-            http_refuse(request, 413, "the body is larger than %zu bytes", server->limits.body_max);
+        if (!expect_body(request))
             return connection->left ? MHD_NO : MHD_YES;
-        }
-        size_t first = check.length < HTTP_BODY_FIRST ? (size_t)check.length : HTTP_BODY_FIRST;
-        int status = http_request_reserve(request, first);
-        if (status)
-            http_refuse(request, status, "%s", "the server has too many request bodies in memory");
     }
     connection->bad_url = false;
     return connection->left ? MHD_NO : MHD_YES;
@@ -225,6 +253,11 @@ enum MHD_Result http_on_request(void *userdata, struct MHD_Connection *mhd, cons
     HttpListener *listener = userdata;
 
     listener->activity++;
+    if (connection && connection->request && connection->request->admitted && !connection->left) {
+        connection->request->admitted = false;
+        if (*size == 0)
+            return MHD_YES;
+    }
     if (connection)
         return *size > 0 ? request_body(connection, data, size) : request_dispatch(connection);
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);

@@ -113,6 +113,8 @@ struct InaHttpRequest {
     size_t size, capacity; /* capacity counts among the server's bodies */
     uint64_t expected;     /* UINT64_MAX: unknown */
     bool dispatched;
+    bool chunked;        /* so `expected` says nothing */
+    bool admitted;       /* the guard let it in later: its first call comes again */
     HttpHandler handler; /* who has it, and so the stream that answers it */
     void *handler_userdata;
     void (*cancelled)(void *userdata);

@@ -49,8 +49,11 @@ void http_server_unhandle(HttpServer *server, const char *prefix);
 /* Serves the files of a folder under `prefix` (ina_http_respond_below). */
 int http_server_files(HttpServer *server, const char *prefix, const char *root, InaError *error);
 /* Called before any handler, for a request with a body before the body is
- * read and its size judged; returns true when it answered (refused) the request, or will. */
+ * read and its size judged; returns true when it answered (refused) the request, or will, or will let it in later. */
 void http_server_set_guard(HttpServer *server, bool (*guard)(void *userdata, InaHttpRequest *request), void *userdata);
+/* Lets a request with a body in, of which the guard returned true and which was not answered: not from within the
+ * guard. The request is not the caller's any more. */
+void http_request_admit(InaHttpRequest *request);
 
 /* Distinguished name (RFC 4514) in the client's certificate, when the server's
  * `ca` signed it for clients; NULL: none, or none that counts. */

@@ -156,22 +156,17 @@ static void on_agents(Server *server, InaHttpRequest *request)
 static bool guard_people(void *userdata, InaHttpRequest *request)
 {
     Server *server = userdata;
-    Account account;
     const char *length = ina_http_header(request, "Content-Length");
     bool chunked = ina_http_header(request, "Transfer-Encoding") != NULL;
     if (!chunked && (!length || strtoull(length, NULL, 10) <= SERVER_UNKNOWN_BODY_MAX))
         return false;
-    if (server_identify_now(server, request, &account))
-        return false;
-    server_refuse(server, request, NULL, NULL);
-    return true;
+    return server_guard(server, request);
 }
 
 /* Agents of ours say little at once; those of ACE send their logs whole, from where that is allowed. */
 static bool guard_agents(void *userdata, InaHttpRequest *request)
 {
     Server *server = userdata;
-    Account account;
     char target[TARGET_ID_MAX + 1];
     const char *length = ina_http_header(request, "Content-Length"), *path = ina_http_path(request);
     unsigned long long size = ina_http_header(request, "Transfer-Encoding") ? UINT64_MAX
@@ -186,11 +181,8 @@ static bool guard_agents(void *userdata, InaHttpRequest *request)
                          SERVER_AGENT_BODY_MAX);
         return true;
     }
-    if (server->options.open || server_identify_target(server, request, target, sizeof(target)) ||
-        server_identify_now(server, request, &account))
-        return false;
-    server_refuse(server, request, NULL, NULL);
-    return true;
+    return !server->options.open && !server_identify_target(server, request, target, sizeof(target)) &&
+           server_guard(server, request);
 }
 
 int api_open(Server *server, InaError *error)

@@ -1,6 +1,8 @@
 /* api_rollouts.c - revisions, rollouts, policy and settings. */
 #include "api.h"
 
+#include "base/log.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -182,6 +184,11 @@ static void put_policy(ApiCall *call)
     if (r >= 0)
         r = rollouts_set_policy(call->server->rollouts, none ? NULL : &policy, &error);
     call->server->drift_revision = 0;
+    if (r >= 0 && none)
+        log_record(
+            INA_LOG_WARNING,
+            "from now on what is stored goes out to all targets at once: no groups, no gate, no way back by itself",
+            "by", call->account.name, NULL);
     if (r < 0)
         api_fail(call, &error);
     else

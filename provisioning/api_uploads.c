@@ -22,7 +22,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define NICENESS 10 /* of looking into files: agents come first */
+#define NICENESS 5 /* of looking into files: agents come first */
 #define WORKSPACE_ID_SIZE 64u
 
 /* --- one file: in any thread -------------------------------------------------------------- */

@@ -145,8 +145,8 @@ int server_auth_open(Server *server, InaError *error);
 void server_auth_close(Server *server);
 /* Who calls, without answering: false: nobody that is known. */
 bool server_identify(Server *server, InaHttpRequest *request, Account *ret);
-/* The same, and checks a password that is not known yet at once, which takes 60 ms. */
-bool server_identify_now(Server *server, InaHttpRequest *request, Account *ret);
+/* For guards, before a body is read: true: it is answered, or will be, or is let in when its password is right. */
+bool server_guard(Server *server, InaHttpRequest *request);
 /* Whether a request has the cluster's token ("Authorization: Bearer"). False when the server has none. */
 bool server_has_cluster_token(const Server *server, const InaHttpRequest *request);
 /* Who reads the event stream; and whether it still may: the account is as it was, and so is the session. */

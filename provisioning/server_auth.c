@@ -351,27 +351,27 @@ bool server_identify(Server *server, InaHttpRequest *request, Account *ret)
            accounts_session(server->accounts, token, server_now(), ret);
 }
 
-bool server_identify_now(Server *server, InaHttpRequest *request, Account *ret)
+static void guard_done(Server *server, InaHttpRequest *request, const Account *account, void *userdata)
 {
+    if (account)
+        http_request_admit(request);
+    else
+        refuse_password(request);
+}
+
+bool server_guard(Server *server, InaHttpRequest *request)
+{
+    Account account;
     Basic basic;
-    char peer[80];
-    PasswordCheck check = {.server = server};
-    if (server_identify(server, request, ret))
-        return true;
-    if (!read_basic(request, &basic))
+    if (server_identify(server, request, &account))
         return false;
-    peer_address(request, peer, sizeof(peer));
-    bool right = accounts_attempt(server->accounts, peer, server_now()) == 0 &&
-                 accounts_check(server->accounts, basic.text, basic.password, ret, NULL) == 0;
-    if (right) {
-        accounts_attempt_right(server->accounts, peer);
-        digest_of(server, basic.text, basic.password, check.digest);
-        snprintf(check.name, sizeof(check.name), "%.*s", (int)ACCOUNT_NAME_MAX, basic.text);
-        accounts_stored(server->accounts, basic.text, check.hash);
-        remember(server, &check);
+    if (!read_basic(request, &basic)) {
+        server_refuse(server, request, NULL, NULL);
+        return true;
     }
+    server_check_password(server, request, basic.text, basic.password, guard_done, NULL);
     sodium_memzero(&basic, sizeof(basic));
-    return right;
+    return true;
 }
 
 bool server_still_may(const Server *server, const Account *account, Permission permission)

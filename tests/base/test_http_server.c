@@ -314,6 +314,89 @@ static void the_guard_refuses_before_the_body_is_read(void **state)
     fixture_stop(&f);
 }
 
+static bool guard_later(void *userdata, InaHttpRequest *request)
+{
+    if (ina_http_header(request, "Now"))
+        return false;
+    hold(userdata, request);
+    return true;
+}
+
+/* Sends what is before the body; decides; sends the rest. */
+static int admit(Fixture *f, const char *head, const char *body, bool let_in)
+{
+    char *text;
+    int fd = bare_connect(f->address);
+    size_t before = f->n_held;
+
+    bare_send(fd, head);
+    fixture_until(f, f->n_held == before + 1);
+    fixture_run(f, 60000);
+    if (let_in)
+        http_request_admit(f->held[before]);
+    else
+        ina_http_respond_text(f->held[before], 401, "no");
+    f->n_held = before;
+    bare_send(fd, body);
+    int status = bare_answer(f, fd, &text);
+    if (let_in && status == 200)
+        assert_non_null(strstr(text, "\r\n\r\nbody"));
+    free(text);
+    close(fd);
+    return status;
+}
+
+static void the_guard_may_let_a_body_in_later(void **state)
+{
+    static const char head[] = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n";
+    static const char chunked[] = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const HttpServerOptions options = {.body_max = 1000};
+    Fixture f;
+
+    fixture_start(&f, &options);
+    http_server_handle(f.server, "/", echo, &f, NULL);
+    http_server_set_guard(f.server, guard_later, &f);
+    assert_int_equal(admit(&f, head, "body", true), 200);
+    assert_int_equal(admit(&f, head, "body", false), 401);
+    assert_int_equal(admit(&f, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody", "", true), 200);
+    assert_int_equal(admit(&f, chunked, "4\r\nbody\r\n0\r\n\r\n", true), 200);
+    assert_int_equal(admit(&f, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1001\r\n\r\n", "", true), 413);
+    /* A client that left meanwhile. */
+    int fd = bare_connect(f.address);
+    size_t before = f.n_held;
+    bare_send(fd, head);
+    fixture_until(&f, f.n_held == before + 1);
+    close(fd);
+    HttpServerStatistics statistics;
+    do {
+        fixture_run(&f, 10000);
+        http_server_statistics(f.server, &statistics);
+    } while (statistics.connections > 0);
+    http_request_admit(f.held[before]);
+    f.n_held = before;
+    fixture_stop(&f);
+}
+
+static void an_empty_body_in_chunks_is_let_in_later(void **state)
+{
+    Fixture f;
+    char *text;
+
+    fixture_start(&f, NULL);
+    http_server_handle(f.server, "/", echo, &f, NULL);
+    http_server_set_guard(f.server, guard_later, &f);
+    int fd = bare_connect(f.address);
+    bare_send(fd, "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    fixture_until(&f, f.n_held == 1);
+    http_request_admit(f.held[0]);
+    f.n_held = 0;
+    bare_send(fd, "0\r\n\r\n");
+    assert_int_equal(bare_answer(&f, fd, &text), 200);
+    free(text);
+    close(fd);
+    fixture_stop(&f);
+}
+
 static void free_server(void *userdata, InaHttpRequest *request)
 {
     Fixture *f = userdata;
@@ -427,6 +510,8 @@ int main(void)
         cmocka_unit_test(a_unix_socket_is_ours_alone_and_goes_with_the_server),
         cmocka_unit_test(an_address_that_is_none_or_taken_is_refused),
         cmocka_unit_test(the_guard_refuses_before_the_body_is_read),
+        cmocka_unit_test(the_guard_may_let_a_body_in_later),
+        cmocka_unit_test(an_empty_body_in_chunks_is_let_in_later),
         cmocka_unit_test(a_server_freed_by_a_handler_ends_when_that_returns),
         cmocka_unit_test(open_requests_are_cancelled_when_the_server_is_freed),
         cmocka_unit_test(what_a_handler_has_open_is_cut_when_it_goes),

@@ -51,6 +51,7 @@ class Caller:
         self.host, _, port = address.rpartition(":")
         self.port = int(port)
         self.authorization = authorization
+        self.source = None  # the address that it calls from
 
     def ask(self, method, path, body=None, headers=None, timeout=PATIENCE):
         sent = dict(headers or {})
@@ -59,7 +60,8 @@ class Caller:
         if isinstance(body, (dict, list)):
             body = json.dumps(body).encode()
             sent.setdefault("Content-Type", "application/json")
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout,
+                                                source_address=(self.source, 0) if self.source else None)
         try:
             connection.request(method, path, body, sent)
             response = connection.getresponse()
