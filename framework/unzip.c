@@ -153,7 +153,9 @@ int unzip_list(const void *bytes, size_t size, size_t maximum, UnzipEntry **ret,
         return unsound(error, "it is one of several disks, or zip64");
     if (from > (size_t)(end - start) || length != (size_t)(end - start) - from)
         return unsound(error, "its directory is not where it should be");
-    if (count == 0 || count > maximum)
+    if (count == 0)
+        return unsound(error, "there is nothing in it");
+    if (count > maximum)
         return ina_error_set(error, EFBIG, "%zu entries; 1 to %zu are taken", count, maximum);
 
     UnzipEntry *entries = calloc(count, sizeof *entries);
