@@ -257,10 +257,8 @@ static void apply(ApiCall *call, const Plan *plan)
         api_fail(call, &error);
         return;
     }
-    json_t *value = server_committed(server, revision);
-    json_object_set(value, "differences", plan->differences);
-    json_object_set(value, "missing", plan->missing);
-    server_json(call->request, 200, value);
+    server_answer_committed(server, call->request, revision,
+                            json_pack("{s:O, s:O}", "differences", plan->differences, "missing", plan->missing));
 }
 
 /* The newest model with the artifacts that wait in the workspace: they are stored with the state, or not at all. */

@@ -82,7 +82,7 @@ static void post_restore(ApiCall *call)
     if (r < 0)
         api_fail(call, &error);
     else
-        server_json(call->request, 200, server_committed(call->server, revision));
+        server_answer_committed(call->server, call->request, revision, NULL);
 }
 
 /* --- rollouts -------------------------------------------------------------------------------- */
@@ -116,7 +116,6 @@ static void post_rollout(ApiCall *call)
     const json_t *policy = json_object_get(call->body, "policy"), *revision = json_object_get(call->body, "revision");
     const json_t *force = json_object_get(call->body, "force");
     RolloutPolicy own;
-    int64_t rollout;
     InaError error = {0};
     bool has_policy = policy && !json_is_null(policy);
     int r = 0;
@@ -125,13 +124,11 @@ static void post_rollout(ApiCall *call)
     if (r >= 0 && has_policy)
         r = rollout_policy_read(policy, &own, &error);
     int64_t number = revision ? json_integer_value(revision) : repository_head(call->server->repository);
-    if (r >= 0)
-        r = rollouts_start(call->server->rollouts, number, has_policy ? &own : NULL, json_is_true(force),
-                           call->account.name, &rollout, &error);
     if (r < 0)
         api_fail(call, &error);
     else
-        answer_rollout(call, 201, rollout);
+        server_answer_begun(call->server, call->request, number, has_policy ? &own : NULL, json_is_true(force),
+                            call->account.name);
 }
 
 static void command(ApiCall *call, RolloutEventType type)

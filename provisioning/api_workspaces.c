@@ -258,16 +258,6 @@ static void get_diff(ApiCall *call)
     server_json(call->request, 200, json_pack("{s:O}", "items", items));
 }
 
-/* What a commit answers: its revision, and the rollout that it began. */
-json_t *server_committed(Server *server, int64_t revision)
-{
-    AUTO_JSON json_t *list = rollouts_list(server->rollouts, 1);
-    const json_t *newest = json_array_get(list, 0);
-    json_t *id = json_object_get(newest, "id");
-    bool began = id && json_integer_value(json_object_get(newest, "to")) == revision;
-    return json_pack("{s:I, s:O}", "revision", (json_int_t)revision, "rollout", began ? id : json_null());
-}
-
 bool api_permit_commit(ApiCall *call, const Workspace *workspace)
 {
     uint32_t needs = workspace_needs(workspace);
@@ -294,7 +284,7 @@ static void post_commit(ApiCall *call)
         return;
     }
     server_tell_workspace(call->server, workspace);
-    server_json(call->request, 200, server_committed(call->server, revision));
+    server_answer_committed(call->server, call->request, revision, NULL);
 }
 
 static void reset(ApiCall *call, int (*how)(Workspace *workspace, InaError *error))

@@ -405,13 +405,21 @@ static int work_once(Rollouts *rollouts, int64_t until)
     int r;
 
     if (!rollouts->running) {
-        r = rollouts_begin_waiting(rollouts, NULL);
+        r = rollouts_prepare_awaited(rollouts, until);
+        if (r == 0)
+            r = rollouts_begin_waiting(rollouts, until, NULL);
+        else
+            return r;
+        if (r == ROLLOUTS_PREPARING)
+            return 1;
+        rollouts_await_over(rollouts);
         if (r <= 0 || !rollouts->running)
             return r < 0 ? r : 0;
         rollouts->last_tick = rollouts->last_work = rollouts->last_progress = 0;
     }
     if (targets_now(rollouts->targets) - rollouts->last_progress >= 1000)
         look_at_progress(rollouts);
+    rollouts_await_over(rollouts);
     handle_events(rollouts);
     tick(rollouts);
     if (rollout_ended(rollouts->running->core)) {
@@ -436,6 +444,7 @@ void rollouts_work(Rollouts *rollouts)
     for (int i = 0; i < 1000 && work_once(rollouts, 0) > 0; i++)
         ;
     rollouts->busy = false;
+    rollouts_tell_awaiting(rollouts);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
@@ -467,6 +476,7 @@ static int on_soon(sd_event_source *source, void *userdata)
     rollouts->busy = true;
     r = work_once(rollouts, steady_ms() + SLICE_MS);
     rollouts->busy = false;
+    rollouts_tell_awaiting(rollouts);
     if (r > 0)
         rollouts_soon(rollouts);
     arm_timer(rollouts, r < 0 ? r : 0);
@@ -621,6 +631,7 @@ Rollouts *rollouts_close(Rollouts *rollouts)
         event_clear(&rollouts->events[i]);
     free(rollouts->events);
     free(rollouts->held);
+    free(rollouts->preparing.last);
     free(rollouts);
     return NULL;
 }

@@ -27,6 +27,11 @@ int rollouts_open(sd_event *event, Database *database, Repository *repository, T
                   const RolloutPolicy *policy, Rollouts **ret, InaError *error);
 /* Does what is due now, wholly. */
 void rollouts_work(Rollouts *rollouts);
+/* Whether it is known already what becomes of `revision` that was just committed, or (`begin`) whether rollouts_start
+ * of it would take no time. If not, `ready` is called later, once: finding out what many targets are to have takes
+ * seconds, and is done piece by piece. After a restart it begins again. */
+bool rollouts_await(Rollouts *rollouts, int64_t revision, bool begin, void (*ready)(void *userdata), void *userdata);
+void rollouts_forget(Rollouts *rollouts, const void *userdata); /* who waits no more */
 void rollouts_watch(Rollouts *rollouts, void (*changed)(void *userdata, int64_t rollout), void *userdata);
 /* policy NULL: the usual one, or, without one, the default. -EBUSY: one runs, or targets are still to be heard
  * since the server started (unless forced). -EEXIST: this content failed before, and
@@ -37,7 +42,7 @@ int rollouts_start(Rollouts *rollouts, int64_t revision, const RolloutPolicy *po
 int rollouts_command(Rollouts *rollouts, int64_t rollout, RolloutEventType command, const char *author,
                      InaError *error);
 /* {"id", "from", "to", "author", "message", "started", "ended", "phase", ... rollout_json} without "targets"; newest
- * first; a new reference. What a commit just began is among them. */
+ * first; a new reference. What a commit just began is among them, unless that is still to be found out. */
 json_t *rollouts_list(Rollouts *rollouts, size_t maximum);
 /* With "targets", "history" [{"time", "target" or null, "text"}] and "historyOmitted", how many lines were left out
  * after the first ROLLOUT_HISTORY_MAX / 2; NULL: there is none. */

@@ -6,6 +6,7 @@
 #define WATCHERS_MAX 4u
 #define EVENTS_MAX 1000000u /* waiting for the loop's next turn; more health is let go */
 #define SLICE_MS 20         /* of minting within one turn */
+#define AWAITING_MAX 64u    /* who asked what is begun; more have to wait for all of it at once */
 #define TOLD_EACH_MS 200    /* changes of a rollout are told at most so often */
 #define LATE_MS 3000        /* longer between two looks: the server, not the targets, stood still */
 #define SAVED_EACH_MS 5000  /* also without a change: how far gates are */
@@ -34,6 +35,22 @@ typedef struct Work {
     bool back; /* gives the old content back */
 } Work;
 
+typedef struct Awaiting {
+    void (*ready)(void *userdata);
+    void *userdata;
+    int64_t revision;
+    bool begin; /* a person begins it; else what waits is awaited */
+    bool due;
+} Awaiting;
+
+/* What all targets are to have at a revision, found out piece by piece: then beginning its rollout takes no time.
+ * Nothing rests on it: what changes meanwhile is found out when it begins. */
+typedef struct Preparing {
+    int64_t revision; /* 0: none */
+    char *last;       /* target that was looked at last */
+    bool done;
+} Preparing;
+
 struct Rollouts {
     sd_event *event;
     sd_event_source *soon_source, *timer_source;
@@ -43,6 +60,9 @@ struct Rollouts {
     bool has_policy;
     RolloutPolicy policy;
     Running *running;
+    Preparing preparing;
+    Awaiting awaiting[AWAITING_MAX];
+    unsigned n_awaiting;
     int64_t waiting; /* the newest revision of the software, while nothing is decided about it; 0: none */
     int64_t seen;    /* the newest that was decided about: kept */
     int64_t scanned; /* while loading */
@@ -89,7 +109,17 @@ json_t *rollouts_frame(const Running *running, int64_t ended, json_t *inner);
 /* 1: it runs now; 0: there was nothing to do but to release it; -EEXIST: content that failed. */
 int rollouts_begin(Rollouts *rollouts, int64_t revision, const RolloutPolicy *policy, bool force, bool always,
                    const char *author, const char *message, InaError *error);
-int rollouts_begin_waiting(Rollouts *rollouts, InaError *error);
+/* As far as it comes until then (of steady_ms; 0: wholly). 1: a rollout runs; ROLLOUTS_PREPARING: to be called again.
+ */
+#define ROLLOUTS_PREPARING 2
+int rollouts_begin_waiting(Rollouts *rollouts, int64_t until, InaError *error);
+/* Whether it is done. */
+bool rollouts_prepare(Rollouts *rollouts, int64_t revision, int64_t until);
+/* 1: one that a person begins is to be prepared further. */
+int rollouts_prepare_awaited(Rollouts *rollouts, int64_t until);
+void rollouts_await_over(Rollouts *rollouts);     /* it is known what begins: those who await that are due */
+void rollouts_tell_awaiting(Rollouts *rollouts);  /* those that are due; they may call */
+int64_t rollouts_until(const Rollouts *rollouts); /* a piece of work from now; 0 without a loop */
 void rollouts_resume_work(Rollouts *rollouts);
 /* Whether the target takes part in what runs: it is there, approves itself, and is to have something else. */
 bool rollouts_concerns(Rollouts *rollouts, const char *id, int64_t from, int64_t to);

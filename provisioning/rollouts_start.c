@@ -271,7 +271,10 @@ int rollouts_begin(Rollouts *rollouts, int64_t revision, const RolloutPolicy *po
     int64_t from = targets_released(rollouts->targets);
     RolloutPolicy usual;
     Chosen chosen = {.n = 0};
-    int r = choose_all(rollouts, from, revision, &chosen, error);
+    int r;
+
+    rollouts->preparing.revision = 0; /* if it does not begin now it is prepared anew */
+    r = choose_all(rollouts, from, revision, &chosen, error);
 
     if (r < 0)
         return r;
@@ -305,7 +308,7 @@ static void take_revision(void *userdata, const RevisionInfo *revision)
 }
 
 /* Without a policy it is released; with one, rolled out; unless it failed before: then it waits for a person. */
-int rollouts_begin_waiting(Rollouts *rollouts, InaError *error)
+int rollouts_begin_waiting(Rollouts *rollouts, int64_t until, InaError *error)
 {
     int64_t revision = rollouts->waiting;
     Found found = {.number = revision};
@@ -320,6 +323,10 @@ int rollouts_begin_waiting(Rollouts *rollouts, InaError *error)
         r = begin_chosen(rollouts, &nobody, targets_released(rollouts->targets), revision, NULL, "", "", error);
         rollouts_soon(rollouts);
         return r;
+    }
+    if (!rollouts_prepare(rollouts, revision, until)) {
+        rollouts_soon(rollouts);
+        return ROLLOUTS_PREPARING;
     }
     (void)repository_history(rollouts->repository, revision + 1, 1, take_revision, &found, NULL);
     r = rollouts_begin(rollouts, revision, NULL, false, false, found.author, found.message, &own);

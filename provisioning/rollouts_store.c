@@ -377,7 +377,7 @@ json_t *rollouts_list(Rollouts *rollouts, size_t maximum)
     sqlite3_stmt *row;
 
     if (!rollouts->running && rollouts->waiting && !database_within(rollouts->database))
-        (void)rollouts_begin_waiting(rollouts, NULL);
+        (void)rollouts_begin_waiting(rollouts, rollouts_until(rollouts), NULL);
     if (rollouts->running && maximum > 0)
         (void)json_array_append_new(list, running_json(rollouts, false));
     if (database_prepare(rollouts->database,

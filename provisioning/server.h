@@ -205,7 +205,12 @@ int server_change(Server *server, const Account *account, const json_t *value, M
 /* -EBUSY: the account has too many, or all together. */
 int server_new_workspace(Server *server, const Account *account, Workspace **ret, InaError *error);
 int server_follow(Model *model, const Model *changed, InaError *error); /* makes a model as the other is */
-json_t *server_committed(Server *server, int64_t revision);
+/* Answers what was stored: {"revision", "rollout"} and what is in `more`, which is taken over. Now, or when it is known
+ * what it began. */
+void server_answer_committed(Server *server, InaHttpRequest *request, int64_t revision, json_t *more);
+/* Begins a rollout and answers it. Policy NULL: the usual one. */
+void server_answer_begun(Server *server, InaHttpRequest *request, int64_t revision, const RolloutPolicy *policy,
+                         bool force, const char *author);
 int desired_open(Server *server, InaError *error); /* api_desired.c */
 bool desired_applied(Server *server);              /* any, ever */
 int desired_drift(Server *server);                 /* how many differences */

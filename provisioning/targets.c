@@ -89,6 +89,7 @@ static void target_free(Targets *targets, Target *target)
 {
     target_clear_versions(targets, target);
     evaluation_clear(&target->evaluation);
+    evaluation_clear(&target->other);
     object_unref(target->object);
     json_decref(target->properties);
     free(target->failure);
@@ -290,6 +291,7 @@ static void on_transaction(void *userdata, bool committed)
         (void)store_load(targets, &error);
         for (size_t i = 0; i < targets->n_list; i++) {
             evaluation_clear(&targets->list[i]->evaluation);
+            evaluation_clear(&targets->list[i]->other);
             target_note(targets, targets->list[i]);
         }
     }

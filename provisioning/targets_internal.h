@@ -63,6 +63,8 @@ typedef struct Target {
     size_t n_versions;
     uint32_t last_major; /* highest ever, also of versions that were removed */
     Evaluation evaluation;
+    Evaluation other; /* at `other_revision`: what a rollout may bring */
+    int64_t other_revision;
     bool row_dirty, operate, retag, queued, noted;
 } Target;
 

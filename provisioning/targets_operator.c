@@ -368,7 +368,7 @@ static void take_change(void *userdata, const Object *before, const Object *afte
         object_unref(target->object);
         target->object = after ? object_ref(after) : NULL;
     }
-    target->evaluation.object = NULL; /* another one may get its address */
+    target->evaluation.object = target->other.object = NULL; /* another one may get its address */
     /* Registered by a person's commit, or the tag that was in the way may be gone: what the agent told before counts
      * for filters and checks from now on. */
     if (after && (target->refused || (!before && !has_property_tags(after, target->properties)))) {
@@ -705,36 +705,40 @@ void targets_follow(Targets *targets, const char *id)
     targets_soon(targets);
 }
 
-int targets_differs(Targets *targets, const char *id, int64_t revision, InaError *error)
+/* Kept, so that asking again costs little. */
+static int evaluate_other(Targets *targets, const char *id, int64_t revision, Target **ret, InaError *error)
 {
     Target *target = target_find(targets, id);
-    Evaluation evaluation = {.shared = 0};
     int r;
 
     if (!target || !target->object)
         return ina_error_set(error, ENOENT, "no registered target %.64s", id);
-    r = target_evaluate(targets, target, revision, &evaluation, error);
-    if (r == 0 && evaluation.code < 0)
-        r = ina_error_set(error, -evaluation.code, "%s", evaluation.problem);
-    else if (r == 0)
-        r = !target_matches_newest(target, &evaluation);
-    evaluation_clear(&evaluation);
+    if (target->other_revision != revision)
+        evaluation_clear(&target->other);
+    target->other_revision = revision;
+    r = target_evaluate(targets, target, revision, &target->other, error);
+    if (r < 0)
+        evaluation_clear(&target->other);
+    else if (target->other.code < 0)
+        r = ina_error_set(error, -target->other.code, "%s", target->other.problem);
+    *ret = target;
     return r;
+}
+
+int targets_differs(Targets *targets, const char *id, int64_t revision, InaError *error)
+{
+    Target *target;
+    int r = evaluate_other(targets, id, revision, &target, error);
+
+    return r < 0 ? r : !target_matches_newest(target, &target->other);
 }
 
 int targets_content(Targets *targets, const char *id, int64_t revision, char ret[BLOB_DIGEST_SIZE], InaError *error)
 {
-    Target *target = target_find(targets, id);
-    Evaluation evaluation = {.shared = 0};
-    int r;
+    Target *target;
+    int r = evaluate_other(targets, id, revision, &target, error);
 
-    if (!target || !target->object)
-        return ina_error_set(error, ENOENT, "no registered target %.64s", id);
-    r = target_evaluate(targets, target, revision, &evaluation, error);
-    if (r == 0 && evaluation.code < 0)
-        r = ina_error_set(error, -evaluation.code, "%s", evaluation.problem);
-    else if (r == 0)
-        memcpy(ret, evaluation.content, BLOB_DIGEST_SIZE);
-    evaluation_clear(&evaluation);
+    if (r == 0)
+        memcpy(ret, target->other.content, BLOB_DIGEST_SIZE);
     return r;
 }

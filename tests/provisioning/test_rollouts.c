@@ -1,7 +1,7 @@
 /* Rollouts over a repository and targets, with agents that do what their bundles say: "bad" does not install, "slow" is
  * never ready, "crash" restarts after a while. The clock is set by hand. */
 #include "base/cleanup.h"
-#include "provisioning/rollouts.h"
+#include "provisioning/rollouts_internal.h"
 #include "targets_fixture.h"
 #include <errno.h>
 #include <time.h>
@@ -660,6 +660,39 @@ static void what_is_shown_is_what_the_interface_says(void **state)
     assert_null(rollouts_get(show->rollouts, 99));
 }
 
+static void what_a_rollout_brings_is_found_out_target_by_target(void **state)
+{
+    Show *show = *state;
+    const int64_t long_ago = 1;
+    int64_t revision;
+
+    begin(show, STAGED);
+    revision = world_software(show->world, "a/2.0.0");
+    for (size_t i = 0; i < show->n; i++)
+        assert_false(rollouts_prepare(show->rollouts, revision, long_ago)); /* at least one at a time */
+    assert_int_equal(rollouts_begin_waiting(show->rollouts, long_ago, &world_error), 1);
+    assert_string_equal(phase(show), "running");
+    pass(show, 60000);
+    assert_int_equal(having(show, "a-2.0.0"), 10);
+
+    /* Another commit meanwhile: that one begins, from the start. */
+    revision = world_software(show->world, "a/3.0.0");
+    assert_int_equal(rollouts_begin_waiting(show->rollouts, long_ago, &world_error), ROLLOUTS_PREPARING);
+    revision = world_software(show->world, "a/4.0.0");
+    for (size_t i = 0; i < show->n; i++)
+        assert_int_equal(rollouts_begin_waiting(show->rollouts, long_ago, &world_error), ROLLOUTS_PREPARING);
+    assert_int_equal(rollouts_begin_waiting(show->rollouts, long_ago, &world_error), 1);
+    assert_true(show->rollouts->running->to == revision);
+
+    /* After a restart it begins again. */
+    pass(show, 60000);
+    world_software(show->world, "a/5.0.0");
+    assert_int_equal(rollouts_begin_waiting(show->rollouts, long_ago, &world_error), ROLLOUTS_PREPARING);
+    restart(show);
+    pass(show, 60000);
+    assert_int_equal(having(show, "a-5.0.0"), 10);
+}
+
 /* The text of a line; "": there is none. */
 static const char *line(const json_t *rollout, size_t index)
 {
@@ -901,6 +934,7 @@ int main(void)
         with_show(in_the_loop_it_goes_by_itself),
         with_show(a_server_that_just_started_waits_for_its_targets_before_it_releases),
         with_show(the_policy_is_kept),
+        with_show(what_a_rollout_brings_is_found_out_target_by_target),
         with_show(what_happened_is_kept_over_restarts_and_after_the_end),
         with_show(of_many_lines_the_first_and_the_last_are_kept),
         with_show(a_clock_that_is_set_changes_what_is_shown_and_no_time_limit),
