@@ -222,7 +222,10 @@ static void tell_health(AgentProtocol *protocol, const char *id, AgentState *sta
         return;
     if (!targets_view(server->targets, id, &view) || !view.legacy)
         return;
-    TargetHealth health = {.time = targets_stamp(server->targets), .ready = ready, .errors = state->errors, .running_ms = now - state->since};
+    TargetHealth health = {.time = targets_stamp(server->targets),
+                           .ready = ready,
+                           .errors = state->errors,
+                           .running_ms = now - state->since};
     (void)snprintf(health.version, sizeof health.version, "%s", state->running);
     if (stopped) {
         (void)snprintf(reason, sizeof reason, "bundle %.200s is not started", stopped);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define ITEMS_TEXT_MAX (16u * 1024u * 1024u)
+#define ROUNDED_MS 1000
 
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS targets_numbers(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
@@ -28,10 +29,13 @@ int store_open(Targets *targets, InaError *error)
 
 /* --- writing ------------------------------------------------------------------ */
 
-/* How far the clock on the wall is ahead of the one that does not jump, which is only of this run. */
+/* How far the clock on the wall is ahead of the one that does not jump, which is only of this run. While nobody set it
+ * they are the same, but for how they are read and rounded one after the other. */
 static int64_t ahead(const Targets *targets)
 {
-    return targets_stamp(targets) - targets_now(targets);
+    int64_t ms = targets_stamp(targets) - targets_now(targets);
+
+    return ms > -ROUNDED_MS && ms < ROUNDED_MS ? 0 : ms;
 }
 
 int store_target(Targets *targets, Target *target, InaError *error)
