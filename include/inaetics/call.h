@@ -45,7 +45,7 @@ typedef enum InaCode {
     INA_CODE_UNAUTHENTICATED = 16,
 } InaCode;
 
-const char *ina_code_name(InaCode code); /* "not_found"; never NULL */
+const char *ina_code_name(InaCode code);      /* "not_found"; never NULL */
 InaCode ina_code_from_name(const char *name); /* INA_CODE_UNKNOWN for a name that is none */
 
 typedef struct InaFailure {
@@ -95,7 +95,7 @@ typedef struct InaContract {
 void ina_call_reply(InaCall *call, const ProtobufCMessage *reply);
 void ina_call_fail(InaCall *call, InaCode code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
-uint64_t ina_call_deadline(const InaCall *call); /* UINT64_MAX when there is none */
+uint64_t ina_call_deadline(const InaCall *call);  /* UINT64_MAX when there is none */
 const char *ina_call_caller(const InaCall *call); /* agent id or address of the caller; never NULL */
 
 /* `cancelled` runs once when the caller left or the deadline passed before
