@@ -95,6 +95,12 @@ static const SchemaField access_spec_fields[] = {INSIDE("resourceAttributes", &r
 static const Schema access_spec = {"io.k8s.api.authorization.v1.SelfSubjectAccessReviewSpec", access_spec_fields};
 static const SchemaField access_fields[] = {INSIDE("spec", &access_spec), {.name = NULL}};
 static const Schema access_review = {"io.k8s.api.authorization.v1.SelfSubjectAccessReview", access_fields};
+static const SchemaField rules_spec_fields[] = {TEXT("namespace"), {.name = NULL}};
+static const Schema rules_spec = {"io.k8s.api.authorization.v1.SelfSubjectRulesReviewSpec", rules_spec_fields};
+static const SchemaField rules_fields[] = {INSIDE("spec", &rules_spec), {.name = NULL}};
+static const Schema rules_review = {"io.k8s.api.authorization.v1.SelfSubjectRulesReview", rules_fields};
+static const SchemaField self_fields[] = {{.name = NULL}}; /* it says nothing: who asks is what is asked */
+static const Schema self_review = {"io.k8s.api.authentication.v1.SelfSubjectReview", self_fields};
 static const SchemaField token_spec_fields[] = {{.name = "audiences", .type = FIELD_LIST, .element = FIELD_STRING},
                                                 {.name = "expirationSeconds", .type = FIELD_INTEGER, .wide = true},
                                                 {.name = NULL}};
@@ -107,7 +113,10 @@ static const Schema *find_schema(const char *version, const char *kind)
     static const struct {
         const char *kind;
         const Schema *schema;
-    } reviews[] = {{"SelfSubjectAccessReview", &access_review}, {"TokenRequest", &token_request}};
+    } reviews[] = {{"SelfSubjectAccessReview", &access_review},
+                   {"SelfSubjectReview", &self_review},
+                   {"SelfSubjectRulesReview", &rules_review},
+                   {"TokenRequest", &token_request}};
     for (size_t i = 0; i < sizeof reviews / sizeof *reviews; i++)
         if (strcmp(reviews[i].kind, kind) == 0)
             return reviews[i].schema;

@@ -69,6 +69,8 @@ static const ProtobufField apps_stateful_set_status[] = {{1, "observedGeneration
                                                          {10, "conditions", NULL},        {0, NULL, NULL}};
 static const ProtobufField apps_stateful_set_update_strategy[] = {
     {1, "type", NULL}, {2, "rollingUpdate", NULL}, {0, NULL, NULL}};
+static const ProtobufField authentication_self_subject_review[] = {
+    {1, "metadata", NULL}, {2, "status", NULL}, {0, NULL, NULL}};
 static const ProtobufField authentication_token_request[] = {
     {1, "metadata", NULL}, {2, "spec", NULL}, {3, "status", NULL}, {0, NULL, NULL}};
 static const ProtobufField authentication_token_request_spec[] = {
@@ -82,6 +84,9 @@ static const ProtobufField authorization_self_subject_access_review[] = {
     {1, "metadata", NULL}, {2, "spec", NULL}, {3, "status", NULL}, {0, NULL, NULL}};
 static const ProtobufField authorization_self_subject_access_review_spec[] = {
     {1, "resourceAttributes", NULL}, {2, "nonResourceAttributes", NULL}, {0, NULL, NULL}};
+static const ProtobufField authorization_self_subject_rules_review[] = {
+    {1, "metadata", NULL}, {2, "spec", NULL}, {3, "status", NULL}, {0, NULL, NULL}};
+static const ProtobufField authorization_self_subject_rules_review_spec[] = {{1, "namespace", NULL}, {0, NULL, NULL}};
 static const ProtobufField autoscaling_scale[] = {
     {1, "metadata", NULL}, {2, "spec", NULL}, {3, "status", NULL}, {0, NULL, NULL}};
 static const ProtobufField autoscaling_scale_spec[] = {{1, "replicas", NULL}, {0, NULL, NULL}};
@@ -584,12 +589,15 @@ const ProtobufMessage protobuf_messages[] = {
     {"io.k8s.api.apps.v1.StatefulSetSpec", apps_stateful_set_spec},
     {"io.k8s.api.apps.v1.StatefulSetStatus", apps_stateful_set_status},
     {"io.k8s.api.apps.v1.StatefulSetUpdateStrategy", apps_stateful_set_update_strategy},
+    {"io.k8s.api.authentication.v1.SelfSubjectReview", authentication_self_subject_review},
     {"io.k8s.api.authentication.v1.TokenRequest", authentication_token_request},
     {"io.k8s.api.authentication.v1.TokenRequestSpec", authentication_token_request_spec},
     {"io.k8s.api.authorization.v1.NonResourceAttributes", authorization_non_resource_attributes},
     {"io.k8s.api.authorization.v1.ResourceAttributes", authorization_resource_attributes},
     {"io.k8s.api.authorization.v1.SelfSubjectAccessReview", authorization_self_subject_access_review},
     {"io.k8s.api.authorization.v1.SelfSubjectAccessReviewSpec", authorization_self_subject_access_review_spec},
+    {"io.k8s.api.authorization.v1.SelfSubjectRulesReview", authorization_self_subject_rules_review},
+    {"io.k8s.api.authorization.v1.SelfSubjectRulesReviewSpec", authorization_self_subject_rules_review_spec},
     {"io.k8s.api.autoscaling.v1.Scale", autoscaling_scale},
     {"io.k8s.api.autoscaling.v1.ScaleSpec", autoscaling_scale_spec},
     {"io.k8s.api.autoscaling.v1.ScaleStatus", autoscaling_scale_status},

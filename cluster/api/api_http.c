@@ -136,15 +136,17 @@ static bool type_is(const char *header, const char *type)
 
 static json_t *unsupported(const char *header, bool patch)
 {
+    bool apply = type_is(header, "application/apply-patch+yaml") || type_is(header, "application/apply-patch+cbor");
     AUTO_FREE char *message = NULL;
     const char *accepted = patch ? "application/json-patch+json, application/merge-patch+json, "
                                    "application/strategic-merge-patch+json"
                                  : "application/json, " KUBE_PROTOBUF;
 
-    if (asprintf(&message, "the body of the request was in an unknown format - accepted media types include: %s",
+    if (asprintf(&message, "%sthe body of the request was in an unknown format - accepted media types include: %s",
+                 patch && apply ? "server-side apply is not served: use plain `kubectl apply`, without --server-side; "
+                                : "",
                  accepted) < 0)
         message = NULL;
-    (void)header;
     return kube_status_media_type(message ? message : "unknown format");
 }
 
@@ -274,6 +276,13 @@ static void submit(ApiHttp *http, InaHttpRequest *request, const ApiUser *user, 
     api_submit(http->api, &asked, on_answer, call);
 }
 
+static void respond_missing(InaHttpRequest *request)
+{
+    json_t *absent = api_status_absent(ina_http_path(request));
+
+    api_respond_status(request, absent ? absent : api_status_missing());
+}
+
 static void handle_resource(ApiHttp *http, InaHttpRequest *request, const ApiUser *user, const ApiTarget *target)
 {
     ApiAccept accept;
@@ -284,7 +293,7 @@ static void handle_resource(ApiHttp *http, InaHttpRequest *request, const ApiUse
         return;
     }
     if (target->subresource[0] && !resource_subresource(target->resource, target->subresource)) {
-        api_respond_status(request, api_status_missing());
+        respond_missing(request);
         return;
     }
     if (!api_accept_parse(request, &accept)) {
@@ -326,8 +335,9 @@ static void not_found(InaHttpRequest *request, const ApiUser *user)
         api_respond_status(request, forbidden(request, user));
         return;
     }
-    if (within_group(ina_http_path(request))) {
-        api_respond_status(request, api_status_missing());
+    json_t *absent = api_status_absent(ina_http_path(request));
+    if (absent || within_group(ina_http_path(request))) {
+        api_respond_status(request, absent ? absent : api_status_missing());
         return;
     }
     ina_http_set_header(request, "X-Content-Type-Options", "nosniff");
@@ -352,7 +362,7 @@ static void on_request(void *userdata, InaHttpRequest *request)
         handle_resource(http, request, &user, &target);
         return;
     case API_PATH_MISSING:
-        api_respond_status(request, api_status_missing());
+        respond_missing(request);
         return;
     case API_PATH_GROUP:
     case API_PATH_OTHER:

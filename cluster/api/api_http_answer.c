@@ -21,9 +21,14 @@ static json_t *with_details(json_t *status)
     return status;
 }
 
+json_t *api_status_missing_because(const char *words)
+{
+    return with_details(kube_status_failure(404, "NotFound", words));
+}
+
 json_t *api_status_missing(void)
 {
-    return with_details(kube_status_failure(404, "NotFound", "the server could not find the requested resource"));
+    return api_status_missing_because("the server could not find the requested resource");
 }
 
 json_t *api_status_method(void)

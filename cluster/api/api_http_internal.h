@@ -5,6 +5,8 @@
  *   api_http_query.c   options in the query, bodies that cannot be read
  *   api_http_answer.c  objects, lists, Tables and Statuses as JSON
  *   api_http_plain.c   health, version, discovery, OpenAPI, reviews
+ *   api_http_rules.c   all that one may
+ *   api_http_absent.c  what Kubernetes has and the cluster has not
  *   api_http_watch.c   watches
  *   api_http_node.c    logs and exec, passed on to nodes */
 #pragma once
@@ -107,7 +109,8 @@ void api_respond(ApiHttp *http, InaHttpRequest *request, const ApiAccept *accept
                  const json_t *object, const json_t *warnings);
 void api_respond_json(InaHttpRequest *request, int code, json_t *object, bool pretty); /* takes it */
 json_t *api_status_missing(void); /* 404: the server could not find the requested resource */
-json_t *api_status_method(void);  /* 405 */
+json_t *api_status_missing_because(const char *words);
+json_t *api_status_method(void); /* 405 */
 bool api_is_pretty(const InaHttpRequest *request);
 
 /* api_http_plain.c: true when the path was one of these */
@@ -115,6 +118,12 @@ bool api_plain(ApiHttp *http, InaHttpRequest *request, const ApiUser *user);
 bool api_health(ApiHttp *http, InaHttpRequest *request);
 /* POST of a review: what may I, who am I. */
 bool api_review(ApiHttp *http, InaHttpRequest *request, const ApiUser *user);
+
+/* api_http_rules.c: the status of a SelfSubjectRulesReview */
+json_t *api_rules(const ApiUser *user, const char *namespace);
+
+/* api_http_absent.c: 404 that says what to use instead; NULL: nothing is known of this path */
+json_t *api_status_absent(const char *path);
 
 /* api_http_watch.c */
 void api_watch(ApiHttp *http, InaHttpRequest *request, const ApiUser *user, const ApiTarget *target,

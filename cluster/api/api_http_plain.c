@@ -224,6 +224,7 @@ static void drop_empty(json_t *attributes)
 bool api_review(ApiHttp *http, InaHttpRequest *request, const ApiUser *user)
 {
     const char *path = ina_http_path(request);
+    bool rules = strcmp(path, AUTHORIZATION "selfsubjectrulesreviews") == 0;
     bool access = strcmp(path, AUTHORIZATION "selfsubjectaccessreviews") == 0;
     bool token = strcmp(path, AUTHENTICATION "tokenreviews") == 0;
     bool self = strcmp(path, AUTHENTICATION "selfsubjectreviews") == 0;
@@ -231,7 +232,7 @@ bool api_review(ApiHttp *http, InaHttpRequest *request, const ApiUser *user)
     json_t *review = NULL, *status;
     InaError error = {0};
 
-    if (!access && !token && !self)
+    if (!access && !rules && !token && !self)
         return false;
     if (strcmp(ina_http_method(request), "POST") != 0) {
         api_respond_status(request, api_status_method());
@@ -247,9 +248,17 @@ bool api_review(ApiHttp *http, InaHttpRequest *request, const ApiUser *user)
         return true;
     }
     const json_t *spec = json_object_get(review, "spec");
+    const char *where = kube_string(spec, "namespace");
+    if (rules && *where == '\0') {
+        json_decref(review);
+        api_respond_status(request, kube_status_bad_request("no namespace on request"));
+        return true;
+    }
     drop_empty(json_object_get(spec, "resourceAttributes"));
     if (access)
         status = json_pack("{s:b}", "allowed", allowed(user, spec));
+    else if (rules)
+        status = api_rules(user, where);
     else if (token)
         status = token_review(http, user, spec);
     else

@@ -92,6 +92,30 @@ def test_unknown_paths_are_404_and_wrong_methods_405(plane):
         assert answer["message"] == "the server does not allow this method on the requested resource"
 
 
+@pytest.mark.parametrize("method, path, words", [
+    ("GET", PODS + "/x/attach", "`kubectl logs -f POD`"),
+    ("POST", PODS + "/x/portforward?ports=80", "`kubectl get pods -o wide`"),
+    ("PATCH", PODS + "/x/ephemeralcontainers", "`inaetics exec POD COMMAND`"),
+    ("GET", PODS + "/x/proxy/deep/below/it/and/further/still", "`kubectl get pods -o wide`"),
+    ("GET", "/api/v1/namespaces/default/services/x:80/proxy/", "`kubectl get services`"),
+    ("POST", "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers", "coordinator scales"),
+    ("GET", "/apis/autoscaling/v2/horizontalpodautoscalers", "coordinator scales"),
+    ("GET", "/apis/autoscaling", "coordinator scales"),
+])
+def test_what_kubernetes_alone_has_is_404_in_words_that_name_what_is_here(plane, method, path, words):
+    status, answer = plane.request(method, path, {} if method != "GET" else None)
+    assert (status, answer["kind"], answer["reason"]) == (404, "Status", "NotFound")
+    assert words in answer["message"] and " here" in answer["message"]
+    assert plane.request(method, path, user=None)[0] == 403
+
+
+@pytest.mark.parametrize("path", [PODS + "/attach", PODS + "/x/attached", MAPS + "/x/proxy", "/api/v1/pods/x/attach/y"])
+def test_what_only_looks_like_it_is_plainly_not_there(plane, path):
+    status, answer = plane.request("GET", path)
+    assert status == 404 and " here" not in answer["message"]
+    assert plane.exchange("GET", "/apis/autoscalings/v1")[2] == "404 page not found\n"
+
+
 def test_head_answers_without_a_body(plane):
     status, headers, text = plane.exchange("HEAD", "/api/v1/namespaces/default")
     assert (status, text) == (200, "")
@@ -139,6 +163,10 @@ def test_bodies_of_other_types_are_415(plane):
     plane.create(MAPS, config_map("patched"))
     status, answer = plane.request("PATCH", MAPS + "/patched", {}, headers={"Content-Type": "application/json"})
     assert status == 415 and "application/merge-patch+json" in answer["message"]
+    assert "server-side" not in answer["message"]
+    status, answer = plane.request("PATCH", MAPS + "/x", {}, headers={"Content-Type": "application/apply-patch+yaml"})
+    assert (status, answer["reason"]) == (415, "UnsupportedMediaType")
+    assert "use plain `kubectl apply`, without --server-side" in answer["message"]
 
 
 def test_pretty_answers_are_indented(plane):
@@ -300,6 +328,64 @@ def test_one_may_ask_what_one_may_and_who_one_is(plane):
     assert not may("viewer", "delete", "pods") and not may("viewer", "get", "secrets")
     answer = plane.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {}, user="viewer")[1]
     assert answer["status"]["userInfo"]["username"] == "looker"
+
+
+def in_protobuf(group, kind, content):
+    """A body as clients in Go send it, newer kubectl among them."""
+    def field(number, value):
+        return bytes([number << 3 | 2, len(value)]) + value
+    kinds = field(1, f"{group}/v1".encode()) + field(2, kind.encode())
+    return b"k8s\0" + field(1, kinds) + field(2, field(1, b"") + (field(2, field(1, content)) if content else b""))
+
+
+RULES = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+
+
+def rules(plane, user):
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": "default"}}
+    status, answer = plane.request("POST", RULES, review, user=user)
+    assert status == 201 and answer["kind"] == "SelfSubjectRulesReview"
+    return answer["status"]
+
+
+def test_all_that_one_may_is_listed(plane):
+    everything = rules(plane, "admin")
+    assert everything["resourceRules"] == [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
+    assert everything["incomplete"] is False and "evaluationError" not in everything
+    listed = rules(plane, "viewer")
+    reading = {rule["resources"][0]: rule["verbs"] for rule in listed["resourceRules"] if rule["apiGroups"] == [""]}
+    assert reading["pods"] == ["get", "list", "watch"] and reading["pods/log"] == ["get"]
+    assert "secrets" not in reading and "pods/exec" not in reading
+    assert {verb for verbs in reading.values() for verb in verbs} == {"get", "list", "watch"}
+    assert {"verbs": ["get"], "nonResourceURLs": ["*"]} in listed["nonResourceRules"] and listed["incomplete"] is False
+
+
+def test_what_a_node_may_only_with_its_own_is_listed_by_name(plane):
+    listed = rules(plane, "node-1")
+    about = [rule for rule in listed["resourceRules"] if rule["resources"] == ["nodes"] and rule["apiGroups"] == [""]]
+    assert about == [{"verbs": ["get", "list", "watch", "create"], "apiGroups": [""], "resources": ["nodes"]},
+                     {"verbs": ["update", "patch"], "apiGroups": [""], "resources": ["nodes"], "resourceNames": ["node-1"]}]
+    assert listed["incomplete"] is True and "run on it" in listed["evaluationError"]
+
+
+def test_reviews_are_asked_for_in_protobuf_too(plane):
+    headers = {"Content-Type": "application/vnd.kubernetes.protobuf"}
+    body = in_protobuf("authentication.k8s.io", "SelfSubjectReview", b"")
+    status, answer = plane.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body, headers=headers)
+    assert status == 201 and answer["kind"] == "SelfSubjectReview"
+    assert "system:masters" in answer["status"]["userInfo"]["groups"]
+    body = in_protobuf("authorization.k8s.io", "SelfSubjectRulesReview", b"default")
+    status, answer = plane.request("POST", RULES, body, headers=headers)
+    assert status == 201 and answer["kind"] == "SelfSubjectRulesReview" and answer["spec"] == {"namespace": "default"}
+    assert answer["status"]["resourceRules"][0]["verbs"] == ["*"]
+
+
+def test_rules_are_asked_for_in_a_namespace_by_those_who_are_known(plane):
+    for body in ({}, {"spec": None}, {"spec": {"namespace": 7}}, {"spec": []}):
+        status, answer = plane.request("POST", RULES, body)
+        assert (status, answer["message"]) == (400, "no namespace on request")
+    assert plane.request("GET", RULES)[0] == 405
+    assert plane.request("POST", RULES, {"spec": {"namespace": "default"}}, user=None)[0] == 403
 
 
 def test_tokens_of_service_accounts_are_good_as_long_as_the_account(plane):
