@@ -28,8 +28,10 @@ static void waiting_free(Waiting *waiting)
 static void on_left(void *userdata)
 {
     Waiting *waiting = userdata;
+    InaHttpRequest *request = waiting->request;
     rollouts_forget(waiting->server->rollouts, waiting);
     waiting_free(waiting);
+    ina_http_respond(request, 503, NULL, NULL, 0); /* to nobody */
 }
 
 /* Its revision, and the rollout that it began. */

@@ -384,11 +384,12 @@ static void upload_begin(ApiCall *call, const char *filename, const char *worksp
     snprintf(upload->filename, sizeof(upload->filename), "%s", filename);
     snprintf(upload->workspace, sizeof(upload->workspace), "%s", workspace ? workspace : "");
     server->n_uploads++;
-    upload->result = file_begin(&upload->file, server, upload->filename, body, size, &upload->error);
-    if (upload->result >= 0)
-        upload->result = upload_submit(upload, examine_work);
-    if (upload->result < 0)
-        upload_answer(upload, upload->result, NULL);
+    /* upload->result is the job's from the moment on that it is submitted. */
+    int r = file_begin(&upload->file, server, upload->filename, body, size, &upload->error);
+    if (r >= 0)
+        r = upload_submit(upload, examine_work);
+    if (r < 0)
+        upload_answer(upload, r, NULL);
     else
         ina_http_on_cancel(call->request, upload_left, upload);
 }
