@@ -18,7 +18,7 @@ HttpTls *http_tls_free(HttpTls *tls);
 /* For a connected socket, which stays the caller's. `host` is an address. NULL: out of memory. */
 HttpTlsSession *http_tls_session_new(HttpTls *tls, int fd, const char *host);
 /* A session (gnutls_session_t) that is established, and stays somebody else's. NULL: out of memory. */
-HttpTlsSession *http_tls_session_borrow(void *session, int fd);
+HttpTlsSession *http_tls_session_borrow(void *borrowed, int fd);
 /* 0: done. -EAGAIN: wait for `ret_events` of the socket. -EACCES: the server is
  * not trusted; else another errno. `error` says why. */
 int http_tls_handshake(HttpTlsSession *session, uint32_t *ret_events, InaError *error);
