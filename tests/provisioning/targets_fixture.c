@@ -55,6 +55,12 @@ void world_close(World *world)
     world->database = database_close(world->database);
 }
 
+void world_reopen(World *world)
+{
+    world_close(world);
+    world_open(world);
+}
+
 int world_set_up(void **state)
 {
     World *world = calloc(1, sizeof *world);
@@ -212,5 +218,14 @@ void world_properties(World *world, const char *id, const char *json)
 
     assert_non_null(value);
     must(targets_properties(world->targets, id, value, &world_error));
+    must(targets_flush(world->targets, &world_error));
+}
+
+void world_filters(World *world, const char *register_filter, const char *approve, const char *autoapprove)
+{
+    const TargetSettings given = {(char *)register_filter, (char *)approve, (char *)autoapprove,
+                                  world->settings.versions_kept, world->settings.forget_ms};
+
+    must(targets_set_settings(world->targets, &given, &world_error));
     must(targets_flush(world->targets, &world_error));
 }

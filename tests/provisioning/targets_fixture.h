@@ -37,6 +37,7 @@ int world_set_up(void **state);
 int world_tear_down(void **state);
 void world_open(World *world); /* in its folder */
 void world_close(World *world);
+void world_reopen(World *world);
 
 /* Changes to the software: begin, add to `world->workspace`, store. */
 Model *world_edit(World *world);
@@ -54,3 +55,5 @@ TargetView world_view(World *world, const char *id);
 /* "a-1.0.0.zip b-1.0.0.zip" of the newest version */
 const char *world_items(World *world, const char *id);
 void world_properties(World *world, const char *id, const char *json);
+/* NULL: nobody. The other settings stay. */
+void world_filters(World *world, const char *register_filter, const char *approve, const char *autoapprove);

@@ -2,27 +2,11 @@
 #include "base/cleanup.h"
 #include "targets_fixture.h"
 #include <errno.h>
-#include <unistd.h>
 
 static void seen(World *world, const char *id)
 {
     must(targets_seen(world->targets, id, &world_error));
     must(targets_flush(world->targets, &world_error));
-}
-
-static void settings(World *world, const char *register_filter, const char *approve, const char *autoapprove)
-{
-    const TargetSettings given = {(char *)register_filter, (char *)approve, (char *)autoapprove,
-                                  world->settings.versions_kept, world->settings.forget_ms};
-
-    must(targets_set_settings(world->targets, &given, &world_error));
-    must(targets_flush(world->targets, &world_error));
-}
-
-static void reopen(World *world)
-{
-    world_close(world);
-    world_open(world);
 }
 
 static void one_that_was_heard_is_known_and_not_registered(void **state)
@@ -38,7 +22,7 @@ static void one_that_was_heard_is_known_and_not_registered(void **state)
     assert_string_equal(view.current, "");
     assert_true(view.legacy && view.present);
     assert_contains(world->told, "t1 ");
-    reopen(world);
+    world_reopen(world);
     assert_int_equal(world_view(world, "t1").registration, TARGET_UNREGISTERED);
     assert_false(world_view(world, "t1").present);
 }
@@ -114,7 +98,7 @@ static void registered_by_hand_and_approved_by_hand(void **state)
     must(targets_approve(world->targets, "t1", "d", &world_error));
     assert_string_equal(world_view(world, "t1").current, "2.0.0");
     assert_string_equal(world_items(world, "t1"), "a-1.1.0.zip b-1.0.0.zip");
-    reopen(world);
+    world_reopen(world);
     view = world_view(world, "t1");
     assert_int_equal(view.store, STORE_APPROVED);
     assert_string_equal(view.current, "2.0.0");
@@ -139,7 +123,7 @@ static void what_approves_itself_gets_what_is_released_at_once(void **state)
     must(targets_flush(world->targets, &world_error));
     assert_string_equal(world_items(world, "t1"), "a-2.0.0.zip");
     assert_string_equal(world_items(world, "t2"), "a-2.0.0.zip");
-    reopen(world);
+    world_reopen(world);
     must(targets_flush(world->targets, &world_error));
     assert_string_equal(world_view(world, "t1").current, "2.0.0");
 }
@@ -150,7 +134,7 @@ static void the_operator_registers_and_approves_what_its_filters_match(void **st
 
     world_release(world, "a/1.0.0");
     seen(world, "early");
-    settings(world, "(|(id=p*)(target.component=*)(id=early))", "(id=poll*)", "(target.component=processor)");
+    world_filters(world, "(|(id=p*)(target.component=*)(id=early))", "(id=poll*)", "(target.component=processor)");
     assert_int_equal(world_view(world, "early").registration, TARGET_REGISTERED);
     assert_string_equal(world_view(world, "early").current, "");
     seen(world, "poll-1");
@@ -167,22 +151,8 @@ static void the_operator_registers_and_approves_what_its_filters_match(void **st
     assert_null(object_tag(world_view(world, "x").object, "target.site"));
     fails(-EINVAL, "approve",
           targets_set_settings(world->targets, &(TargetSettings){.approve_filter = (char *)"(id="}, &world_error));
-    reopen(world);
+    world_reopen(world);
     assert_string_equal(targets_settings(world->targets)->approve_filter, "(id=poll*)");
-}
-
-static void what_an_agent_told_counts_for_one_that_a_commit_registers(void **state)
-{
-    World *world = *state;
-
-    world_release(world, "a/1.0.0");
-    world_properties(world, "x", "{\"runtime\":\"java\"}");
-    assert_int_equal(world_view(world, "x").registration, TARGET_UNREGISTERED);
-    add(world_edit(world), OBJECT_TARGET, "{'attributes':{'id':'x'},'tags':{'site':'lab'}}");
-    world_store(world);
-    must(targets_flush(world->targets, &world_error));
-    assert_string_equal(object_tag(world_view(world, "x").object, "target.runtime"), "java");
-    assert_string_equal(object_tag(world_view(world, "x").object, "site"), "lab");
 }
 
 static void many_that_come_at_once_are_one_commit(void **state)
@@ -191,7 +161,7 @@ static void many_that_come_at_once_are_one_commit(void **state)
     int64_t before;
 
     world_release(world, "a/1.0.0");
-    settings(world, "(id=*)", NULL, "(id=*)");
+    world_filters(world, "(id=*)", NULL, "(id=*)");
     before = repository_head(world->repository);
     for (int i = 0; i < 500; i++) {
         char id[16];
@@ -202,26 +172,6 @@ static void many_that_come_at_once_are_one_commit(void **state)
     must(targets_flush(world->targets, &world_error));
     assert_int_equal(repository_head(world->repository), before + 1);
     assert_string_equal(world_view(world, "t499").current, "1.0.0");
-}
-
-static void properties_are_checked(void **state)
-{
-    World *world = *state;
-    static const char *const bad[] = {"[]", "{\"a b\":\"1\"}", "{\"\":\"1\"}", "{\"a\":1}", "{\"a\":null}"};
-    AUTO_JSON json_t *many = json_object();
-
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        AUTO_JSON json_t *value = json_loads(bad[i], 0, NULL);
-
-        fails(-EINVAL, "properties", targets_properties(world->targets, "t1", value, &world_error));
-    }
-    for (unsigned i = 0; i <= TARGETS_PROPERTIES_MAX; i++) {
-        char key[16];
-
-        snprintf(key, sizeof key, "k%u", i);
-        json_object_set_new(many, key, json_string("v"));
-    }
-    fails(-EINVAL, "properties", targets_properties(world->targets, "t1", many, &world_error));
 }
 
 static void verdicts_change_the_provisioning_state(void **state)
@@ -241,7 +191,7 @@ static void verdicts_change_the_provisioning_state(void **state)
     assert_int_equal(view.provisioning, PROVISIONING_FAILED);
     assert_string_equal(view.problem, "no such symbol");
     assert_false(view.installed_ok);
-    reopen(world);
+    world_reopen(world);
     assert_int_equal(world_view(world, "t1").provisioning, PROVISIONING_FAILED);
     targets_installed(world->targets, "t1", "1.0.0", true, NULL);
     must(targets_flush(world->targets, &world_error));
@@ -251,7 +201,7 @@ static void verdicts_change_the_provisioning_state(void **state)
     assert_null(view.problem);
     must(targets_acknowledge(world->targets, "t1", &world_error));
     assert_int_equal(world_view(world, "t1").provisioning, PROVISIONING_IDLE);
-    reopen(world);
+    world_reopen(world);
     assert_int_equal(world_view(world, "t1").provisioning, PROVISIONING_IDLE);
     assert_true(world_view(world, "t1").installed_ok);
 }
@@ -264,7 +214,7 @@ static void old_versions_are_purged_but_not_the_installed_one(void **state)
     size_t n;
 
     world->settings.versions_kept = 3;
-    settings(world, NULL, NULL, NULL);
+    world_filters(world, NULL, NULL, NULL);
     world_release(world, "a/1.0.0");
     must(targets_register(world->targets, "t1", true, "d", &world_error));
     targets_installed(world->targets, "t1", "1.0.0", true, NULL);
@@ -280,7 +230,7 @@ static void old_versions_are_purged_but_not_the_installed_one(void **state)
     assert_true(versions[3].serial > versions[1].serial);
     assert_null(targets_version(world->targets, "t1", "2.0.0"));
     assert_non_null(targets_version(world->targets, "t1", "4.0.0"));
-    reopen(world);
+    world_reopen(world);
     assert_int_equal(targets_versions(world->targets, "t1", &versions), 4);
 }
 
@@ -291,7 +241,7 @@ static void blobs_are_used_as_long_as_a_version_names_them(void **state)
     const DeploymentVersion *versions;
 
     world->settings.versions_kept = 1;
-    settings(world, NULL, NULL, NULL);
+    world_filters(world, NULL, NULL, NULL);
     world_release(world, "a/1.0.0");
     must(targets_register(world->targets, "t1", true, "d", &world_error));
     targets_versions(world->targets, "t1", &versions);
@@ -299,7 +249,7 @@ static void blobs_are_used_as_long_as_a_version_names_them(void **state)
     assert_true(targets_use(world->targets, digest));
     world_release(world, "a/2.0.0");
     assert_false(targets_use(world->targets, digest));
-    reopen(world);
+    world_reopen(world);
     assert_false(targets_use(world->targets, digest));
     targets_versions(world->targets, "t1", &versions);
     assert_true(targets_use(world->targets, versions[0].items[0].blob.digest));
@@ -335,7 +285,7 @@ static void a_rollout_mints_ahead_of_what_is_released_and_back(void **state)
     must(targets_mint(world->targets, "t1", new, 7, "rollout", version, &world_error));
     assert_string_equal(version, "2.0.0");
     must(targets_flush(world->targets, &world_error));
-    reopen(world);
+    world_reopen(world);
     must(targets_flush(world->targets, &world_error));
     assert_string_equal(world_items(world, "t1"), "a-2.0.0.zip");
     assert_string_equal(world_items(world, "t2"), "a-1.0.0.zip");
@@ -372,7 +322,7 @@ static void what_did_not_arrive_is_repeated_a_few_times(void **state)
     }
     fails(-EBUSY, "was repeated 3 times already", targets_repeat(world->targets, "t1", version, &world_error));
     must(targets_flush(world->targets, &world_error));
-    reopen(world);
+    world_reopen(world);
     must(targets_flush(world->targets, &world_error));
     fails(-EBUSY, "was repeated 3 times already", targets_repeat(world->targets, "t1", version, &world_error));
     must(targets_repeat(world->targets, "unknown", version, &world_error));
@@ -531,7 +481,7 @@ static void ephemeral_targets_are_forgotten_when_silent(void **state)
     int64_t serial;
 
     world_release(world, "a/1.0.0");
-    settings(world, "(id=*)", NULL, "(id=*)");
+    world_filters(world, "(id=*)", NULL, "(id=*)");
     world_properties(world, "pod-1", "{\"ephemeral\":\"true\"}");
     world_properties(world, "fixed-1", "{}");
     assert_string_equal(world_view(world, "pod-1").current, "1.0.0");
@@ -546,7 +496,7 @@ static void ephemeral_targets_are_forgotten_when_silent(void **state)
     assert_contains(world->told, "pod-1! ");
     assert_true(targets_view(world->targets, "fixed-1", &view));
     assert_null(model_get(repository_model(world->repository), OBJECT_TARGET, "target-id-pod-1"));
-    reopen(world);
+    world_reopen(world);
     assert_false(targets_view(world->targets, "pod-1", &view));
     world->now += 600001; /* the server was away: nobody is forgotten for that */
     world_properties(world, "pod-1", "{\"ephemeral\":\"true\"}");
@@ -560,7 +510,7 @@ static void what_runs_is_kept_while_newer_versions_fail(void **state)
     char text[32];
 
     world->settings.versions_kept = 2;
-    settings(world, NULL, NULL, NULL);
+    world_filters(world, NULL, NULL, NULL);
     world_release(world, "a/1.0.0");
     must(targets_register(world->targets, "t1", true, "d", &world_error));
     targets_installed(world->targets, "t1", "1.0.0", true, NULL);
@@ -628,193 +578,6 @@ static void names_that_are_made_up_push_out_nobody_who_is_registered(void **stat
     assert_true(targets_view(world->targets, "waiting", &view)); /* it was heard just now */
 }
 
-static void one_that_comes_back_goes_on_from_the_version_that_it_runs(void **state)
-{
-    World *world = *state;
-
-    world_release(world, "a/1.0.0");
-    settings(world, "(id=*)", NULL, "(id=*)");
-    assert_int_equal(targets_seen(world->targets, "pod-1", NULL), 0);
-    targets_count_on(world->targets, "pod-1", "4.0.0");
-    targets_count_on(world->targets, "pod-1", "3.0.0");
-    targets_count_on(world->targets, "pod-1", "9");
-    targets_count_on(world->targets, "pod-1", "99999999999999999999.0.0");
-    world_properties(world, "pod-1", "{\"ephemeral\":\"true\"}");
-    assert_string_equal(world_view(world, "pod-1").current, "5.0.0");
-    reopen(world);
-    world_release(world, "a/1.1.0");
-    assert_string_equal(world_view(world, "pod-1").current, "6.0.0");
-}
-
-static void on_problem(void *userdata, const char *id, const char *text)
-{
-    World *world = userdata;
-    size_t used = strlen(world->told);
-
-    snprintf(world->told + used, sizeof world->told - used, "problem %s: %s ", id, text);
-}
-
-static const char *tag_of(World *world, const char *id, const char *tag)
-{
-    const char *value = object_tag(world_view(world, id).object, tag);
-
-    return value ? value : "";
-}
-
-static void of_properties_that_differ_in_case_only_one_counts_and_it_is_said(void **state)
-{
-    World *world = *state;
-
-    settings(world, "(target.site=lab)", NULL, NULL);
-    targets_watch_problems(world->targets, on_problem, world);
-    world_properties(world, "t1", "{\"site\":\"home\",\"Site\":\"lab\",\"SITE\":\"lab\",\"b\":\"2\"}");
-    assert_int_equal(world_view(world, "t1").registration, TARGET_REGISTERED);
-    assert_string_equal(tag_of(world, "t1", "target.site"), "lab");
-    assert_string_equal(tag_of(world, "t1", "target.b"), "2");
-    assert_contains(world_view(world, "t1").problem, "property site does not count: SITE is told, too");
-    assert_contains(world_view(world, "t1").problem, "property Site does not count");
-    assert_contains(world->told, "problem t1: property ");
-    reopen(world);
-    assert_contains(world_view(world, "t1").problem, "property site does not count");
-    assert_string_equal(tag_of(world, "t1", "target.site"), "lab");
-    targets_watch_problems(world->targets, on_problem, world);
-    world_properties(world, "t1", "{\"site\":\"home\"}"); /* mended */
-    assert_null(world_view(world, "t1").problem);
-    assert_string_equal(tag_of(world, "t1", "target.site"), "home");
-    world->told[0] = '\0';
-    for (unsigned i = 0; i < 3; i++) {
-        world_properties(world, "t1", i % 2 ? "{\"a\":\"1\"}" : "{\"a\":\"1\",\"A\":\"1\"}");
-        assert_true(!world_view(world, "t1").problem == (i % 2 == 1));
-    }
-    assert_contains(world->told, "problem t1: ");
-    assert_null(strstr(strstr(world->told, "problem t1: ") + 1, "problem t1: ")); /* the log is no place to shout */
-}
-
-static void properties_that_clash_with_a_tag_of_a_person_are_said_to(void **state)
-{
-    World *world = *state;
-    Model *model = world_edit(world);
-
-    add(model, OBJECT_TARGET, "{'attributes':{'id':'t1','autoapprove':'true'},'tags':{'Target.Site':'here'}}");
-    (void)world_store(world);
-    targets_watch_problems(world->targets, on_problem, world);
-    world_properties(world, "t1", "{\"site\":\"lab\"}");
-    assert_string_equal(tag_of(world, "t1", "target.site"), "here");
-    assert_contains(world_view(world, "t1").problem, "cannot become tags");
-    assert_contains(world_view(world, "t1").problem, "'Target.Site' too");
-    assert_contains(world->told, "problem t1: its properties cannot become tags");
-    model = world_edit(world);
-    drop(model, model_get(model, OBJECT_TARGET, "target-id-t1"));
-    add(model, OBJECT_TARGET, "{'attributes':{'id':'t1','autoapprove':'true'},'tags':{'place':'here'}}");
-    (void)world_store(world);
-    must(targets_flush(world->targets, &world_error));
-    assert_null(world_view(world, "t1").problem);
-    assert_string_equal(tag_of(world, "t1", "target.site"), "lab");
-}
-
-static int64_t newest_serial(World *world, const char *id)
-{
-    return targets_version(world->targets, id, world_view(world, id).current)->serial;
-}
-
-static void serials_of_a_database_that_began_anew_are_above_those_of_the_one_before(void **state)
-{
-    World *world = *state;
-    char path[128];
-    int64_t serial;
-
-    world_release(world, "a/1.0.0");
-    must(targets_register(world->targets, "t1", true, "d", &world_error));
-    must(targets_register(world->targets, "t2", true, "d", &world_error));
-    assert_true(newest_serial(world, "t1") >= world->now);
-    assert_true(newest_serial(world, "t2") > newest_serial(world, "t1")); /* within the same ms, too */
-    world_release(world, "a/2.0.0");
-    serial = newest_serial(world, "t1") > newest_serial(world, "t2") ? newest_serial(world, "t1")
-                                                                     : newest_serial(world, "t2");
-    world_close(world);
-    snprintf(path, sizeof path, "%s/file.db", world->folder);
-    assert_int_equal(unlink(path), 0);
-    world->now += 1000;
-    world_open(world);
-    world_release(world, "a/2.0.0");
-    must(targets_register(world->targets, "t1", true, "d", &world_error));
-    assert_true(newest_serial(world, "t1") > serial);
-    serial = newest_serial(world, "t1");
-    world->now -= 3600000; /* a clock that is set back takes no serial back */
-    world_release(world, "a/3.0.0");
-    assert_true(newest_serial(world, "t1") == serial + 1);
-}
-
-static void what_is_newest_becomes_a_version_above_the_one_that_an_agent_tells_of(void **state)
-{
-    World *world = *state;
-
-    world_release(world, "a/1.0.0");
-    must(targets_register(world->targets, "t1", true, "d", &world_error));
-    must(targets_register(world->targets, "t2", true, "d", &world_error));
-    world->told[0] = '\0';
-    targets_count_on(world->targets, "t1", "1.0.0"); /* its own */
-    assert_string_equal(world_view(world, "t1").current, "1.0.0");
-    targets_count_on(world->targets, "t1", "7.0.0"); /* of a server that lost what it knew since a backup */
-    assert_string_equal(world_view(world, "t1").current, "8.0.0");
-    assert_string_equal(world_items(world, "t1"), "a-1.0.0.zip");
-    assert_contains(world->told, "v:t1/8.0.0 ");
-    assert_string_equal(world_view(world, "t2").current, "1.0.0"); /* of itself only */
-
-    /* A log that tells of many: one version, above the last. */
-    must(database_begin(world->database, &world_error));
-    targets_count_on(world->targets, "t2", "3.0.0");
-    targets_count_on(world->targets, "t2", "4.0.0");
-    targets_count_on(world->targets, "t2", "5.0.0");
-    must(database_commit(world->database, &world_error));
-    must(targets_flush(world->targets, &world_error));
-    assert_string_equal(world_view(world, "t2").current, "6.0.0");
-    reopen(world);
-    assert_string_equal(world_view(world, "t2").current, "6.0.0");
-}
-
-static void who_tells_of_ever_higher_versions_costs_little_and_breaks_nothing(void **state)
-{
-    World *world = *state;
-    const DeploymentVersion *versions;
-    char text[32];
-
-    world_release(world, "a/1.0.0");
-    must(targets_register(world->targets, "t1", true, "d", &world_error));
-    for (int i = 1; i <= 100; i++) {
-        snprintf(text, sizeof text, "%d.0.0", i * 1000);
-        targets_count_on(world->targets, "t1", text);
-    }
-    must(targets_flush(world->targets, &world_error));
-    assert_int_equal(targets_versions(world->targets, "t1", &versions), 1 + TARGETS_REPEATS_MAX);
-    targets_count_on(world->targets, "t1", "1000000001.0.0"); /* not believed */
-    targets_count_on(world->targets, "t1", "4294967295.0.0");
-    targets_count_on(world->targets, "t1", "-5.0.0");
-    world_release(world, "a/2.0.0");
-    assert_string_equal(world_view(world, "t1").current, "100001.0.0");
-    targets_count_on(world->targets, "t1", "1000000000.0.0");
-    world_release(world, "a/3.0.0");
-    world_release(world, "a/4.0.0");
-    assert_string_equal(world_items(world, "t1"), "a-4.0.0.zip");
-    assert_string_equal(world_view(world, "t1").current, "1000000003.0.0");
-}
-
-static void a_target_that_was_forgotten_by_hand_goes_on_counting(void **state)
-{
-    World *world = *state;
-    TargetView view;
-
-    world_release(world, "a/1.0.0");
-    must(targets_register(world->targets, "t1", true, "d", &world_error));
-    world_release(world, "a/2.0.0");
-    must(targets_forget(world->targets, "t1", "d", &world_error));
-    assert_false(targets_view(world->targets, "t1", &view));
-    reopen(world);
-    must(targets_register(world->targets, "t1", true, "d", &world_error));
-    assert_string_equal(world_view(world, "t1").current, "3.0.0");
-    fails(-ENOENT, "no target", targets_forget(world->targets, "t2", "d", &world_error));
-}
-
 static void what_was_rolled_back_is_not_there(void **state)
 {
     World *world = *state;
@@ -865,9 +628,7 @@ int main(void)
         with_world(registered_by_hand_and_approved_by_hand),
         with_world(what_approves_itself_gets_what_is_released_at_once),
         with_world(the_operator_registers_and_approves_what_its_filters_match),
-        with_world(what_an_agent_told_counts_for_one_that_a_commit_registers),
         with_world(many_that_come_at_once_are_one_commit),
-        with_world(properties_are_checked),
         with_world(verdicts_change_the_provisioning_state),
         with_world(old_versions_are_purged_but_not_the_installed_one),
         with_world(blobs_are_used_as_long_as_a_version_names_them),
@@ -883,13 +644,6 @@ int main(void)
         with_world(silence_is_told),
         with_world(what_runs_is_kept_while_newer_versions_fail),
         with_world(names_that_are_made_up_push_out_nobody_who_is_registered),
-        with_world(of_properties_that_differ_in_case_only_one_counts_and_it_is_said),
-        with_world(properties_that_clash_with_a_tag_of_a_person_are_said_to),
-        with_world(serials_of_a_database_that_began_anew_are_above_those_of_the_one_before),
-        with_world(what_is_newest_becomes_a_version_above_the_one_that_an_agent_tells_of),
-        with_world(who_tells_of_ever_higher_versions_costs_little_and_breaks_nothing),
-        with_world(one_that_comes_back_goes_on_from_the_version_that_it_runs),
-        with_world(a_target_that_was_forgotten_by_hand_goes_on_counting),
         with_world(what_was_rolled_back_is_not_there),
         with_world(they_are_listed_by_id_from_any_place),
     };
