@@ -1,5 +1,6 @@
 """Runs inaetics-provisioning for tests, and asks it as people, programs and agents do."""
 import base64
+import contextlib
 import http.client
 import io
 import json
@@ -224,3 +225,18 @@ class Events:
         except OSError:
             pass
         self.connection.close()
+
+
+@contextlib.contextmanager
+def servers_in(folder):
+    """What makes a Server, each in a folder of its own. At the end all are stopped; no sanitizer may have said anything."""
+    servers = []
+
+    def make(*options, **more):
+        servers.append(Server(folder / str(len(servers)), *options, **more))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.stop()
+        assert not [line for line in server.log if "Sanitizer" in line], "".join(server.log)

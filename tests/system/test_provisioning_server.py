@@ -13,23 +13,15 @@ import time
 import pytest
 from certificates import make_authority, make_certificate, make_server_certificate
 from conftest import PATIENCE, find_etcd, wait_for
-from provisioning_server import Caller, Events, Server, add, basic, java_bundle, link
+from provisioning_server import Caller, Events, add, basic, java_bundle, link, servers_in
 
 TOKEN = "cluster token " + "0123456789abcdef"
 
 
 @pytest.fixture
 def make_server(tmp_path):
-    servers = []
-
-    def make(*options, **more):
-        servers.append(Server(tmp_path / str(len(servers)), *options, **more))
-        return servers[-1]
-
-    yield make
-    for server in servers:
-        server.stop()
-        assert not [line for line in server.log if "Sanitizer" in line], "".join(server.log)
+    with servers_in(tmp_path) as make:
+        yield make
 
 
 @pytest.fixture
