@@ -264,8 +264,8 @@ static void one_that_ends_in_order_and_comes_back_is_a_failure_and_gets_the_old_
     first->silent = true;
     targets_left(show->world->targets, first->id);
     show_pass(show, 1000);
-    assert_int_equal(show_having(show, "a-2.0.0"),
-                     2); /* nobody knows more than before: one other, not all of a group */
+    /* Nobody knows more than before: one other, not all of a group. */
+    assert_int_equal(show_having(show, "a-2.0.0"), 2);
     first->silent = false;
     first->since = show->world->now;
     show_pass(show, 20000);

@@ -86,19 +86,19 @@ void ina_log_component(const InaComponent *component, InaLogLevel level, const c
     world.warnings += level <= INA_LOG_WARNING;
 }
 
-InaPending *ina_client_call(InaClient *client, unsigned method, const ProtobufCMessage *message, uint64_t timeout,
+InaPending *ina_client_call(InaClient *client, unsigned method, const ProtobufCMessage *request, uint64_t timeout,
                             InaFunction done, void *userdata)
 {
-    const Demonstrator__V1__PutRequest *request = (const Demonstrator__V1__PutRequest *)message;
+    const Demonstrator__V1__PutRequest *put = (const Demonstrator__V1__PutRequest *)request;
     Sent *sent = &world.sent[world.n_sent];
 
     assert_ptr_equal(client, world.queue);
     assert_int_equal(method, DEMONSTRATOR_V1_QUEUE_PUT);
     assert_true(world.n_sent < SENT_MAX);
-    assert_true(request->n_batches == 1 || request->n_batches == 2);
-    sent->first = request->batches[0]->first_sequence;
-    for (size_t i = 0; i < request->n_batches; i++) {
-        const Demonstrator__V1__SampleBatch *batch = request->batches[i];
+    assert_true(put->n_batches == 1 || put->n_batches == 2);
+    sent->first = put->batches[0]->first_sequence;
+    for (size_t i = 0; i < put->n_batches; i++) {
+        const Demonstrator__V1__SampleBatch *batch = put->batches[i];
         assert_string_equal(batch->producer, "host-0.5f3a");
         assert_int_equal(batch->first_sequence, sent->first + sent->count);
         assert_int_equal(batch->n_value1, batch->n_time_us);
