@@ -127,7 +127,8 @@ void http_request_admit(InaHttpRequest *request)
         return;
     request->dispatched = false;
     request->admitted = true;
-    http_resume(connection);
+    if (connection->suspended) /* else it was found gone already */
+        http_resume(connection);
 }
 
 /* The header is complete, nothing of the body is read. */

@@ -377,6 +377,33 @@ static void the_guard_may_let_a_body_in_later(void **state)
     fixture_stop(&f);
 }
 
+static void who_is_let_in_and_is_found_gone_already_is_counted_once(void **state)
+{
+    HttpServerStatistics statistics;
+    Fixture f;
+
+    fixture_start(&f, NULL);
+    http_server_handle(f.server, "/", echo, &f, NULL);
+    http_server_set_guard(f.server, guard_later, &f);
+    int fd = bare_connect(f.address);
+    bare_send(fd, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n");
+    fixture_until(&f, f.n_held == 1);
+    close(fd);
+    do { /* until it is found out, but not done yet */
+        assert_true(sd_event_run(f.event, PATIENCE) > 0);
+        http_server_statistics(f.server, &statistics);
+    } while (statistics.suspended > 0);
+    http_request_admit(f.held[0]);
+    f.n_held = 0;
+    do {
+        fixture_run(&f, 10000);
+        http_server_statistics(f.server, &statistics);
+    } while (statistics.connections > 0);
+    assert_int_equal(statistics.suspended, 0);
+    assert_int_equal(f.handled, 1);
+    fixture_stop(&f);
+}
+
 static void an_empty_body_in_chunks_is_let_in_later(void **state)
 {
     Fixture f;
@@ -511,6 +538,7 @@ int main(void)
         cmocka_unit_test(an_address_that_is_none_or_taken_is_refused),
         cmocka_unit_test(the_guard_refuses_before_the_body_is_read),
         cmocka_unit_test(the_guard_may_let_a_body_in_later),
+        cmocka_unit_test(who_is_let_in_and_is_found_gone_already_is_counted_once),
         cmocka_unit_test(an_empty_body_in_chunks_is_let_in_later),
         cmocka_unit_test(a_server_freed_by_a_handler_ends_when_that_returns),
         cmocka_unit_test(open_requests_are_cancelled_when_the_server_is_freed),
