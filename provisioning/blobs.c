@@ -20,7 +20,7 @@
 
 struct Blobs {
     char *folder, *temporary;
-    pthread_mutex_t lock; /* of `known` */
+    pthread_mutex_t lock; /* of `known`, and of ages: what is touched is not collected */
     Map *known;           /* BlobInfo by digest, of those whose contents we have read */
 };
 
@@ -149,12 +149,15 @@ int blobs_describe(const void *data, size_t size, BlobInfo *ret, InaError *error
 }
 
 /* Whether it is there already; touched then, so that nobody collects it. */
-static bool there(const char *path, uint64_t size)
+static bool there(Blobs *blobs, const char *path, uint64_t size)
 {
     struct stat status;
 
-    return stat(path, &status) == 0 && S_ISREG(status.st_mode) && (uint64_t)status.st_size == size &&
-           utimensat(AT_FDCWD, path, NULL, 0) == 0;
+    pthread_mutex_lock(&blobs->lock);
+    bool found = stat(path, &status) == 0 && S_ISREG(status.st_mode) && (uint64_t)status.st_size == size &&
+                 utimensat(AT_FDCWD, path, NULL, 0) == 0;
+    pthread_mutex_unlock(&blobs->lock);
+    return found;
 }
 
 /* A file that is written and on disk gets its name; a shelf that is new, too. */
@@ -196,10 +199,11 @@ static int store(const Blobs *blobs, const char *path, const char *digest, const
     return r;
 }
 
+/* Touched, too: it may have waited for long. */
 static int sync_file(const char *path, InaError *error)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    int r = fd < 0 || fsync(fd) < 0 ? ina_error_errno(error, errno, "%s", path) : 0;
+    int r = fd < 0 || futimens(fd, NULL) < 0 || fsync(fd) < 0 ? ina_error_errno(error, errno, "%s", path) : 0;
     if (fd >= 0)
         close(fd);
     return r;
@@ -210,7 +214,7 @@ int blobs_adopt(Blobs *blobs, const char *path, const BlobInfo *info, InaError *
     AUTO_FREE char *own = blobs_path(blobs, info->digest);
     if (!own)
         return ina_error_set(error, ENOMEM, "out of memory");
-    if (there(own, info->size)) {
+    if (there(blobs, own, info->size)) {
         unlink(path);
     } else {
         int r = sync_file(path, error);
@@ -235,7 +239,7 @@ int blobs_put(Blobs *blobs, const void *data, size_t size, BlobInfo *ret, InaErr
     AUTO_FREE char *path = blobs_path(blobs, info.digest);
     if (!path)
         return ina_error_set(error, ENOMEM, "out of memory");
-    if (!there(path, size)) {
+    if (!there(blobs, path, size)) {
         r = store(blobs, path, info.digest, data, size, error);
         if (r < 0)
             return r;
@@ -338,11 +342,13 @@ static size_t collect_shelf(Blobs *blobs, const char *shelf, bool (*used)(void *
 
     for (const struct dirent *entry; folder && (entry = readdir(folder));) {
         struct stat status;
-        if (!blob_digest_valid(entry->d_name) || used(userdata, entry->d_name) ||
-            fstatat(dirfd(folder), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) < 0 ||
-            now - status.st_mtime < COLLECT_SECONDS)
+        if (!blob_digest_valid(entry->d_name) || used(userdata, entry->d_name))
             continue;
-        if (unlinkat(dirfd(folder), entry->d_name, 0) == 0) {
+        pthread_mutex_lock(&blobs->lock);
+        bool removed = fstatat(dirfd(folder), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                       now - status.st_mtime >= COLLECT_SECONDS && unlinkat(dirfd(folder), entry->d_name, 0) == 0;
+        pthread_mutex_unlock(&blobs->lock);
+        if (removed) {
             forget(blobs, entry->d_name);
             count++;
         }

@@ -226,6 +226,23 @@ static void a_file_is_adopted_where_it_lies_and_one_that_is_there_already_too(vo
     assert_int_equal(found.crc32, ABC_CRC);
 }
 
+static void what_is_adopted_is_new_however_long_it_waited(void **state)
+{
+    const struct timespec long_ago[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    Fixture *fixture = *state;
+    AUTO_FREE char *path = path_join(fixture->folder, "upload-1");
+    InaError error = {0};
+    BlobInfo info;
+
+    fixture->kept = "";
+    assert_int_equal(blobs_describe("abc", 3, &info, &error), 0);
+    assert_int_equal(file_write(path, "abc", 3, 0600, &error), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path, long_ago, 0), 0);
+    assert_int_equal(blobs_adopt(fixture->blobs, path, &info, &error), 0);
+    assert_int_equal(blobs_collect(fixture->blobs, is_kept, fixture), 0);
+    assert_int_equal(blobs_stat(fixture->blobs, ABC, &info, &error), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +257,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_file_is_adopted_where_it_lies_and_one_that_is_there_already_too, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(what_is_adopted_is_new_however_long_it_waited, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_nobody_names_is_collected_unless_it_is_new, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
