@@ -234,9 +234,11 @@ static bool exchange_once(Provisioning *provisioning, const ProvisioningCall *ca
         json_parse(ret->body, ret->size, PROVISIONING_FILE_MAX, &ret->json, NULL);
         return true;
     }
-    cli_fail("no provisioning server answers at %s: %s. Start the cluster with `inaetics up`, or say which server with "
-             "--server",
-             provisioning->server, r < 0 ? error.message : exchange.error.message);
+    const InaError *why = r < 0 ? &error : &exchange.error;
+    cli_fail("no provisioning server answers at %s: %s. %s", provisioning->server, why->message,
+             why->code == EPROTO && strncmp(provisioning->server, "https://", 8) == 0
+                 ? "If it is one without TLS, say --server http://..."
+                 : "Start the cluster with `inaetics up`, or say which server with --server");
     provisioning_clear(ret);
     return false;
 }
@@ -279,10 +281,9 @@ static char *read_password(const Provisioning *provisioning)
     if (given)
         return strdup(given);
     if (!isatty(STDIN_FILENO)) {
-        cli_fail(
-            "%s wants a login: set $INAETICS_PROVISIONING_PASSWORD, or give --user and --password-file, or begin a "
-            "session in a terminal with `inaetics provisioning login`",
-            provisioning->server);
+        cli_fail("%s wants the password of %s, and there is no terminal to ask for it: give --password-file FILE, or "
+                 "set $INAETICS_PROVISIONING_PASSWORD",
+                 provisioning->server, provisioning->user);
         return NULL;
     }
     return cli_read_password("Password: ");

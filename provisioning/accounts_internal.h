@@ -10,6 +10,7 @@
 #define ACCOUNT_DEFAULT_NAME "d"
 #define ACCOUNT_DEFAULT_PASSWORD "f"
 #define TOKEN_DIGEST_SIZE crypto_hash_sha256_BYTES
+#define TOKEN_KEY_SIZE (2 * TOKEN_DIGEST_SIZE + 1) /* the digest in hex */
 
 typedef struct StoredAccount {
     Account account;
@@ -29,7 +30,7 @@ typedef struct Attempts {
 
 typedef struct TargetToken {
     char *target;
-    char digest[2 * TOKEN_DIGEST_SIZE + 1];
+    char digest[TOKEN_KEY_SIZE];
 } TargetToken;
 
 struct Accounts {

@@ -20,15 +20,21 @@ static void digest_of(const char *token, unsigned char ret[TOKEN_DIGEST_SIZE])
     crypto_hash_sha256(ret, (const unsigned char *)token, strlen(token));
 }
 
-/* --- sessions ---------------------------------------------------------------- */
-
-_Static_assert(SESSION_ID_SIZE == 2 * TOKEN_DIGEST_SIZE + 1, "a digest in hex");
-
-void accounts_session_id(const char *token, char ret[SESSION_ID_SIZE])
+/* What it is looked up by. */
+static void token_key(const char *token, char ret[TOKEN_KEY_SIZE])
 {
     unsigned char digest[TOKEN_DIGEST_SIZE];
     digest_of(token, digest);
-    sodium_bin2hex(ret, SESSION_ID_SIZE, digest, sizeof(digest));
+    sodium_bin2hex(ret, TOKEN_KEY_SIZE, digest, sizeof(digest));
+}
+
+/* --- sessions ---------------------------------------------------------------- */
+
+_Static_assert(SESSION_ID_SIZE == TOKEN_KEY_SIZE, "a session is known by its key");
+
+void accounts_session_id(const char *token, char ret[SESSION_ID_SIZE])
+{
+    token_key(token, ret);
 }
 
 static void drop_oldest_session(Accounts *accounts)
@@ -260,8 +266,8 @@ bool accounts_target_enrolled(Accounts *accounts, const char *target)
 /* Digests are looked up, so the time that it takes tells nothing about tokens. */
 const char *accounts_target_of(Accounts *accounts, const char *token)
 {
-    char key[SESSION_ID_SIZE];
-    accounts_session_id(token, key);
+    char key[TOKEN_KEY_SIZE];
+    token_key(token, key);
     const TargetToken *found = map_get(accounts->tokens, key);
     return found ? found->target : NULL;
 }

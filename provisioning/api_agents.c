@@ -399,11 +399,10 @@ static void take_health(ApiCall *call, Report *report, const char *running)
     targets_health(call->server->targets, call->parameters[0], &report->health);
 }
 
-static void use_report(ApiCall *call, Report *given)
+static void use_report(ApiCall *call, Report *report)
 {
     Targets *targets = call->server->targets;
     const char *id = call->parameters[0];
-    Report report = *given;
     TargetView view = {0};
     InaError error = {0};
     if (heard(call, &error) < 0) {
@@ -411,27 +410,27 @@ static void use_report(ApiCall *call, Report *given)
         return;
     }
     targets_modern(targets, id);
-    if (strcmp(report.state, "leaving") == 0) {
+    if (strcmp(report->state, "leaving") == 0) {
         targets_left(targets, id);
         ina_http_respond(call->request, 204, NULL, NULL, 0);
         return;
     }
-    AUTO_FREE char *reason = report.reason ? cut_reason(report.reason) : NULL;
+    AUTO_FREE char *reason = report->reason ? cut_reason(report->reason) : NULL;
     bool known = targets_view(targets, id, &view);
-    bool running = strcmp(report.state, "running") == 0;
+    bool running = strcmp(report->state, "running") == 0;
     char installed[32]; /* what runs */
-    snprintf(installed, sizeof(installed), "%s", running ? report.version : known ? view.health.version : "");
-    bool repeated = known && strcmp(view.installed, report.version) == 0 && view.installed_ok == running;
+    snprintf(installed, sizeof(installed), "%s", running ? report->version : known ? view.health.version : "");
+    bool repeated = known && strcmp(view.installed, report->version) == 0 && view.installed_ok == running;
     /* Only versions that were minted for it: nothing else can have been installed. */
-    bool minted = report.version[0] && targets_version(targets, id, report.version);
+    bool minted = report->version[0] && targets_version(targets, id, report->version);
     if (!minted && running)
-        targets_count_on(targets, id, report.version);
-    if (minted && strcmp(report.state, "installing") == 0)
-        targets_offered(targets, id, report.version);
+        targets_count_on(targets, id, report->version);
+    if (minted && strcmp(report->state, "installing") == 0)
+        targets_offered(targets, id, report->version);
     else if (minted && !repeated)
-        targets_installed(targets, id, report.version, running, reason);
-    if (report.has_health)
-        take_health(call, &report, installed);
+        targets_installed(targets, id, report->version, running, reason);
+    if (report->has_health)
+        take_health(call, report, installed);
     ina_http_respond(call->request, 204, NULL, NULL, 0);
 }
 

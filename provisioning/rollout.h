@@ -38,7 +38,7 @@ typedef struct RolloutPolicy {
     unsigned groups[ROLLOUT_GROUPS_MAX];
     unsigned n_groups;       /* 0: {0, 50, 100} */
     unsigned success, error; /* percent of a group: 1 to 100, 0 to 100; default 100 and 0 */
-    int64_t gate_ms;         /* default 5000 (demonstrator), 0: installed is enough */
+    int64_t gate_ms;         /* default 5000, 0: installed is enough */
     int64_t install_ms;      /* offered for longer: failed; default 60000 */
     int64_t silence_ms;      /* default 15000 */
     unsigned progress;       /* percent of what a target did before, 0: not judged; default 10 */

@@ -405,11 +405,9 @@ static int work_once(Rollouts *rollouts, int64_t until)
     int r;
 
     if (!rollouts->running) {
-        r = rollouts_prepare_awaited(rollouts, until);
-        if (r == 0)
-            r = rollouts_begin_waiting(rollouts, until, NULL);
-        else
-            return r;
+        if (rollouts_prepare_awaited(rollouts, until))
+            return 1;
+        r = rollouts_begin_waiting(rollouts, until, NULL);
         if (r == ROLLOUTS_PREPARING)
             return 1;
         rollouts_await_over(rollouts);

@@ -115,8 +115,8 @@ int rollouts_begin(Rollouts *rollouts, int64_t revision, const RolloutPolicy *po
 int rollouts_begin_waiting(Rollouts *rollouts, int64_t until, InaError *error);
 /* Whether it is done. */
 bool rollouts_prepare(Rollouts *rollouts, int64_t revision, int64_t until);
-/* 1: one that a person begins is to be prepared further. */
-int rollouts_prepare_awaited(Rollouts *rollouts, int64_t until);
+/* Whether there is one that a person begins: that was prepared further, and nothing else is to begin before. */
+bool rollouts_prepare_awaited(Rollouts *rollouts, int64_t until);
 void rollouts_await_over(Rollouts *rollouts);     /* it is known what begins: those who await that are due */
 void rollouts_tell_awaiting(Rollouts *rollouts);  /* those that are due; they may call */
 int64_t rollouts_until(const Rollouts *rollouts); /* a piece of work from now; 0 without a loop */

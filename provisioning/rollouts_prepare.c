@@ -84,7 +84,7 @@ void rollouts_forget(Rollouts *rollouts, const void *userdata)
     rollouts->n_awaiting = n;
 }
 
-int rollouts_prepare_awaited(Rollouts *rollouts, int64_t until)
+bool rollouts_prepare_awaited(Rollouts *rollouts, int64_t until)
 {
     for (unsigned i = 0; i < rollouts->n_awaiting; i++) {
         Awaiting *one = &rollouts->awaiting[i];
@@ -92,9 +92,9 @@ int rollouts_prepare_awaited(Rollouts *rollouts, int64_t until)
         if (!one->begin)
             continue;
         one->due = rollouts_prepare(rollouts, one->revision, until);
-        return 1; /* before anything else begins, so that it is not in vain */
+        return true; /* before anything else begins, so that it is not in vain */
     }
-    return 0;
+    return false;
 }
 
 void rollouts_await_over(Rollouts *rollouts)

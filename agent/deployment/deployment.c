@@ -17,6 +17,16 @@ const char *deployment_version(const Deployment *deployment)
     return deployment->agent->version(deployment->deployer.self);
 }
 
+bool deployment_set_text(char **place, const char *text)
+{
+    char *copy = strdup(text);
+    if (copy) {
+        free(*place);
+        *place = copy;
+    }
+    return copy != NULL;
+}
+
 bool deployment_is_over(const Deployment *deployment)
 {
     return !deployment->deployer.table;

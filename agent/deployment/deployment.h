@@ -294,5 +294,7 @@ const char *deployment_version(const Deployment *deployment);
 bool deployment_is_over(const Deployment *deployment);
 /* "Authorization: Bearer TOKEN" into the buffer. */
 const char *deployment_authorization(const char *token, char *buffer, size_t size);
+/* A copy of the text instead of what is there, which is freed. False: out of memory; what is there stays. */
+bool deployment_set_text(char **place, const char *text);
 /* Wakes talk_go_on at that time. */
 void deployment_wake(Deployment *deployment, uint64_t when);

@@ -116,16 +116,6 @@ static int read_plan(Plan *plan, const json_t *reply, InaError *error)
     return read_artifacts(plan, error);
 }
 
-static bool set_text(char **place, const char *text)
-{
-    char *copy = strdup(text);
-    if (copy) {
-        free(*place);
-        *place = copy;
-    }
-    return copy != NULL;
-}
-
 /* A refusal is told once as the failure of what was announced. */
 static void note_refusal(Deployment *deployment, const json_t *reply, const char *why)
 {
@@ -137,8 +127,8 @@ static void note_refusal(Deployment *deployment, const json_t *reply, const char
     if (deployment->failed && strcmp(deployment->failed, version) == 0 && deployment->failure &&
         strcmp(deployment->failure, why) == 0)
         return;
-    (void)set_text(&deployment->failed, version);
-    (void)set_text(&deployment->failure, why);
+    (void)deployment_set_text(&deployment->failed, version);
+    (void)deployment_set_text(&deployment->failure, why);
     deployment->failed_serial = json_integer_value(json_object_get(reply, "serial"));
     events_add(deployment, EVENT_FRAMEWORK_ERROR, "id", "0", "msg", why, "type", "refused", NULL);
 }
@@ -182,7 +172,7 @@ bool plan_take(Deployment *deployment, const char *text, size_t size, InaError *
     bool tried = deployment->failed && strcmp(plan->version, deployment->failed) == 0 &&
                  deployment->failed_serial == plan->serial && strcmp(plan->version, deployment->talk.after) == 0;
     if (runs || tried) {
-        (void)set_text(&deployment->talk.after, plan->version);
+        (void)deployment_set_text(&deployment->talk.after, plan->version);
         if (runs) {
             free(TAKE_PTR(deployment->failed));
             talk_report(deployment);
@@ -343,9 +333,9 @@ static void give_up_trying(Deployment *deployment, const char *version, int64_t 
 
     (void)snprintf(why, sizeof why, "the agent ended %d times while it changed to it", ATTEMPTS_MAX);
     ina_log(deployment->component, INA_LOG_WARNING, "version %s is not tried again: %s", version, why);
-    (void)set_text(&deployment->failed, version);
-    (void)set_text(&deployment->failure, why);
-    (void)set_text(&deployment->talk.after, version);
+    (void)deployment_set_text(&deployment->failed, version);
+    (void)deployment_set_text(&deployment->failure, why);
+    (void)deployment_set_text(&deployment->talk.after, version);
     deployment->failed_serial = serial;
 }
 
@@ -529,7 +519,7 @@ static void on_applied(void *userdata, const InaError *error)
     }
     ina_log(deployment->component, INA_LOG_NOTICE, "version %s runs; %lld bytes were fetched for it", plan->version,
             (long long)plan->received);
-    (void)set_text(&deployment->talk.after, plan->version);
+    (void)deployment_set_text(&deployment->talk.after, plan->version);
     json_decref(deployment->remembered.digests);
     deployment->remembered.digests = digests_of(plan);
     deployment->running_since = ina_now();
@@ -552,13 +542,13 @@ void plan_fail(Plan *plan, const InaError *error)
     ina_log(deployment->component, INA_LOG_ERROR, "version %s is not installed, %s%s: %s", plan->version,
             *runs ? "as before runs version " : "nothing runs", runs, why.message);
     deployment_waits(deployment, "version %s is not installed: %s", plan->version, why.message);
-    (void)set_text(&deployment->failed, plan->version);
-    (void)set_text(&deployment->failure, why.message);
+    (void)deployment_set_text(&deployment->failed, plan->version);
+    (void)deployment_set_text(&deployment->failure, why.message);
     deployment->failed_serial = plan->serial;
     /* Where nothing runs nothing can get worse: what it could not start with may come yet. */
     bool again = !*runs && plan->applying;
     if (!again)
-        (void)set_text(&deployment->talk.after, plan->version);
+        (void)deployment_set_text(&deployment->talk.after, plan->version);
     unsigned refusals = deployment->talk.refusals;
     deployment->plan = NULL;
     plan_free(plan);

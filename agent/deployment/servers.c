@@ -62,14 +62,6 @@ static int check_url(const Deployment *deployment, const char *url, InaError *er
     return 0;
 }
 
-static void replace(char **place, const char *text)
-{
-    char *copy = strdup(text);
-
-    free(*place);
-    *place = copy;
-}
-
 /* --- the list ----------------------------------------------------------------------- */
 
 static void add(Deployment *deployment, const char *key, const char *url)
@@ -80,7 +72,7 @@ static void add(Deployment *deployment, const char *key, const char *url)
     if (check_url(deployment, url, &error) < 0 || servers->n == SERVERS_MAX) {
         const char *why = error.code ? error.message : "there are more provisioning servers than can be kept";
         ina_log(deployment->component, INA_LOG_WARNING, "%s", why);
-        replace(&servers->refused, why);
+        (void)deployment_set_text(&servers->refused, why);
         return;
     }
     Server *server = &servers->list[servers->n];
@@ -273,7 +265,7 @@ void servers_failed(Deployment *deployment, const char *why)
     const char *url = servers->list[servers->current].url;
     if (!servers->last_problem || strcmp(servers->last_problem, why) != 0) {
         ina_log(deployment->component, INA_LOG_WARNING, "provisioning server %s: %s", url, why);
-        replace(&servers->last_problem, why);
+        (void)deployment_set_text(&servers->last_problem, why);
     }
     deployment_waits(deployment, "provisioning server %s: %s", url, why);
     servers->failures++;

@@ -12,16 +12,6 @@
 #define HEADER_MAX 1024u
 #define PROBLEM_SIZE 640u
 
-static bool sets_free(const char *text, char **place)
-{
-    char *copy = strdup(text);
-    if (copy) {
-        free(*place);
-        *place = copy;
-    }
-    return copy != NULL;
-}
-
 static InaHttpFetch *ask(Deployment *deployment, const char *url, const char *token, const json_t *body,
                          uint64_t timeout, size_t maximum,
                          void (*done)(void *userdata, const InaHttpResponse *response))
@@ -73,7 +63,7 @@ static bool take_token(Deployment *deployment, const InaHttpResponse *response)
     if (!token || !*token || strlen(token) > HEADER_MAX / 2 ||
         strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=") != strlen(token))
         return false;
-    return sets_free(token, &deployment->remembered.token);
+    return deployment_set_text(&deployment->remembered.token, token);
 }
 
 static void enrolled(void *userdata, const InaHttpResponse *response)
@@ -85,7 +75,7 @@ static void enrolled(void *userdata, const InaHttpResponse *response)
     deployment->talk.enrolling = false;
     if (response->status == 200 && take_token(deployment, response)) {
         free(TAKE_PTR(deployment->talk.old_token));
-        (void)sets_free("", &deployment->talk.after); /* a version of this name may be another one to it */
+        (void)deployment_set_text(&deployment->talk.after, ""); /* a version of this name may be another one to it */
         deployment->talk.refusals = 0;
         servers_answered(deployment);
         store_save(deployment, NULL);

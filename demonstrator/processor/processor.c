@@ -260,9 +260,8 @@ static void taken(void *userdata, const Demonstrator__V1__TakeReply *reply, cons
         pause_lane(lane, "the queue's answer cannot be used", &(InaFailure){INA_CODE_DATA_LOSS, fault});
         return;
     }
-    lane->taken_at = ina_now();
     if (lane->processor->waiting_since == 0) {
-        lane->processor->waiting_since = lane->taken_at;
+        lane->processor->waiting_since = ina_now();
     }
     lane->samples = 0;
     for (size_t i = 0; i < reply->n_batches; i++) {

@@ -31,7 +31,6 @@ typedef struct ProcessorLane {
     bool parked;                     /* until no other lane waits at the queue */
     bool stored;                     /* what is under the lease; only to be acknowledged */
     uint64_t samples;                /* likewise */
-    uint64_t taken_at;               /* as ina_now */
     uint64_t pause;                  /* before the next try after a failure */
 } ProcessorLane;
 
