@@ -83,11 +83,15 @@ static void get_state(ApiCall *call)
     int64_t released = targets_released(server->targets);
     bool desired = desired_applied(server);
     json_t *held = rollouts_held(server->rollouts) ? json_string(rollouts_held(server->rollouts)) : json_null();
+    char cursor[STREAM_CURSOR_MAX];
+    StreamReader reader;
+    server_reader(call->request, &call->account, &reader);
+    stream_cursor(server->stream, &reader, cursor);
     server_json(call->request, 200,
-                json_pack("{s:s, s:I, s:I, s:o, s:b, s:b, s:i, s:o, s:o, s:s}", "cursor", stream_cursor(server->stream),
-                          "revision", (json_int_t)repository_head(server->repository), "released", (json_int_t)released,
-                          "counts", counts, "defaultAccount", accounts_default(server->accounts), "desired", desired,
-                          "drift", drift, "rollout", rollout, "held", held, "version", INAETICS_VERSION));
+                json_pack("{s:s, s:I, s:I, s:o, s:b, s:b, s:i, s:o, s:o, s:s}", "cursor", cursor, "revision",
+                          (json_int_t)repository_head(server->repository), "released", (json_int_t)released, "counts",
+                          counts, "defaultAccount", accounts_default(server->accounts), "desired", desired, "drift",
+                          drift, "rollout", rollout, "held", held, "version", INAETICS_VERSION));
 }
 
 static void get_events(ApiCall *call)

@@ -17,9 +17,12 @@ typedef struct Pending {
     json_t *value; /* NULL: told anew later */
 } Pending;
 
+#define MARK_DIGITS 8u
+
 typedef struct Kept {
     char *text, *name; /* name: who is told besides those who have the permissions; or NULL */
     size_t size;
+    size_t mark; /* where in the text the reader's mark is: put there for each */
     uint32_t permissions;
 } Kept;
 
@@ -27,8 +30,10 @@ typedef struct StreamClient {
     Stream *stream;
     InaHttpStream *http;
     StreamReader reader;
+    char mark[MARK_DIGITS + 1];   /* of the reader as it is now */
     uint64_t next;                /* number of the event that it gets next */
     bool caught_up, full, passed; /* passed: over events that it may not see, since it was told a number */
+    bool resets;                  /* it has to hear "reset" before anything else */
     struct StreamClient *previous, *following;
 } StreamClient;
 
@@ -36,7 +41,6 @@ struct Stream {
     sd_event *event;
     sd_event_source *flush, *alive;
     char epoch[17];
-    char cursor[STREAM_CURSOR_MAX];
     uint64_t number; /* of the last event; the first has 1 */
     Kept kept[STREAM_KEPT];
     Map *pending_by_key; /* Pending, owned by the array */
@@ -50,9 +54,15 @@ struct Stream {
 
 static int on_alive(sd_event_source *source, uint64_t when, void *userdata);
 
-static void set_cursor(Stream *stream)
+/* Of who reads, and of what he may see: a hash (FNV-1a), for it only has to differ when these do. */
+static void mark_of(const StreamReader *reader, char ret[MARK_DIGITS + 1])
 {
-    snprintf(stream->cursor, sizeof(stream->cursor), "%s-%llu", stream->epoch, (unsigned long long)stream->number);
+    uint32_t hash = 2166136261u;
+    for (unsigned shift = 0; shift < 32; shift += 8)
+        hash = (hash ^ (reader->permissions >> shift & 0xffu)) * 16777619u;
+    for (const char *at = reader->name; *at; at++)
+        hash = (hash ^ (unsigned char)*at) * 16777619u;
+    snprintf(ret, MARK_DIGITS + 1, "%08x", (unsigned)hash);
 }
 
 int stream_new(sd_event *event, Stream **ret, InaError *error)
@@ -69,7 +79,6 @@ int stream_new(sd_event *event, Stream **ret, InaError *error)
         return ina_error_set(error, EIO, "event stream: no source of randomness");
     }
     snprintf(stream->epoch, sizeof(stream->epoch), "%016llx", (unsigned long long)random);
-    set_cursor(stream);
     int r = sd_event_add_time_relative(event, &stream->alive, CLOCK_MONOTONIC, STREAM_ALIVE_SECONDS * UINT64_C(1000000),
                                        0, on_alive, stream);
     if (r < 0) {
@@ -80,9 +89,16 @@ int stream_new(sd_event *event, Stream **ret, InaError *error)
     return 0;
 }
 
-const char *stream_cursor(const Stream *stream)
+void stream_cursor(const Stream *stream, const StreamReader *reader, char ret[STREAM_CURSOR_MAX])
 {
-    return stream->cursor;
+    char mark[MARK_DIGITS + 1];
+    mark_of(reader, mark);
+    snprintf(ret, STREAM_CURSOR_MAX, "%s-%llu-%s", stream->epoch, (unsigned long long)stream->number, mark);
+}
+
+uint64_t stream_number(const Stream *stream)
+{
+    return stream->number;
 }
 
 size_t stream_clients(const Stream *stream)
@@ -149,33 +165,57 @@ static bool may_see(const StreamReader *reader, const Kept *kept)
     return (kept->permissions & ~reader->permissions) == 0 || (kept->name && strcmp(kept->name, reader->name) == 0);
 }
 
-/* Writes what the client has not had. False: it was closed. */
-static bool client_pump(StreamClient *client)
+/* False: there is no room, and it was closed, or is `full` until what it misses was read. */
+static bool client_write(StreamClient *client, const char *text, size_t size)
+{
+    if (ina_http_stream_write(client->http, text, size) != -ENOBUFS)
+        return true;
+    if (client->caught_up)
+        client_close(client);
+    else
+        client->full = true;
+    return false;
+}
+
+static bool client_tell_position(StreamClient *client, const char *type)
+{
+    char text[160];
+    int size = snprintf(text, sizeof(text), "event: %s\nid: %s-%llu-%s\ndata: {}\n\n", type, client->stream->epoch,
+                        (unsigned long long)client->next - 1, client->mark);
+    if (!client_write(client, text, (size_t)size))
+        return false;
+    client->passed = false;
+    return true;
+}
+
+/* Writes what the client has not had; it may be closed. */
+static void client_pump(StreamClient *client)
 {
     Stream *stream = client->stream;
     uint64_t first = stream->number >= STREAM_KEPT ? stream->number - STREAM_KEPT + 1 : 1;
     if (client->next < first) { /* it reads too slowly: it comes back and hears "reset" */
         client_close(client);
-        return false;
+        return;
+    }
+    if (client->resets && !client->full) {
+        if (!client_tell_position(client, "reset"))
+            return;
+        client->resets = false;
     }
     while (!client->full && client->next <= stream->number) {
-        const Kept *kept = &stream->kept[client->next % STREAM_KEPT];
+        Kept *kept = &stream->kept[client->next % STREAM_KEPT];
         if (!may_see(&client->reader, kept)) {
             client->passed = true;
             client->next++;
-        } else if (ina_http_stream_write(client->http, kept->text, kept->size) == -ENOBUFS) {
-            if (client->caught_up) {
-                client_close(client);
-                return false;
-            }
-            client->full = true;
-        } else {
-            client->passed = false;
-            client->next++;
+            continue;
         }
+        memcpy(kept->text + kept->mark, client->mark, MARK_DIGITS);
+        if (!client_write(client, kept->text, kept->size))
+            return;
+        client->passed = false;
+        client->next++;
     }
     client->caught_up |= client->next > stream->number;
-    return true;
 }
 
 static void pump_all(Stream *stream)
@@ -187,30 +227,18 @@ static void pump_all(Stream *stream)
     }
 }
 
-static void client_write(StreamClient *client, const char *text)
-{
-    if (ina_http_stream_write(client->http, text, strlen(text)) == -ENOBUFS && client->caught_up)
-        client_close(client);
-}
-
-static void client_tell_position(StreamClient *client, const char *type)
-{
-    char text[160];
-    snprintf(text, sizeof(text), "event: %s\nid: %s-%llu\ndata: {}\n\n", type, client->stream->epoch,
-             (unsigned long long)client->next - 1);
-    client->passed = false;
-    client_write(client, text);
-}
-
 /* What it may see from now on was not told before: it has to read that. */
 static void client_check(StreamClient *client)
 {
     Stream *stream = client->stream;
     uint32_t before = client->reader.permissions;
-    if (stream->still && !stream->still(stream->still_userdata, &client->reader))
+    if (stream->still && !stream->still(stream->still_userdata, &client->reader)) {
         client_close(client);
-    else if (client->reader.permissions != before)
-        client_tell_position(client, "reset");
+    } else if (client->reader.permissions != before) {
+        mark_of(&client->reader, client->mark);
+        client->resets = true;
+        client_pump(client);
+    }
 }
 
 void stream_watch_readers(Stream *stream, bool (*still)(void *userdata, StreamReader *reader), void *userdata)
@@ -230,15 +258,18 @@ void stream_check(Stream *stream)
 
 static int on_alive(sd_event_source *source, uint64_t when, void *userdata)
 {
+    static const char alive[] = ": alive\n\n";
     Stream *stream = userdata;
     StreamClient *following;
     stream_check(stream);
     for (StreamClient *client = stream->clients; client; client = following) {
         following = client->following;
-        if (client->passed && !client->full)
+        if (client->full)
+            continue; /* it is told when it has read, or closed when it falls behind what is kept */
+        if (client->passed)
             client_tell_position(client, "cursor");
         else
-            client_write(client, ": alive\n\n");
+            client_write(client, alive, sizeof(alive) - 1);
     }
     (void)sd_event_source_set_time_relative(source, STREAM_ALIVE_SECONDS * UINT64_C(1000000));
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -257,7 +288,7 @@ static void on_closed(void *userdata)
 }
 
 /* The number behind which the client goes on; false: unknown, it must read anew. */
-static bool find_position(const Stream *stream, const char *after, uint64_t *ret)
+static bool find_position(const Stream *stream, const char *after, const char *mark, uint64_t *ret)
 {
     size_t length = strlen(stream->epoch);
     char *end;
@@ -267,7 +298,7 @@ static bool find_position(const Stream *stream, const char *after, uint64_t *ret
     errno = 0;
     unsigned long long number = strtoull(after + length + 1, &end, 10);
     uint64_t oldest = stream->number >= STREAM_KEPT ? stream->number - STREAM_KEPT : 0;
-    if (errno || *end || number > stream->number || number < oldest)
+    if (errno || *end != '-' || strcmp(end + 1, mark) != 0 || number > stream->number || number < oldest)
         return false;
     *ret = number;
     return true;
@@ -275,12 +306,14 @@ static bool find_position(const Stream *stream, const char *after, uint64_t *ret
 
 static void greet(StreamClient *client, const char *after)
 {
-    char text[160];
+    char text[160], cursor[STREAM_CURSOR_MAX];
     Stream *stream = client->stream;
     uint64_t position = stream->number;
-    bool reset = after && !find_position(stream, after, &position);
-    int size = reset ? snprintf(text, sizeof(text), "retry: 1000\nevent: reset\nid: %s\ndata: {}\n\n", stream->cursor)
-                     : snprintf(text, sizeof(text), "retry: 1000\n: %s\n\n", stream->cursor);
+    mark_of(&client->reader, client->mark);
+    stream_cursor(stream, &client->reader, cursor);
+    bool reset = after && !find_position(stream, after, client->mark, &position);
+    int size = reset ? snprintf(text, sizeof(text), "retry: 1000\nevent: reset\nid: %s\ndata: {}\n\n", cursor)
+                     : snprintf(text, sizeof(text), "retry: 1000\n: %s\n\n", cursor);
     ina_http_stream_write(client->http, text, (size_t)size);
     client->next = position + 1;
     client_pump(client);
@@ -327,16 +360,16 @@ static void keep(Stream *stream, Pending *pending)
 {
     AUTO_FREE char *value = pending->value ? json_dumps(pending->value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     char *text;
-    int size = value ? asprintf(&text, "event: %s\nid: %s-%llu\ndata: %s\n\n", pending->type, stream->epoch,
-                                (unsigned long long)stream->number + 1, value)
+    int size = value ? asprintf(&text, "event: %s\nid: %s-%llu-%*s\ndata: %s\n\n", pending->type, stream->epoch,
+                                (unsigned long long)stream->number + 1, (int)MARK_DIGITS, "", value)
                      : -1;
     if (size < 0)
         return;
+    size_t mark = (size_t)size - strlen(value) - strlen("\ndata: \n\n") - MARK_DIGITS;
     Kept *kept = &stream->kept[++stream->number % STREAM_KEPT];
     free(kept->text);
     free(kept->name);
-    *kept = (Kept){text, TAKE_PTR(pending->name), (size_t)size, pending->permissions};
-    set_cursor(stream);
+    *kept = (Kept){text, TAKE_PTR(pending->name), (size_t)size, mark, pending->permissions};
 }
 
 static int on_flush(sd_event_source *source, void *userdata)

@@ -1,9 +1,10 @@
 /* stream.h - the live event stream: what changed, with a cursor (server-sent events).
  *
- * Each event has a number that rises by one; "id: EPOCH-NUMBER". The last
+ * Each event has a number that rises by one; "id: EPOCH-NUMBER-READER", where the
+ * last part stands for who reads and what he may see. The last
  * STREAM_KEPT are kept in memory; who comes back with Last-Event-ID (or ?after=) gets
- * what he missed, or, when that is too long ago or of another start of the
- * server, first an event "reset": read everything anew. A client that does
+ * what he missed, or, when that is too long ago, of another start of the
+ * server, or he may see something else now, first an event "reset": read everything anew. A client that does
  * not read is closed when STREAM_WAITING_MAX waits (while what it missed is
  * repeated: when it falls out of what is kept). A line ": alive" each 10 s.
  *
@@ -48,7 +49,8 @@ void stream_serve(Stream *stream, InaHttpRequest *request, const StreamReader *r
  * hears "reset"). Asked each STREAM_ALIVE_SECONDS, and by stream_check. */
 void stream_watch_readers(Stream *stream, bool (*still)(void *userdata, StreamReader *reader), void *userdata);
 void stream_check(Stream *stream);
-/* "EPOCH-NUMBER" of the last event: what a full reading is as new as. */
-const char *stream_cursor(const Stream *stream);
+/* The "id" of the last event for this reader: what a full reading is as new as. */
+void stream_cursor(const Stream *stream, const StreamReader *reader, char ret[STREAM_CURSOR_MAX]);
+uint64_t stream_number(const Stream *stream); /* of the last event; 0: none yet */
 size_t stream_clients(const Stream *stream);
 Stream *stream_free(Stream *stream);

@@ -33,6 +33,22 @@ static void serve(void *userdata, InaHttpRequest *request)
     stream_serve(place->stream, request, &reader);
 }
 
+/* Of a reader who may see `may` and is called `name`. */
+static const char *cursor_of(const Place *place, uint32_t may, const char *name)
+{
+    static char cursor[STREAM_CURSOR_MAX];
+    StreamReader reader = {.permissions = may};
+    snprintf(reader.name, sizeof(reader.name), "%s", name);
+    stream_cursor(place->stream, &reader, cursor);
+    return cursor;
+}
+
+/* Of a reader that says nothing of itself. */
+static const char *cursor_now(const Place *place)
+{
+    return cursor_of(place, UINT32_MAX, "");
+}
+
 static void begin(Place *place)
 {
     InaError error = {0};
@@ -88,10 +104,9 @@ static void tell(Place *place, const char *type, const char *key, int value)
 
 static void tell_and_flush(Place *place, int value)
 {
-    char before[STREAM_CURSOR_MAX];
-    snprintf(before, sizeof(before), "%s", stream_cursor(place->stream));
+    uint64_t before = stream_number(place->stream);
     tell(place, "revision", "", value);
-    fixture_until(&place->f, strcmp(before, stream_cursor(place->stream)) != 0);
+    fixture_until(&place->f, stream_number(place->stream) != before);
 }
 
 /* The values of events of a type, in order: "1 2 3 ". */
@@ -132,7 +147,7 @@ static void who_comes_back_gets_exactly_what_was_missed(void **state)
     size_t used = 0;
 
     begin(&place);
-    snprintf(header, sizeof(header), "Last-Event-ID: %s\r\n", stream_cursor(place.stream));
+    snprintf(header, sizeof(header), "Last-Event-ID: %s\r\n", cursor_now(&place));
     seen[0] = '\0';
     for (int round = 0, number = 0; round < 20; round++) {
         char cursor[STREAM_CURSOR_MAX];
@@ -146,7 +161,7 @@ static void who_comes_back_gets_exactly_what_was_missed(void **state)
         fixture_until(&place.f, strstr(reader_text(&reader), last));
         assert_null(strstr(reader.text, "event: reset"));
         values(reader.text, seen + strlen(seen), sizeof(seen) - strlen(seen));
-        snprintf(cursor, sizeof(cursor), "%s", stream_cursor(place.stream));
+        snprintf(cursor, sizeof(cursor), "%s", cursor_now(&place));
         snprintf(header, sizeof(header), "Last-Event-ID: %s\r\n", cursor);
         reader_close(&reader);
     }
@@ -174,12 +189,13 @@ static void an_unknown_or_too_old_cursor_is_told_to_read_anew(void **state)
         fixture_until(&place.f, stream_clients(place.stream) == 0);
     }
     /* Of this start, but not told yet. */
-    snprintf(header, sizeof(header), "Last-Event-ID: %.17s99\r\n", stream_cursor(place.stream));
+    snprintf(header, sizeof(header), "Last-Event-ID: %.17s99%s\r\n", cursor_now(&place),
+             strrchr(cursor_now(&place), '-'));
     reader_open(&place, &reader, header);
     fixture_until(&place.f, strstr(reader_text(&reader), "event: reset\n"));
     reader_close(&reader);
     fixture_until(&place.f, stream_clients(place.stream) == 0);
-    snprintf(old, sizeof(old), "%s", stream_cursor(place.stream));
+    snprintf(old, sizeof(old), "%s", cursor_now(&place));
     for (unsigned i = 0; i <= STREAM_KEPT; i++) {
         char key[32];
         snprintf(key, sizeof(key), "%u", i);
@@ -200,7 +216,7 @@ static void a_long_absence_is_repeated_as_fast_as_it_is_read(void **state)
     char header[128], text[1200];
 
     begin(&place);
-    snprintf(header, sizeof(header), "Last-Event-ID: %s\r\n", stream_cursor(place.stream));
+    snprintf(header, sizeof(header), "Last-Event-ID: %s\r\n", cursor_now(&place));
     memset(text, 'x', sizeof(text) - 1);
     text[sizeof(text) - 1] = '\0';
     for (unsigned i = 0; i < STREAM_KEPT; i++) { /* 12 MB: far more than waits for one client */
@@ -290,19 +306,19 @@ static void readers_are_told_what_they_may_see_and_where_they_are(void **state)
     values(ann.text, seen, sizeof(seen));
     assert_string_equal(seen, "3 4 ");
     /* More than is kept pass by: who hears none of them is told the number, and goes on from there. */
-    snprintf(header, sizeof(header), "%s", stream_cursor(place.stream));
+    uint64_t before = stream_number(place.stream);
     for (unsigned i = 0; i <= STREAM_KEPT; i++) {
         char key[32];
         snprintf(key, sizeof(key), "%u", i);
         stream_tell(place.stream, "audit", key, both, json_integer(7));
     }
-    fixture_until(&place.f, strcmp(header, stream_cursor(place.stream)) != 0);
+    fixture_until(&place.f, stream_number(place.stream) != before);
     fixture_until(&place.f, strstr(reader_text(&some), "event: cursor\n"));
     assert_null(strstr(some.text, "data: 7\n"));
-    snprintf(header, sizeof(header), "id: %s\n", stream_cursor(place.stream));
+    snprintf(header, sizeof(header), "id: %s\n", cursor_of(&place, 1, "bob"));
     assert_non_null(strstr(some.text, header));
     reader_close(&some);
-    snprintf(header, sizeof(header), "May: 1\r\nLast-Event-ID: %s\r\n", stream_cursor(place.stream));
+    snprintf(header, sizeof(header), "May: 1\r\nName: bob\r\nLast-Event-ID: %s\r\n", cursor_of(&place, 1, "bob"));
     fixture_until(&place.f, stream_clients(place.stream) == 1);
     reader_open(&place, &some, header);
     tell_and_flush(&place, 8);
@@ -342,6 +358,81 @@ static void who_may_not_read_any_more_is_closed_and_who_may_see_more_reads_anew(
     end(&place);
 }
 
+static void a_cursor_counts_for_who_was_told_it_and_as_long_as_the_same_may_be_seen(void **state)
+{
+    static const struct {
+        const char *told_may, *told_name, *header;
+        bool resets;
+    } cases[] = {
+        {"1", "ann", "May: 1\r\nName: ann\r\n", false}, {"1", "ann", "May: 3\r\nName: ann\r\n", true},
+        {"3", "ann", "May: 1\r\nName: ann\r\n", true},  {"3", "ann", "May: 3\r\nName: bob\r\n", true},
+        {"3", "ann", "May: 3\r\nName: ann\r\n", false},
+    };
+    static const StreamAudience second = {.permissions = 2};
+    Place place;
+
+    begin(&place);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        Reader reader;
+        char header[160];
+        snprintf(header, sizeof(header), "%sLast-Event-ID: %s\r\n", cases[i].header,
+                 cursor_of(&place, (uint32_t)strtoul(cases[i].told_may, NULL, 0), cases[i].told_name));
+        /* While the reader is away, something that it could not see; then its role is raised. */
+        stream_tell(place.stream, "target", "a", second, json_integer(1));
+        tell_and_flush(&place, 2);
+        reader_open(&place, &reader, header);
+        tell_and_flush(&place, 3);
+        fixture_until(&place.f, strstr(reader_text(&reader), "data: 3\n"));
+        assert_int_equal(strstr(reader.text, "event: reset\n") != NULL, cases[i].resets);
+        assert_int_equal(strstr(reader.text, "data: 2\n") != NULL, !cases[i].resets);
+        reader_close(&reader);
+        fixture_until(&place.f, stream_clients(place.stream) == 0);
+    }
+    end(&place);
+}
+
+static bool one_more_or_less(void *userdata, StreamReader *reader)
+{
+    reader->permissions ^= 2;
+    return true;
+}
+
+static void whose_role_is_raised_while_the_buffer_is_full_reads_anew_when_there_is_room(void **state)
+{
+    Place place;
+    Reader reader;
+    char header[160], text[1200];
+
+    begin(&place);
+    snprintf(header, sizeof(header), "May: 1\r\nLast-Event-ID: %s\r\n", cursor_of(&place, 1, ""));
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    for (unsigned i = 0; i < STREAM_KEPT; i++) { /* 12 MB: far more than waits for one client */
+        char key[32];
+        snprintf(key, sizeof(key), "%u", i);
+        stream_tell(place.stream, "audit", key, everybody, json_pack("{s:i,s:s}", "n", (int)i, "text", text));
+    }
+    fixture_until(&place.f, stream_number(place.stream) == STREAM_KEPT);
+    reader_open(&place, &reader, header);
+    fixture_run(&place.f, 100); /* it fills */
+    stream_watch_readers(place.stream, one_more_or_less, NULL);
+    for (unsigned i = 0; i < 101; i++) /* a single "reset" could still fit */
+        stream_check(place.stream);
+    assert_int_equal(stream_clients(place.stream), 1);
+    fixture_until(&place.f, strstr(reader_text(&reader) + (reader.size > 3000 ? reader.size - 3000 : 0), "\"n\":9999"));
+    size_t events = 0, resets = 0;
+    for (const char *at = reader.text; (at = strchr(at, '\n')); at++) {
+        events += strncmp(at, "\nevent: audit", 13) == 0;
+        resets += strncmp(at, "\nevent: reset", 13) == 0;
+    }
+    assert_int_equal(events, STREAM_KEPT);
+    assert_int_equal(resets, 1);
+    snprintf(header, sizeof(header), "\nid: %s\n", cursor_of(&place, 3, ""));
+    assert_non_null(strstr(reader.text + reader.size - 3000, header));
+    reader_close(&reader);
+    end(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +444,8 @@ int main(void)
         cmocka_unit_test(readers_that_leave_are_forgotten),
         cmocka_unit_test(readers_are_told_what_they_may_see_and_where_they_are),
         cmocka_unit_test(who_may_not_read_any_more_is_closed_and_who_may_see_more_reads_anew),
+        cmocka_unit_test(a_cursor_counts_for_who_was_told_it_and_as_long_as_the_same_may_be_seen),
+        cmocka_unit_test(whose_role_is_raised_while_the_buffer_is_full_reads_anew_when_there_is_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
