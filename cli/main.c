@@ -94,9 +94,10 @@ static const Command commands[] = {
      " ", 1, 1, command_kill},
     {"scale", "[NAME [N]]", "say or change how many there are of each part",
      "NAME is a component of an application, or a replication controller that belongs to\n"
-     "none. A component that follows a queue is given its minimum.\n"
+     "none. A component that follows a queue is given its minimum. What the component's\n"
+     "maximum does not allow is refused; `inaetics kubectl edit application` changes that.\n"
      "\n"
-     "  --json              the replication controllers, as Kubernetes has them\n"
+     "  --json              the applications and the replication controllers, as Kubernetes has them\n"
      "\n"
      "examples:\n"
      "  inaetics scale                     all of them, and why\n"
@@ -384,12 +385,29 @@ static int parse_own(const Command *command, int argc, char **argv, Arguments *a
     return arguments->count < command->minimum ? usage(command, "missing argument: ", command->arguments) : -1;
 }
 
+/* Takes the first "-1" and the like, which is no option, out of what getopt sees; NULL: there is none. */
+static char *take_negative(int *argc, char **argv)
+{
+    for (int i = 1; i < *argc && strcmp(argv[i], "--") != 0; i++) {
+        char *argument = argv[i];
+        if (strcmp(argument, "--name") == 0 || strcmp(argument, "--data") == 0) {
+            i++;
+        } else if (argument[0] == '-' && argument[1] >= '0' && argument[1] <= '9') {
+            memmove(argv + i, argv + i + 1, (size_t)(*argc - i) * sizeof *argv);
+            (*argc)--;
+            return argument;
+        }
+    }
+    return NULL;
+}
+
 /* Returns -1 to go on, else the exit status. */
 static int parse(const Command *command, int argc, char **argv, Arguments *arguments)
 {
     int option;
     if (command->maximum < 0)
         return parse_own(command, argc, argv, arguments);
+    char *negative = command->run == command_scale ? take_negative(&argc, argv) : NULL;
     opterr = 0;
     while ((option = getopt_long(argc, argv, command->run == command_exec ? "+hc:" : "hfpn:c:", option_table, NULL)) !=
            -1) {
@@ -401,6 +419,8 @@ static int parse(const Command *command, int argc, char **argv, Arguments *argum
             return print_command_help(command);
         set_option(arguments, option, optarg);
     }
+    if (negative)
+        argv[argc++] = negative; /* where it was taken from; last, as numbers are */
     arguments->items = argv + optind;
     arguments->count = argc - optind;
     if (arguments->count < command->minimum)

@@ -3,8 +3,10 @@
 #include "cli.h"
 
 #include "base/cleanup.h"
+#include "coordinator/application.h"
 #include "kube/object.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,12 +50,30 @@ static json_t *find_component(const Scaling *scaling, const char *name, json_t *
     return NULL;
 }
 
+/* What of the application cannot be read, in the coordinator's words; "": nothing. */
+static const char *refusal(const json_t *application)
+{
+    const json_t *valid = kube_condition(application, "Valid");
+    return strcmp(kube_string(valid, "status"), "False") == 0 ? kube_string(valid, "message") : "";
+}
+
+static void print_refusal(const json_t *application)
+{
+    const char *why = refusal(application), *name = kube_name(application);
+    if (why[0])
+        printf("application %s is refused: %s\n"
+               "What was in force stays in force; `inaetics kubectl edit application %s` mends it.\n",
+               name, why, name);
+}
+
 static void print_component(const json_t *application, const json_t *component)
 {
     const char *name = kube_string(component, "name");
     const json_t *status = find_named(kube_get(application, "status.components"), "name", name);
-    printf("%-36s %8" PRId64 " %8" PRId64 " %8" PRId64 "  %s\n", name, kube_integer(status, "requested", 0),
-           kube_integer(status, "running", 0), kube_integer(status, "maximum", 0), kube_string(status, "reason"));
+    const char *refused = kube_string(status, "refused");
+    printf("%-36s %8" PRId64 " %8" PRId64 " %8" PRId64 "  %s%s\n", name, kube_integer(status, "requested", 0),
+           kube_integer(status, "running", 0), kube_integer(status, "maximum", 0), refused[0] ? "refused: " : "",
+           refused[0] ? refused : kube_string(status, "reason"));
 }
 
 /* Whether a component scales this controller. */
@@ -98,42 +118,65 @@ static void print_all(const Scaling *scaling)
         if (!is_scaled(scaling, item))
             print_controller(item);
     }
+    json_array_foreach(json_object_get(scaling->applications, "items"), i, item) print_refusal(item);
+}
+
+/* Items of a list do not say what they are; those of a mixed one do. */
+static void add_items(json_t *all, const json_t *list, const char *version, const char *kind)
+{
+    json_t *item;
+    size_t i;
+    json_array_foreach(json_object_get(list, "items"), i, item)
+    {
+        json_object_set_new(item, "apiVersion", json_string(version));
+        json_object_set_new(item, "kind", json_string(kind));
+        json_array_append(all, item);
+    }
+}
+
+/* As `kubectl get applications,replicationcontrollers -o json`. */
+static int print_json(const Scaling *scaling)
+{
+    json_t *items = json_array();
+    add_items(items, scaling->applications, "inaetics.org/v1", "Application");
+    add_items(items, scaling->controllers, "v1", "ReplicationController");
+    AUTO_JSON json_t *list =
+        json_pack("{s:s, s:s, s:{}, s:o}", "apiVersion", "v1", "kind", "List", "metadata", "items", items);
+    return list ? cli_print_json(list) : cli_fail("out of memory");
 }
 
 /* A fixed number becomes N; one that follows a queue is at least N. */
-static int set_component(Instance *instance, json_t *application, json_t *component, long count)
+static int set_component(Instance *instance, const json_t *application, const json_t *component, int64_t count)
 {
-    char path[512], named[64], number[64];
-    const json_t *quality = json_object_get(component, "quality"), *item;
-    size_t at = 0, i;
-    json_array_foreach(kube_get(application, "spec.components"), i, item)
-    {
-        if (item == component)
-            at = i;
-    }
-    /* Only this field, whatever else of the application changes at the same time, as its status does. */
-    snprintf(named, sizeof named, "/spec/components/%zu/name", at);
-    snprintf(number, sizeof number, "/spec/components/%zu/%s", at, quality ? "quality/minimum" : "replicas");
-    AUTO_JSON json_t *patch =
-        json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:I}]", "op", "test", "path", named, "value",
-                  kube_string(component, "name"), "op", "add", "path", number, "value", (json_int_t)count);
-    AUTO_FREE char *body = patch ? json_dumps(patch, JSON_COMPACT) : NULL;
-    snprintf(path, sizeof path, APPLICATIONS "/%s", kube_name(application));
-    if (!body || !cli_request(instance, CLI_API, "PATCH", path, body, NULL))
+    InaError error = {.message = ""};
+    ApplicationAction action = {0};
+    const char *name = kube_string(component, "name");
+    int r = application_request(application, name, count, &action, &error);
+    if (r == -ERANGE || r == -EINVAL)
+        return cli_fail("%s; `inaetics kubectl edit application %s` changes the maximum", error.message,
+                        kube_name(application));
+    AUTO_FREE char *body = r == 0 ? json_dumps(action.body, JSON_COMPACT) : NULL;
+    bool done = body && cli_request(instance, CLI_API, action.method, action.path, body, NULL);
+    application_action_clear(&action);
+    if (r < 0)
+        return cli_fail("%s", error.message);
+    if (!done)
         return CLI_FAILED;
-    if (quality)
-        printf("%s follows its queue: at least %ld from now on\n", kube_string(component, "name"), count);
+    if (json_object_get(component, "quality"))
+        printf("%s follows its queue: at least %" PRId64 " from now on\n", name, count);
     else
-        printf("%s: %ld from now on\n", kube_string(component, "name"), count);
+        printf("%s: %" PRId64 " from now on\n", name, count);
     return CLI_OK;
 }
 
-static int set_controller(Instance *instance, const char *name, long count)
+static int set_controller(Instance *instance, const char *name, int64_t count)
 {
     char path[512], body[64];
     AUTO_JSON json_t *answer = NULL;
     snprintf(path, sizeof path, CONTROLLERS "/%s", name);
-    snprintf(body, sizeof body, "{\"spec\":{\"replicas\":%ld}}", count);
+    if (count < 0 || count > INT32_MAX)
+        return cli_fail("%s: %" PRId64 " requested, 0 to %d are allowed", name, count, INT32_MAX);
+    snprintf(body, sizeof body, "{\"spec\":{\"replicas\":%" PRId64 "}}", count);
     if (!cli_request(instance, CLI_API, "PATCH", path, body, &answer))
         return CLI_FAILED;
     print_head();
@@ -141,9 +184,19 @@ static int set_controller(Instance *instance, const char *name, long count)
     return CLI_OK;
 }
 
-static int scale_one(const Arguments *arguments, Instance *instance, const Scaling *scaling)
+/* A whole number, be it allowed or not; false: it is none. */
+static bool read_count(const char *text, int64_t *ret)
 {
     char *end = NULL;
+    if (*text != '-' && (*text < '0' || *text > '9'))
+        return false;
+    *ret = strtoll(text, &end, 10); /* the nearest that there is, if there are too many digits */
+    return end > text && *end == '\0';
+}
+
+static int scale_one(const Arguments *arguments, Instance *instance, const Scaling *scaling)
+{
+    int64_t count;
     json_t *component = NULL;
     const char *name = arguments->items[0];
     json_t *application = find_component(scaling, name, &component);
@@ -155,15 +208,16 @@ static int scale_one(const Arguments *arguments, Instance *instance, const Scali
             name);
     if (arguments->count == 1) {
         print_head();
-        if (application)
+        if (application) {
             print_component(application, component);
-        else
+            print_refusal(application);
+        } else {
             print_controller(controller);
+        }
         return CLI_OK;
     }
-    long count = strtol(arguments->items[1], &end, 10);
-    if (end == arguments->items[1] || *end != '\0' || count < 0)
-        return cli_fail("\"%s\": allowed is a number of pods, 0 or more", arguments->items[1]);
+    if (!read_count(arguments->items[1], &count))
+        return cli_fail("\"%s\": allowed is a whole number of pods, 0 or more", arguments->items[1]);
     return application ? set_component(instance, application, component, count) : set_controller(instance, name, count);
 }
 
@@ -178,7 +232,7 @@ int command_scale(const Arguments *arguments, Instance *instance)
         if (arguments->count > 0)
             status = scale_one(arguments, instance, &scaling);
         else if (arguments->json)
-            cli_print_json(scaling.controllers);
+            status = print_json(&scaling);
         else
             print_all(&scaling);
     }

@@ -8,8 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-#define OBJECT_PATH "/apis/" APPLICATION_GROUP "/" APPLICATION_VERSION "/namespaces/%s/" APPLICATION_PLURAL "/%s"
-
 /* --- life ----------------------------------------------------------------------------- */
 
 static const json_t *component_status(const json_t *object, const char *name)
@@ -136,29 +134,6 @@ bool application_count(const Application *application, const char *component, Ap
 }
 
 /* --- requests ---------------------------------------------------------------------------------- */
-
-int application_request(const Application *application, const char *component, unsigned count, ApplicationAction *ret,
-                        InaError *error)
-{
-    const Component *found = find(application, component);
-    if (!found)
-        return ina_error_set(error, ENOENT, "the application %s has no component \"%.80s\"",
-                             application_name(application), component);
-    if (count > (uint64_t)found->maximum)
-        return ina_error_set(error, ERANGE, "%s: %u requested, at most %lld are allowed", component, count,
-                             (long long)found->maximum);
-    size_t index = (size_t)(found - (const Component *)application->components.items);
-    AUTO_FREE char *name_path = NULL, *value_path = NULL;
-    ApplicationAction action = {.method = "PATCH", .content_type = KUBE_JSON_PATCH};
-    if (asprintf(&name_path, "/spec/components/%zu/name", index) < 0 ||
-        asprintf(&value_path, "/spec/components/%zu/%s", index, found->scaled ? "quality/minimum" : "replicas") < 0 ||
-        asprintf(&action.path, OBJECT_PATH, application_namespace(application), application_name(application)) < 0)
-        return ina_error_set(error, ENOMEM, "out of memory");
-    action.body = json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:I}]", "op", "test", "path", name_path, "value", component,
-                            "op", "add", "path", value_path, "value", (json_int_t)count);
-    *ret = action;
-    return 0;
-}
 
 int application_event(const json_t *object, const char *type, const char *reason, const char *message, double now,
                       ApplicationAction *ret)

@@ -88,9 +88,9 @@ typedef struct ApplicationCount {
 /* As of the last plan. false: there is no such component. */
 bool application_count(const Application *application, const char *component, ApplicationCount *ret);
 
-/* The request that asks for `count` of a component: its fixed number, or the
- * minimum of its quality. -ENOENT, -ERANGE (says what is allowed). */
-int application_request(const Application *application, const char *component, unsigned count, ApplicationAction *ret,
+/* The request that asks for `count` of a component of an object as the API gives it: its fixed number, or the minimum
+ * of its quality. -ENOENT, -ERANGE (says what is allowed, and by which field), -EINVAL (that field cannot be read). */
+int application_request(const json_t *object, const char *component, int64_t count, ApplicationAction *ret,
                         InaError *error);
 void application_action_clear(ApplicationAction *action);
 

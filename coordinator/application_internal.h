@@ -5,6 +5,8 @@
 
 #include "base/json.h"
 
+#define APPLICATION_PATH "/apis/" APPLICATION_GROUP "/" APPLICATION_VERSION "/namespaces/%s/" APPLICATION_PLURAL "/%s"
+
 typedef struct Runtime {
     char *name, *image, *workload;
     json_t *template;

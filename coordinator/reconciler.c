@@ -431,7 +431,7 @@ KubeRequest *reconciler_request(Reconciler *reconciler, const char *component, u
         ina_error_set(error, ENOENT, "no application has a component \"%.80s\"", component);
         return NULL;
     }
-    if (application_request(entry->application, component, count, &action, error) < 0)
+    if (application_request(entry->object, component, count, &action, error) < 0)
         return NULL;
     KubeRequest *request = kube_request(reconciler->client, action.method, action.path, action.content_type,
                                         action.body, told, userdata, error);
