@@ -55,6 +55,8 @@ int rollout_add_member(Rollout *rollout, const Member *member, InaError *error)
         return r;
     }
     rollout->members[rollout->n_members++] = *member;
+    for (size_t i = 0; i < member->n_rates; i++)
+        rollout_use_name(rollout, member->rates[i].name, 1);
     member_count(rollout, member, 1);
     return 0;
 }
@@ -148,6 +150,7 @@ Rollout *rollout_free(Rollout *rollout)
     for (size_t i = 0; i < rollout->n_rate_names; i++)
         free(rollout->rate_names[i].name);
     map_free(rollout->rate_index);
+    free(rollout->left_out);
     free(rollout->members);
     map_free(rollout->index);
     free(rollout->actions);
@@ -210,7 +213,7 @@ static int joined(Rollout *rollout, Member *member, const char *id, bool new, in
     if (!member->gone)
         return 0;
     free(member->reason);
-    free(member->rates);
+    member_clear_rates(rollout, member);
     *member = (Member){
         .id = member->id,
         .group = last,
@@ -335,6 +338,25 @@ static void breach(Rollout *rollout, unsigned group, int64_t now)
     rollout_tell(rollout, NULL, "paused: %.200s", rollout->reason ? rollout->reason : "");
 }
 
+static bool judges(const Rollout *rollout)
+{
+    return rollout->policy.progress > 0 && rollout->policy.gate_ms > 0;
+}
+
+static void tell_beginning(Rollout *rollout, unsigned group)
+{
+    char but[96] = "";
+    unsigned unmeasured = 0;
+
+    for (size_t i = 0; judges(rollout) && i < rollout->n_members; i++)
+        unmeasured += rollout->members[i].group == group && !rollout->members[i].gone &&
+                      rollout->members[i].state == ROLLOUT_WAITING && !member_measured(&rollout->members[i]);
+    if (unmeasured > 0)
+        (void)snprintf(but, sizeof but, "; what %u of them did before is not known, and not judged", unmeasured);
+    rollout_tell(rollout, NULL, "group %u of %u begins with %u targets%s", group + 1, rollout->policy.n_groups,
+                 counted(&rollout->groups[group]), but);
+}
+
 static void offer_group(Rollout *rollout, unsigned group, int64_t now)
 {
     for (size_t i = 0; i < rollout->n_members && rollout->groups[group].n[ROLLOUT_WAITING] > 0; i++) {
@@ -342,7 +364,8 @@ static void offer_group(Rollout *rollout, unsigned group, int64_t now)
 
         if (member->group != group || member->gone || member->state != ROLLOUT_WAITING)
             continue;
-        member_progress_begins(member);
+        member_progress_begins(rollout, member);
+        member->unjudged = judges(rollout) && !member_measured(member);
         member->reached = true;
         member->heard = now;
         member_enter(rollout, member, ROLLOUT_OFFERED, now);
@@ -377,8 +400,7 @@ static void go_on(Rollout *rollout, int64_t now)
             rollout->begun++;
             rollout_progress_begins(rollout);
             if (counted(&rollout->groups[i]) > 0)
-                rollout_tell(rollout, NULL, "group %u of %u begins with %u targets", i + 1, policy->n_groups,
-                             counted(&rollout->groups[i]));
+                tell_beginning(rollout, i);
         }
         offer_group(rollout, i, now);
         if (!group_successful(policy, &rollout->groups[i]))
@@ -450,6 +472,19 @@ static int command(Rollout *rollout, const RolloutEvent *event, int64_t now, Ina
     return 0;
 }
 
+static void tell_left_out(Rollout *rollout)
+{
+    RolloutAction *action = rollout_act(rollout, ROLLOUT_WARN, NULL);
+
+    if (!action)
+        return;
+    rollout->left_out_told = true;
+    (void)snprintf(action->text, sizeof action->text,
+                   "more than %u names of rates, or %u of one target: what is beyond that is not judged; the first "
+                   "is %.100s",
+                   ROLLOUT_RATES_MAX, PROGRESS_MAX, rollout->left_out);
+}
+
 int rollout_step(Rollout *rollout, const RolloutEvent *event, int64_t now, const RolloutAction **ret, size_t *ret_n,
                  InaError *error)
 {
@@ -476,6 +511,8 @@ int rollout_step(Rollout *rollout, const RolloutEvent *event, int64_t now, const
     if (r < 0)
         return r;
     evaluate(rollout, now);
+    if (rollout->left_out && !rollout->left_out_told)
+        tell_left_out(rollout);
     if (rollout->failed)
         return ina_error_errno(error, ENOMEM, "rollout");
     *ret = rollout->actions;

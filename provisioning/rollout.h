@@ -97,6 +97,7 @@ typedef enum RolloutActionType {
     ROLLOUT_OFFER,    /* mint the new content for target */
     ROLLOUT_RETURN,   /* mint the old content for target */
     ROLLOUT_TELL,     /* something worth a line in the history: text */
+    ROLLOUT_WARN,     /* the same, and one in the log */
     ROLLOUT_FINISHED, /* the phase is final */
 } RolloutActionType;
 
@@ -140,7 +141,9 @@ const char *rollout_member(const Rollout *rollout, size_t index); /* its id, gon
 const char *rollout_state_name(RolloutTargetState state);
 /* Everything, to be kept and shown: {"phase", "group", "policy", "groups": [{"targets": n, "waiting": n, "offered",
  * "installed", "healthy", "failed", "returned"}], "targets": [{"id", "group", "state", "since", "reason", ...}],
- * "reason"}; without "targets" it is a summary, which rollout_read refuses. NULL: out of memory. */
+ * "reason", "unjudged": {"targets", "rate"}}: how many were offered the new content while nothing was known of what
+ * they did, and the first rate that is not judged because there are too many, or null. Without "targets" it is a
+ * summary, which rollout_read refuses. NULL: out of memory. */
 json_t *rollout_json(const Rollout *rollout, bool targets);
 int rollout_read(const json_t *value, Rollout **ret, InaError *error);
 Rollout *rollout_free(Rollout *rollout);

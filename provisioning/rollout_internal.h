@@ -5,7 +5,7 @@
 #include "rollout.h"
 
 #define NEVER (INT64_C(-1))
-#define ROLLOUT_RATES_MAX 256u /* names of rates; others are not judged */
+#define ROLLOUT_RATES_MAX 4096u /* names of rates that targets have at once; others are not judged, which is said */
 #define ROLLOUT_STATES (ROLLOUT_RETURNED + 1)
 
 /* In thousandths a second; NEVER: not known. */
@@ -18,6 +18,7 @@ typedef struct Rate {
 
 typedef struct RateName {
     char *name;
+    size_t uses;    /* rates of members; 0: the place may be taken by another name */
     double control; /* how much of what they did others do, as it was at */
     int64_t control_at;
 } RateName;
@@ -38,7 +39,8 @@ typedef struct Member {
     bool reached;   /* was offered the new content */
     bool returning; /* was given the old content, and has not said that it has it */
     bool gone;
-    bool excused; /* failed, and does not count any more */
+    bool excused;  /* failed, and does not count any more */
+    bool unjudged; /* nothing was known of what it did when it was offered the new content */
 } Member;
 
 /* Members by state, but for those that are gone. */
@@ -59,7 +61,10 @@ struct Rollout {
     Map *index; /* id -> 1 + index */
     Group groups[ROLLOUT_GROUPS_MAX];
     RateName rate_names[ROLLOUT_RATES_MAX];
-    size_t n_rate_names;
+    size_t n_rate_names, unused_names;
+    size_t next_unused; /* where to look for one */
+    char *left_out;     /* the first rate for which there was no room; NULL: there was for all */
+    bool left_out_told;
     Map *rate_index;  /* name -> 1 + index */
     size_t returning; /* members that are, and are not gone */
     RolloutAction *actions;
@@ -91,12 +96,17 @@ void member_expire(Rollout *rollout, Member *member, int64_t now); /* its deadli
 
 /* --- rollout_progress.c --- */
 
-/* Index of the name, made when it is new; -ENOSPC. */
+/* Index of the name, made when it is new, if need be in the place of one that no member uses; -ENOSPC. */
 int rollout_rate_name(Rollout *rollout, const char *name);
+void rollout_use_name(Rollout *rollout, size_t name, int by); /* a member has one more rate of it, or one less */
+void member_clear_rates(Rollout *rollout, Member *member);
+/* Of those that were offered the new content how many could not be compared with what they did before. */
+unsigned rollout_unjudged(const Rollout *rollout);
 /* A group begins: what waiting and healthy ones do now is what they are compared with. */
 void rollout_progress_begins(Rollout *rollout);
 void member_progress(Rollout *rollout, Member *member, const Progress *progress); /* of a waiting or healthy one */
-void member_progress_begins(Member *member);                                      /* it is offered the new content */
+void member_progress_begins(Rollout *rollout, Member *member);                    /* it is offered the new content */
+bool member_measured(const Member *member);  /* whether there is a rate that it can be judged by */
 void member_progress_forget(Member *member); /* what it does now is not known yet */
 /* Whether it does less than it must, and which: worst first. */
 bool member_lacks(Rollout *rollout, Member *member, const Progress *progress, int64_t now, char *text, size_t size);

@@ -60,10 +60,8 @@ static json_t *member_json(const Member *member)
         const char *key;
         bool value;
     } flags[] = {
-        {"reached", member->reached},
-        {"returning", member->returning},
-        {"gone", member->gone},
-        {"excused", member->excused},
+        {"reached", member->reached}, {"returning", member->returning}, {"gone", member->gone},
+        {"excused", member->excused}, {"unjudged", member->unjudged},
     };
     json_t *object = json_object();
     bool failed = !object;
@@ -134,6 +132,8 @@ json_t *rollout_json(const Rollout *rollout, bool targets)
     put(object, "policy", rollout_policy_json(&rollout->policy), &failed);
     put(object, "groups", groups_json(rollout), &failed);
     put(object, "reason", rollout->reason ? json_string(rollout->reason) : json_null(), &failed);
+    put(object, "unjudged",
+        json_pack("{s:i, s:s?}", "targets", (int)rollout_unjudged(rollout), "rate", rollout->left_out), &failed);
     if (targets) {
         put(object, "begun", json_integer(rollout->begun), &failed);
         put(object, "breached", json_boolean(rollout->breached), &failed);
@@ -153,7 +153,7 @@ json_t *rollout_json(const Rollout *rollout, bool targets)
 typedef struct MemberText {
     char *id, *state, *reason;
     int64_t group, since, heard, installed, ready_since, unready_since, running, lacking_since;
-    bool reached, returning, gone, excused;
+    bool reached, returning, gone, excused, unjudged;
     json_t *rates;
 } MemberText;
 
@@ -184,6 +184,7 @@ static const JsonField text_fields[] = {
     FLAG(returning),
     FLAG(gone),
     FLAG(excused),
+    FLAG(unjudged),
     {.name = NULL},
 };
 
@@ -275,6 +276,7 @@ static int read_member(const json_t *object, Rollout *rollout, InaError *error)
         .returning = text.returning,
         .gone = text.gone,
         .excused = text.excused && state == ROLLOUT_FAILED,
+        .unjudged = text.unjudged,
     };
     r = read_rates(text.rates, rollout, &member, error);
     json_clear(text_fields, &text);
@@ -320,6 +322,7 @@ static int read_head(const json_t *value, Rollout *rollout, InaError *error)
 {
     const char *phase = json_string_value(json_object_get(value, "phase"));
     const char *reason = json_string_value(json_object_get(value, "reason"));
+    const char *left_out = json_string_value(json_object_get(json_object_get(value, "unjudged"), "rate"));
     const json_t *begun = json_object_get(value, "begun");
     int number = phase ? parse_name(phase, phase_name, ROLLOUT_ABORTED + 1) : -EINVAL;
     int r = rollout_policy_read(json_object_get(value, "policy"), &rollout->policy, error);
@@ -336,11 +339,11 @@ static int read_head(const json_t *value, Rollout *rollout, InaError *error)
     rollout->phase = (RolloutPhase)number;
     rollout->begun = (unsigned)json_integer_value(begun);
     rollout->breached = json_is_true(json_object_get(value, "breached"));
-    if (reason) {
-        rollout->reason = strdup(reason);
-        if (!rollout->reason)
-            return ina_error_errno(error, ENOMEM, "rollout");
-    }
+    rollout->reason = reason ? strdup(reason) : NULL;
+    rollout->left_out = left_out ? strdup(left_out) : NULL;
+    rollout->left_out_told = left_out != NULL;
+    if ((reason && !rollout->reason) || (left_out && !rollout->left_out))
+        return ina_error_errno(error, ENOMEM, "rollout");
     return 0;
 }
 

@@ -20,6 +20,16 @@ static int64_t kept(double rate)
 
 /* --- names -------------------------------------------------------------------- */
 
+static bool find_unused(Rollout *rollout, uintptr_t *ret)
+{
+    if (rollout->unused_names == 0)
+        return false;
+    while (rollout->rate_names[rollout->next_unused % ROLLOUT_RATES_MAX].uses > 0)
+        rollout->next_unused++;
+    *ret = rollout->next_unused++ % ROLLOUT_RATES_MAX;
+    return true;
+}
+
 int rollout_rate_name(Rollout *rollout, const char *name)
 {
     uintptr_t place = (uintptr_t)map_get(rollout->rate_index, name);
@@ -27,16 +37,41 @@ int rollout_rate_name(Rollout *rollout, const char *name)
 
     if (place > 0)
         return (int)(place - 1);
-    if (rollout->n_rate_names == ROLLOUT_RATES_MAX)
+    if (rollout->n_rate_names < ROLLOUT_RATES_MAX)
+        place = rollout->n_rate_names;
+    else if (!find_unused(rollout, &place))
         return -ENOSPC;
     copy = strdup(name);
-    if (!copy || map_set(rollout->rate_index, name, (void *)(uintptr_t)(rollout->n_rate_names + 1)) < 0) {
+    if (!copy || map_set(rollout->rate_index, name, (void *)(place + 1)) < 0) {
         free(copy);
         rollout->failed = true;
         return -ENOMEM;
     }
-    rollout->rate_names[rollout->n_rate_names] = (RateName){.name = copy, .control_at = NEVER};
-    return (int)rollout->n_rate_names++;
+    if (place < rollout->n_rate_names) {
+        map_remove(rollout->rate_index, rollout->rate_names[place].name);
+        free(rollout->rate_names[place].name);
+    } else {
+        rollout->n_rate_names++;
+        rollout->unused_names++;
+    }
+    rollout->rate_names[place] = (RateName){.name = copy, .control_at = NEVER};
+    return (int)place;
+}
+
+void rollout_use_name(Rollout *rollout, size_t name, int by)
+{
+    RateName *used = &rollout->rate_names[name];
+
+    rollout->unused_names -= used->uses == 0;
+    used->uses += (size_t)by;
+    rollout->unused_names += used->uses == 0;
+}
+
+/* Said once, of the first. */
+static void leave_out(Rollout *rollout, const char *name)
+{
+    if (!rollout->left_out)
+        rollout->left_out = strdup(name);
 }
 
 /* --- what a target does ---------------------------------------------------------- */
@@ -53,8 +88,10 @@ static Rate *add_rate(Rollout *rollout, Member *member, int name)
 {
     Rate *grown;
 
-    if (member->n_rates == PROGRESS_MAX)
+    if (member->n_rates == PROGRESS_MAX) {
+        leave_out(rollout, rollout->rate_names[name].name);
         return NULL;
+    }
     grown = reallocarray(member->rates, member->n_rates + 1, sizeof *grown);
     if (!grown) {
         rollout->failed = true;
@@ -62,17 +99,29 @@ static Rate *add_rate(Rollout *rollout, Member *member, int name)
     }
     member->rates = grown;
     grown[member->n_rates] = (Rate){.name = (unsigned)name, .before = NEVER, .asked_before = NEVER};
+    rollout_use_name(rollout, (size_t)name, 1);
     return &grown[member->n_rates++];
 }
 
-static void drop_rates(Member *member)
+static void drop_rates(Rollout *rollout, Member *member)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < member->n_rates; i++)
         if (member->rates[i].before >= LEAST || member->rates[i].now >= LEAST)
             member->rates[n++] = member->rates[i];
+        else
+            rollout_use_name(rollout, member->rates[i].name, -1);
     member->n_rates = n;
+}
+
+void member_clear_rates(Rollout *rollout, Member *member)
+{
+    for (size_t i = 0; i < member->n_rates; i++)
+        rollout_use_name(rollout, member->rates[i].name, -1);
+    free(member->rates);
+    member->rates = NULL;
+    member->n_rates = 0;
 }
 
 /* With `all`, also what it did not do before. */
@@ -87,6 +136,8 @@ static void take(Rollout *rollout, Member *member, const Progress *progress, boo
         int name = known ? rollout_rate_name(rollout, told->name) : -ENOENT;
         Rate *rate = name >= 0 ? find_rate(member, name) : NULL;
 
+        if (name == -ENOSPC)
+            leave_out(rollout, told->name);
         if (!rate && counts && name >= 0)
             rate = add_rate(rollout, member, name);
         if (!rate)
@@ -102,16 +153,33 @@ void member_progress(Rollout *rollout, Member *member, const Progress *progress)
         (member->state != ROLLOUT_WAITING && member->state != ROLLOUT_HEALTHY))
         return;
     take(rollout, member, progress, true);
-    drop_rates(member);
+    drop_rates(rollout, member);
 }
 
-void member_progress_begins(Member *member)
+void member_progress_begins(Rollout *rollout, Member *member)
 {
     for (size_t i = 0; i < member->n_rates; i++) {
         member->rates[i].before = member->rates[i].now;
         member->rates[i].asked_before = member->rates[i].asked_now;
     }
-    drop_rates(member);
+    drop_rates(rollout, member);
+}
+
+bool member_measured(const Member *member)
+{
+    for (size_t i = 0; i < member->n_rates; i++)
+        if (member->rates[i].before >= LEAST)
+            return true;
+    return false;
+}
+
+unsigned rollout_unjudged(const Rollout *rollout)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < rollout->n_members; i++)
+        n += rollout->members[i].unjudged && !rollout->members[i].gone;
+    return n;
 }
 
 void member_progress_forget(Member *member)
@@ -124,7 +192,7 @@ void rollout_progress_begins(Rollout *rollout)
 {
     for (size_t i = 0; i < rollout->n_members; i++)
         if (rollout->members[i].state == ROLLOUT_WAITING || rollout->members[i].state == ROLLOUT_HEALTHY)
-            member_progress_begins(&rollout->members[i]);
+            member_progress_begins(rollout, &rollout->members[i]);
     for (size_t i = 0; i < rollout->n_rate_names; i++)
         rollout->rate_names[i].control_at = NEVER;
 }

@@ -90,7 +90,9 @@ static int step(Rollouts *rollouts, const RolloutEvent *event, InaError *error)
 
     for (size_t i = 0; r == 0 && i < n; i++) {
         running->save_now = true;
-        if (actions[i].type == ROLLOUT_TELL)
+        if (actions[i].type == ROLLOUT_WARN && rollouts->problem)
+            rollouts->problem(rollouts->problem_userdata, running->id, actions[i].text);
+        if (actions[i].type == ROLLOUT_TELL || actions[i].type == ROLLOUT_WARN)
             rollouts_note(running, targets_stamp(rollouts->targets), actions[i].target, actions[i].text);
         if (actions[i].type == ROLLOUT_OFFER || actions[i].type == ROLLOUT_RETURN)
             r = rollouts_push_work(rollouts, actions[i].target, actions[i].type == ROLLOUT_RETURN);
@@ -574,6 +576,13 @@ void rollouts_watch(Rollouts *rollouts, void (*changed)(void *userdata, int64_t 
         return;
     rollouts->watchers[rollouts->n_watchers].changed = changed;
     rollouts->watchers[rollouts->n_watchers++].userdata = userdata;
+}
+
+void rollouts_watch_problems(Rollouts *rollouts, void (*problem)(void *userdata, int64_t rollout, const char *text),
+                             void *userdata)
+{
+    rollouts->problem = problem;
+    rollouts->problem_userdata = userdata;
 }
 
 /* --- life ------------------------------------------------------------------------------------------------ */

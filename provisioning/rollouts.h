@@ -33,6 +33,9 @@ void rollouts_work(Rollouts *rollouts);
 bool rollouts_await(Rollouts *rollouts, int64_t revision, bool begin, void (*ready)(void *userdata), void *userdata);
 void rollouts_forget(Rollouts *rollouts, const void *userdata); /* who waits no more */
 void rollouts_watch(Rollouts *rollouts, void (*changed)(void *userdata, int64_t rollout), void *userdata);
+/* For the log: what of it is not as it is meant to be (not what targets do wrong). One watcher. */
+void rollouts_watch_problems(Rollouts *rollouts, void (*problem)(void *userdata, int64_t rollout, const char *text),
+                             void *userdata);
 /* policy NULL: the usual one, or, without one, the default. -EBUSY: one runs, or targets are still to be heard
  * since the server started (unless forced). -EEXIST: this content failed before, and
  * not forced. -ENOENT: no such revision. */

@@ -80,6 +80,8 @@ struct Rollouts {
         void *userdata;
     } watchers[WATCHERS_MAX];
     unsigned n_watchers;
+    void (*problem)(void *userdata, int64_t rollout, const char *text);
+    void *problem_userdata;
 };
 
 Running *running_free(Running *running);

@@ -189,6 +189,14 @@ static void on_rollout(void *userdata, int64_t rollout)
     tell(server, "rollout", key, PERMIT(PERMIT_VIEW_TARGET), value);
 }
 
+static void on_rollout_problem(void *userdata, int64_t rollout, const char *text)
+{
+    char id[32];
+    (void)userdata;
+    snprintf(id, sizeof(id), "%lld", (long long)rollout);
+    log_record(INA_LOG_WARNING, text, "rollout", id, NULL);
+}
+
 static void on_event(void *userdata, const AuditEvent *event)
 {
     Server *server = userdata;
@@ -224,6 +232,7 @@ int server_tell_open(Server *server, InaError *error)
     targets_watch_problems(server->targets, on_problem, NULL);
     targets_watch_versions(server->targets, on_version, server);
     rollouts_watch(server->rollouts, on_rollout, server);
+    rollouts_watch_problems(server->rollouts, on_rollout_problem, NULL);
     audit_watch(server->audit, on_event, server);
     int r = sd_event_add_time_relative(server->event, &source, CLOCK_MONOTONIC, EXPIRE_US, 0, on_expire, server);
     return r < 0 ? ina_error_errno(error, r, "event loop") : server_on_close(server, close_expire, source, error);

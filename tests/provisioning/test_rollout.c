@@ -27,7 +27,7 @@ static void begin(Run *run, const char *policy, size_t n_targets)
 
 static void note(Run *run, const RolloutAction *actions, size_t n)
 {
-    static const char *const words[] = {"offer ", "return ", "tell ", "finished"};
+    static const char *const words[] = {"offer ", "return ", "tell ", "warn ", "finished"};
 
     run->actions[0] = '\0';
     for (size_t i = 0; i < n; i++) {

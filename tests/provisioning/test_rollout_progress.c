@@ -392,13 +392,13 @@ static void rates_that_were_kept_wrongly_are_refused(void **state)
     rollout_free(run.rollout);
 }
 
-static void more_names_than_are_allowed_are_not_judged(void **state)
+static void names_that_are_used_no_more_leave_room_for_others(void **state)
 {
     Run run = {.now = 0};
 
     (void)state;
     begin(&run, POLICY(50), 2);
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 10000; i++) {
         char name[32];
 
         snprintf(name, sizeof name, "component %d", i);
@@ -407,8 +407,100 @@ static void more_names_than_are_allowed_are_not_judged(void **state)
     all_do(&run, 2, 40);
     tick(&run);
     install(&run, "a");
-    goes_on(&run, "a", 0, 6);
-    in_state(&run, "a", ROLLOUT_HEALTHY);
+    goes_on(&run, "a", 0, 17);
+    in_phase(&run, ROLLOUT_ROLLING_BACK);
+    rollout_free(run.rollout);
+}
+
+#define MANY 129u /* targets with 32 names each: more than 4096 */
+
+static void begin_many(Run *run)
+{
+    static char ids[MANY][8];
+    const char *list[MANY];
+    RolloutPolicy policy;
+    InaError error = {0};
+
+    rollout_policy_default(&policy);
+    policy.groups[0] = 1;
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(ids[i], sizeof ids[i], "t%u", i);
+        list[i] = ids[i];
+    }
+    assert_int_equal(rollout_new(&policy, list, MANY, 1000, &run->rollout, &error), 0);
+    run->now = 1000;
+    for (unsigned i = 0; i < MANY; i++) {
+        static char texts[PROGRESS_MAX][32];
+        ProgressRate rates[PROGRESS_MAX];
+        const Progress progress = {.rates = rates, .n = PROGRESS_MAX};
+
+        for (unsigned k = 0; k < PROGRESS_MAX; k++) {
+            snprintf(texts[k], sizeof texts[k], "c%u calls m%u", i, k);
+            rates[k] = (ProgressRate){texts[k], 40, -1};
+        }
+        rollout_progress(run->rollout, list[i], &progress);
+    }
+}
+
+static void what_is_beyond_the_limit_of_names_is_said_once_and_kept(void **state)
+{
+    const RolloutEvent tick_event = {.type = ROLLOUT_TICK};
+    const RolloutAction *actions;
+    Run run = {.now = 0};
+    Rollout *read;
+    size_t n, warned = 0;
+    InaError error = {0};
+
+    (void)state;
+    begin_many(&run);
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(rollout_step(run.rollout, &tick_event, run.now++, &actions, &n, &error), 0);
+        for (size_t i = 0; i < n; i++)
+            if (actions[i].type == ROLLOUT_WARN) {
+                assert_contains(actions[i].text, "more than 4096 names");
+                assert_contains(actions[i].text, "the first is c128 calls m0");
+                warned++;
+            }
+    }
+    assert_int_equal(warned, 1);
+    AUTO_JSON json_t *summary = rollout_json(run.rollout, false), *whole = rollout_json(run.rollout, true);
+    json_t *unjudged = json_object_get(summary, "unjudged");
+    assert_string_equal(json_string_value(json_object_get(unjudged, "rate")), "c128 calls m0");
+    if (rollout_read(whole, &read, &error) < 0)
+        fail_msg("%s", error.message);
+    AUTO_JSON json_t *again = rollout_json(read, true);
+    assert_true(json_equal(whole, again));
+    rollout_free(read);
+    rollout_free(run.rollout);
+}
+
+static json_int_t unjudged_targets(const Run *run)
+{
+    AUTO_JSON json_t *summary = rollout_json(run->rollout, false);
+
+    return json_integer_value(json_object_get(json_object_get(summary, "unjudged"), "targets"));
+}
+
+static void of_whom_nothing_is_known_is_said_not_to_be_judged(void **state)
+{
+    Run run = {.now = 0};
+
+    (void)state;
+    for (int known = 0; known < 2; known++) {
+        begin(&run, POLICY(50), 2);
+        if (known)
+            all_do(&run, 2, 40);
+        tick(&run);
+        assert_int_equal(unjudged_targets(&run), !known);
+        install(&run, "a");
+        goes_on(&run, "a", 40, 6);
+        in_state(&run, "b", ROLLOUT_OFFERED);
+        assert_int_equal(unjudged_targets(&run), known ? 0 : 2);
+        rollout_free(run.rollout);
+    }
+    begin(&run, POLICY(0), 2); /* nothing is to be judged */
+    tick(&run);
+    assert_int_equal(unjudged_targets(&run), 0);
     rollout_free(run.rollout);
 }
 
@@ -502,7 +594,9 @@ int main(void)
         cmocka_unit_test(the_time_that_the_server_was_away_does_not_count),
         cmocka_unit_test(everything_is_as_it_was_after_it_was_kept),
         cmocka_unit_test(rates_that_were_kept_wrongly_are_refused),
-        cmocka_unit_test(more_names_than_are_allowed_are_not_judged),
+        cmocka_unit_test(names_that_are_used_no_more_leave_room_for_others),
+        cmocka_unit_test(what_is_beyond_the_limit_of_names_is_said_once_and_kept),
+        cmocka_unit_test(of_whom_nothing_is_known_is_said_not_to_be_judged),
         cmocka_unit_test(what_agents_tell_is_checked),
         cmocka_unit_test(what_agents_tell_comes_back_as_it_was),
     };
