@@ -192,7 +192,7 @@ static void look_at_progress(Rollouts *rollouts)
         TargetView view;
 
         if (rollout_target(core, i, &id, &state, &reached) && (state == ROLLOUT_WAITING || state == ROLLOUT_HEALTHY) &&
-            targets_view(rollouts->targets, id, &view))
+            targets_view(rollouts->targets, id, &view) && !view.untold) /* untold: what was kept counts */
             rollout_progress(rollouts->running->core, id, &view.health.progress);
     }
     rollouts->last_progress = targets_now(rollouts->targets);

@@ -236,7 +236,8 @@ static int begin_chosen(Rollouts *rollouts, const Chosen *chosen, int64_t from, 
 
 typedef struct Absent {
     int64_t opened, age; /* when the server started, and how long ago */
-    size_t n;
+    bool judges;         /* compares what they do with what they did */
+    size_t n, untold;
 } Absent;
 
 static void count_absent(void *userdata, const TargetView *view)
@@ -246,23 +247,32 @@ static void count_absent(void *userdata, const TargetView *view)
     /* One that was heard since, and is not present, has said goodbye. */
     absent->n += view->software && !view->present && view->seen > 0 && view->seen <= absent->opened &&
                  view->current[0] && absent->age < (view->legacy ? LEGACY_POLL_MS : TARGETS_PRESENT_MS);
+    absent->untold += absent->judges && view->software && view->present && !view->legacy && view->untold &&
+                      absent->age < TARGETS_PRESENT_MS;
 }
 
 /* A server that just started has heard nobody: who has software and was not heard yet is given time to come, or what is
- * new would be released past everybody. */
-static int check_heard(Rollouts *rollouts, InaError *error)
+ * new would be released past everybody. And who came has to tell what it does: else nothing of what the new software
+ * does could be judged. */
+static int check_heard(Rollouts *rollouts, const RolloutPolicy *policy, InaError *error)
 {
     Absent absent = {.opened = rollouts->opened, .age = targets_now(rollouts->targets) - rollouts->opened};
 
     if (absent.age >= LEGACY_POLL_MS)
         return 0;
+    absent.judges = policy->progress > 0 && policy->gate_ms > 0;
     targets_each(rollouts->targets, NULL, SIZE_MAX, count_absent, &absent);
-    if (absent.n == 0)
-        return 0;
-    return ina_error_set(
-        error, EBUSY,
-        "the server has just started and waits, for at most %lld s, for targets that it has not heard since: %zu",
-        (long long)(LEGACY_POLL_MS - absent.age + 999) / 1000, absent.n);
+    if (absent.n > 0)
+        return ina_error_set(
+            error, EBUSY,
+            "the server has just started and waits, for at most %lld s, for targets that it has not heard since: %zu",
+            (long long)(LEGACY_POLL_MS - absent.age + 999) / 1000, absent.n);
+    if (absent.untold > 0)
+        return ina_error_set(error, EBUSY,
+                             "the server has just started and waits, for at most %lld s, for targets that have not "
+                             "told since what they do: %zu",
+                             (long long)(TARGETS_PRESENT_MS - absent.age + 999) / 1000, absent.untold);
+    return 0;
 }
 
 int rollouts_begin(Rollouts *rollouts, int64_t revision, const RolloutPolicy *policy, bool force, bool always,
@@ -282,7 +292,7 @@ int rollouts_begin(Rollouts *rollouts, int64_t revision, const RolloutPolicy *po
     if (!policy)
         policy = rollouts->has_policy ? &rollouts->policy : &usual;
     if (!force)
-        r = check_heard(rollouts, error);
+        r = check_heard(rollouts, policy, error);
     if (!force && r == 0)
         r = check_failed(rollouts, &chosen, revision, error);
     if (r == 0)

@@ -717,6 +717,8 @@ int targets_open(Database *database, Repository *repository, Blobs *blobs, Audit
             : ina_error_errno(error, ENOMEM, "targets");
     if (r == 0)
         r = store_load(targets, error);
+    for (size_t i = 0; r == 0 && i < targets->n_list; i++)
+        targets->list[i]->known = true;
     if (r == 0)
         r = targets_read_settings(targets, settings, error);
     if (r == 0)

@@ -86,6 +86,7 @@ typedef struct TargetView {
     bool installed_ok;         /* what that was: else an older version runs */
     bool present;              /* was heard lately */
     bool software;             /* approves itself: takes part in rollouts */
+    bool untold;               /* had a version before this server started, and has not told its health since */
     const char *problem;       /* why it cannot be approved (lines), or registered, or what failed last; or NULL */
     int64_t seen;              /* ms of targets_now; 0: never */
     TargetHealth health;

@@ -50,6 +50,7 @@ typedef struct Target {
     json_t *properties;
     int64_t seen, pinned; /* pinned: a revision, or NOT_PINNED */
     bool heard;           /* since this server started */
+    bool known;           /* from before this server started */
     bool legacy, installed_ok, gone;
     bool told_present; /* as targets_tick saw it last */
     ProvisioningState provisioning;

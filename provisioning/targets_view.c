@@ -31,6 +31,7 @@ static void fill_view(Targets *targets, Target *target, TargetView *ret)
         .installed_ok = target->installed_ok,
         .present = target_present(targets, target),
         .software = target_auto(targets, target),
+        .untold = target->known && target->n_versions > 0 && target->health.time == 0,
         .seen = target->seen,
         .health = target->health,
     };

@@ -77,7 +77,12 @@ void show_agent_health(Show *show, Agent *agent)
     World *world = show->world;
     const char *items = world_items(world, agent->id);
     TargetHealth health = {.time = world->now, .ready = !strstr(items, "slow-")};
+    ProgressRate rate = {(char *)"p calls Queue/Take", agent->rate, -1};
 
+    if (agent->mute)
+        return;
+    if (agent->rate > 0)
+        health.progress = (Progress){&rate, 1};
     if (strstr(items, "crash-") && world->now - agent->since > 4000)
         agent->since = world->now;
     health.errors = strstr(items, "noisy-") ? 2 : 0;

@@ -11,6 +11,8 @@ typedef struct Agent {
     char id[16], version[32];
     int64_t since, told;
     bool failed, silent;
+    bool mute;   /* is heard, and tells no health */
+    double rate; /* of what it does, a second; 0: it does not say */
 } Agent;
 
 typedef struct Show {

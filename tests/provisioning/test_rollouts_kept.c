@@ -73,6 +73,60 @@ static void a_server_that_just_started_waits_for_its_targets_before_it_releases(
     assert_int_equal(show_having(show, "a-2.0.0"), 10); /* also what waits for the silent one */
 }
 
+static void after_a_start_targets_are_waited_for_until_they_have_told_what_they_do(void **state)
+{
+    Show *show = *state;
+
+    for (int telling = 0; telling < 2; telling++) {
+        if (!show->rollouts)
+            show_begin(show, STAGED);
+        show_restart(show);
+        for (size_t i = 0; i < show->n; i++) {
+            show->agents[i].mute = true;
+            show->agents[i].rate = 40;
+        }
+        world_software(show->world, telling ? "a/3.0.0" : "a/2.0.0");
+        show_pass(show, 5000);
+        assert_contains(rollouts_held(show->rollouts), "have not told since what they do: 10");
+        fails(-EBUSY, "have not told since what they do: 10",
+              rollouts_start(show->rollouts, repository_head(show->world->repository), NULL, false, "d", &(int64_t){0},
+                             &world_error));
+        for (size_t i = 0; telling && i < show->n; i++)
+            show->agents[i].mute = false;
+        show_pass(show, telling ? 2000 : 26000);
+        assert_string_equal(show_phase(show), "running");
+        AUTO_JSON json_t *rollout = rollouts_get(show->rollouts, show_newest(show));
+        assert_int_equal(json_integer_value(json_object_get(json_object_get(rollout, "unjudged"), "targets")),
+                         telling ? 0 : 1); /* who still says nothing: it is said so */
+        for (size_t i = 0; i < show->n; i++)
+            show->agents[i].mute = false;
+        show_pass(show, 60000);
+        assert_string_equal(show_phase(show), "done");
+    }
+}
+
+static void what_targets_did_before_a_restart_counts_until_they_tell_it_anew(void **state)
+{
+    Show *show = *state;
+    json_int_t id;
+
+    show_begin(show, STAGED);
+    for (size_t i = 0; i < show->n; i++)
+        show->agents[i].rate = 40;
+    show_pass(show, 2000);
+    world_software(show->world, "a/2.0.0");
+    show_pass(show, 2000);
+    assert_int_equal(show_having(show, "a-2.0.0"), 1);
+    show_restart(show);
+    for (size_t i = 0; i < show->n; i++) /* those that wait */
+        show->agents[i].mute = strstr(world_items(show->world, show->agents[i].id), "a-2.0.0") == NULL;
+    show_pass(show, 7000);
+    assert_int_equal(show_having(show, "a-2.0.0"), 5);
+    id = show_newest(show);
+    AUTO_JSON json_t *rollout = rollouts_get(show->rollouts, id);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(rollout, "unjudged"), "targets")), 0);
+}
+
 static void the_policy_is_kept(void **state)
 {
     Show *show = *state;
@@ -263,6 +317,8 @@ int main(void)
         with_show(a_restart_at_any_time_changes_nothing),
         with_show(a_commit_right_before_a_crash_is_not_forgotten),
         with_show(a_server_that_just_started_waits_for_its_targets_before_it_releases),
+        with_show(after_a_start_targets_are_waited_for_until_they_have_told_what_they_do),
+        with_show(what_targets_did_before_a_restart_counts_until_they_tell_it_anew),
         with_show(the_policy_is_kept),
         with_show(what_happened_is_kept_over_restarts_and_after_the_end),
         with_show(of_many_lines_the_first_and_the_last_are_kept),
