@@ -49,7 +49,7 @@ typedef struct Targets Targets;
 typedef struct TargetSettings {
     /* The auto operator: LDAP filters over a target's attributes and tags; NULL: never. */
     char *register_filter, *approve_filter, *autoapprove_filter;
-    unsigned versions_kept; /* 0: all; one that is installed is kept, too */
+    unsigned versions_kept; /* 0: all; what is installed, and what the newest repeats, is kept, too */
     int64_t forget_ms;
 } TargetSettings;
 

@@ -284,11 +284,26 @@ static void version_text(uint32_t major, char ret[32])
     (void)snprintf(ret, 32, "%u.0.0", (unsigned)major);
 }
 
-/* Takes the oldest away, but not what is installed: fix packages begin there. */
+/* Minting does not make the same twice in a row, so those are repeats. */
+static unsigned count_repeats(const Target *target)
+{
+    const char *content = target->versions[target->n_versions - 1].items->content;
+    unsigned count = 0;
+
+    for (size_t i = target->n_versions - 1; i > 0 && strcmp(target->versions[i - 1].items->content, content) == 0; i--)
+        count++;
+    return count;
+}
+
+/* Takes the oldest away, but not what is installed: fix packages begin there; nor what the newest repeats, by which it
+ * is known how often that was done. */
 static int purge(Targets *targets, Target *target, InaError *error)
 {
-    unsigned kept = targets->settings.versions_kept;
+    unsigned kept = targets->settings.versions_kept, run = target->n_versions > 0 ? count_repeats(target) + 1 : 0;
     size_t to = 0, excess = kept > 0 && target->n_versions > kept ? target->n_versions - kept : 0;
+
+    if (run > kept && excess > 0)
+        excess = target->n_versions - run;
 
     for (size_t i = 0; i < target->n_versions; i++) {
         Version *version = &target->versions[i];
@@ -434,29 +449,16 @@ int target_mint(Targets *targets, Target *target, int64_t revision, int64_t roll
     return r;
 }
 
-/* Minting does not make the same twice in a row, so those are repeats. */
-static unsigned count_repeats(const Target *target)
-{
-    const char *content = target->versions[target->n_versions - 1].items->content;
-    unsigned count = 0;
-
-    for (size_t i = target->n_versions - 1; i > 0 && strcmp(target->versions[i - 1].items->content, content) == 0; i--)
-        count++;
-    return count;
-}
-
 /* Of the newest; -EBUSY: too often. */
 static int repeat(Targets *targets, Target *target, InaError *error)
 {
-    unsigned kept = targets->settings.versions_kept; /* repeats that are gone cannot be counted */
-    unsigned most = kept > 0 && kept <= TARGETS_REPEATS_MAX ? kept - 1 : TARGETS_REPEATS_MAX;
     const Version *last = &target->versions[target->n_versions - 1];
     char author[REPOSITORY_AUTHOR_MAX + 1];
     int r;
 
-    if (count_repeats(target) >= most)
+    if (count_repeats(target) >= TARGETS_REPEATS_MAX)
         return ina_error_set(error, EBUSY, "version %u.0.0 of %.64s was repeated %u times already",
-                             (unsigned)last->major, target->id, most);
+                             (unsigned)last->major, target->id, TARGETS_REPEATS_MAX);
     (void)snprintf(author, sizeof author, "%s", last->author);
     r = mint(targets, target, NULL, last->items, last->revision, last->rollout, author, error);
     return r > 0 ? 0 : r;

@@ -328,6 +328,43 @@ static void what_did_not_arrive_is_repeated_a_few_times(void **state)
     must(targets_repeat(world->targets, "unknown", version, &world_error));
 }
 
+static void however_few_versions_are_kept_what_did_not_arrive_is_repeated_as_often(void **state)
+{
+    World *world = *state;
+    const DeploymentVersion *versions;
+    char version[32] = "2.0.0";
+
+    world->settings.versions_kept = 1;
+    world_filters(world, NULL, NULL, NULL);
+    world_release(world, "a/1.0.0");
+    must(targets_register(world->targets, "t1", true, "d", &world_error));
+    world_release(world, "a/2.0.0");
+    for (unsigned i = 0; i < TARGETS_REPEATS_MAX; i++) {
+        must(targets_repeat(world->targets, "t1", version, &world_error));
+        (void)snprintf(version, sizeof version, "%u.0.0", 3 + i);
+        assert_string_equal(world_view(world, "t1").current, version);
+        world_reopen(world);
+    }
+    fails(-EBUSY, "was repeated 3 times already", targets_repeat(world->targets, "t1", version, &world_error));
+    world_release(world, "a/3.0.0"); /* with something new those go */
+    assert_int_equal(targets_versions(world->targets, "t1", &versions), 1);
+    assert_string_equal(versions[0].version, "6.0.0");
+}
+
+static void a_server_that_lost_its_data_catches_up_when_it_keeps_one_version(void **state)
+{
+    World *world = *state;
+
+    world->settings.versions_kept = 1;
+    world_filters(world, NULL, NULL, NULL);
+    world_release(world, "a/1.0.0");
+    must(targets_register(world->targets, "t1", true, "d", &world_error));
+    targets_count_on(world->targets, "t1", "7.0.0");
+    must(targets_flush(world->targets, &world_error));
+    assert_string_equal(world_view(world, "t1").current, "8.0.0");
+    assert_string_equal(world_items(world, "t1"), "a-1.0.0.zip");
+}
+
 static void what_cannot_be_had_is_a_problem_with_reasons(void **state)
 {
     World *world = *state;
@@ -635,6 +672,8 @@ int main(void)
         with_world(the_same_content_has_the_same_digest),
         with_world(a_rollout_mints_ahead_of_what_is_released_and_back),
         with_world(what_did_not_arrive_is_repeated_a_few_times),
+        with_world(however_few_versions_are_kept_what_did_not_arrive_is_repeated_as_often),
+        with_world(a_server_that_lost_its_data_catches_up_when_it_keeps_one_version),
         with_world(what_cannot_be_had_is_a_problem_with_reasons),
         with_world(templates_are_filled_in_per_target),
         with_world(a_broken_template_is_a_problem),
