@@ -163,18 +163,22 @@ static int set_defaults(AgentOptions *options, InaError *error)
 int options_parse(int argc, char *argv[], AgentOptions *ret, InaError *error)
 {
     AgentOptions options = {0};
-    int option, index = 0, r = set_defaults(&options, error);
+    int option, r = set_defaults(&options, error);
     if (r >= 0)
         r = read_environment(&options, error);
-    while (r >= 0 && (option = getopt_long(argc, argv, "", names, &index)) != -1) {
+    while (r >= 0 && (option = option_next(argc, argv, "", names, error)) != -1) {
         if (option == HELP) {
             fputs(help, stdout);
             options_clear(&options);
             return 0;
         }
+        if (option == '?') {
+            r = -EINVAL; /* said already */
+            break;
+        }
         r = set(&options, option, optarg, error);
-        if (r < 0 && option != '?')
-            r = ina_error_wrap(error, "--%s", names[index].name);
+        if (r < 0)
+            r = ina_error_wrap(error, "--%s", names[option - 1].name); /* they are in this order */
     }
     if (r >= 0 && optind < argc)
         r = ina_error_set(error, EINVAL, "\"%s\": no arguments are expected; see inaetics-agent --help", argv[optind]);

@@ -2,8 +2,8 @@
 #include "cli.h"
 
 #include "base/cleanup.h"
+#include "base/option.h"
 
-#include <getopt.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -309,6 +309,7 @@ static const struct option option_table[] = {
     {"server", required_argument, NULL, 'r'},
     {"user", required_argument, NULL, 'u'},
     {"password-file", required_argument, NULL, 'w'},
+    {"password", required_argument, NULL, 'Z'}, /* to be refused */
     {"ca", required_argument, NULL, 'a'},
     {"message", required_argument, NULL, 'm'},
     {"auto-approve", no_argument, NULL, 'A'},
@@ -319,18 +320,21 @@ static const struct option option_table[] = {
     {0},
 };
 
+static const char *option_name(int option)
+{
+    const struct option *o = option_table;
+    while (o->name && o->val != option)
+        o++;
+    return o->name ? o->name : "";
+}
+
 static bool takes(const Command *command, int option)
 {
     char name[32];
     if (option == 'N' || option == 'D' || option == 'h')
         return true;
-    for (const struct option *o = option_table; o->name; o++) {
-        if (o->val != option)
-            continue;
-        snprintf(name, sizeof name, " %s ", o->name);
-        return strstr(command->options, name) != NULL;
-    }
-    return false;
+    snprintf(name, sizeof name, " %s ", option_name(option));
+    return strstr(command->options, name) != NULL;
 }
 
 /* Where an option goes: its value or, if it has none, that it is there. */
@@ -404,17 +408,23 @@ static char *take_negative(int *argc, char **argv)
 /* Returns -1 to go on, else the exit status. */
 static int parse(const Command *command, int argc, char **argv, Arguments *arguments)
 {
+    InaError error = {0};
     int option;
     if (command->maximum < 0)
         return parse_own(command, argc, argv, arguments);
     char *negative = command->run == command_scale ? take_negative(&argc, argv) : NULL;
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, command->run == command_exec ? "+hc:" : "hfpn:c:", option_table, NULL)) !=
-           -1) {
+    const char *shorts = command->run == command_exec ? "+hc:" : "hfpn:c:";
+    while ((option = option_next(argc, argv, shorts, option_table, &error)) != -1) {
         if (option == '?')
-            return usage(command, "unknown option, or one without its value: ", argv[optind - 1]);
+            return usage(command, error.message, "");
+        if (option == 'Z' && takes(command, 'w'))
+            return usage(command,
+                         "a password is not taken from the command line, which all others on this machine can read: "
+                         "put it into a file for --password-file or into $INAETICS_PROVISIONING_PASSWORD, or let it be "
+                         "asked for",
+                         "");
         if (!takes(command, option))
-            return usage(command, "does not take the option ", argv[optind - 1]);
+            return usage(command, "does not take the option --", option_name(option));
         if (option == 'h')
             return print_command_help(command);
         set_option(arguments, option, optarg);

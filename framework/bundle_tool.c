@@ -1,8 +1,8 @@
 #include "bundle_tool.h"
+#include "base/option.h"
 #include "resolver.h"
 #include "revision.h"
 #include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -155,7 +155,7 @@ static const struct option pack_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static int take_option(PackArguments *arguments, int option, char *const *argv, InaError *error)
+static int take_option(PackArguments *arguments, int option, InaError *error)
 {
     BundlePack *pack = &arguments->pack;
     Values *values = NULL;
@@ -187,8 +187,7 @@ static int take_option(PackArguments *arguments, int option, char *const *argv, 
         values = &arguments->headers;
         break;
     default:
-        return ina_error_set(error, EINVAL, "pack: %s %s", argv[optind - 1],
-                             option == ':' ? "needs a value" : "is not known");
+        return ina_error_wrap(error, "pack"); /* option_next said what is wrong */
     }
     values->items[values->count++] = optarg;
     return 0;
@@ -199,10 +198,9 @@ static int parse_pack(int argc, char *const *argv, PackArguments *arguments, Ina
     BundlePack *pack = &arguments->pack;
     int option;
 
-    opterr = 0;
     optind = 0; /* also forgets a scan before */
-    while ((option = getopt_long(argc, argv, ":", pack_options, NULL)) != -1) {
-        int r = take_option(arguments, option, argv, error);
+    while ((option = option_next(argc, argv, "", pack_options, error)) != -1) {
+        int r = take_option(arguments, option, error);
         if (r < 0)
             return r;
     }

@@ -180,16 +180,20 @@ static int complete(Parsed *parsed, InaError *error)
 int options_parse(int argc, char *argv[], ServerOptions *ret, InaError *error)
 {
     Parsed parsed = {.options = {.ready_fd = -1}};
-    int option, index = 0, r = read_environment(&parsed, error);
-    while (r >= 0 && (option = getopt_long(argc, argv, "", names, &index)) != -1) {
+    int option, r = read_environment(&parsed, error);
+    while (r >= 0 && (option = option_next(argc, argv, "", names, error)) != -1) {
         if (option == HELP || option == VERSION) {
             fputs(option == HELP ? help : "inaetics-provisioning " INAETICS_VERSION "\n", stdout);
             server_options_clear(&parsed.options);
             return 0;
         }
+        if (option == '?') {
+            r = -EINVAL; /* said already */
+            break;
+        }
         r = set(&parsed, option, optarg, error);
-        if (r < 0 && option != '?')
-            r = ina_error_wrap(error, "--%s", names[index].name);
+        if (r < 0)
+            r = ina_error_wrap(error, "--%s", names[option - 1].name); /* they are in this order */
     }
     if (r >= 0 && optind < argc)
         r = ina_error_set(error, EINVAL, "\"%s\": no arguments are expected; see inaetics-provisioning --help",

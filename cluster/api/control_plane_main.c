@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/option.h"
 #include "base/pki.h"
 #include "cluster/control/control.h"
 
@@ -92,10 +93,11 @@ static int parse_options(int argc, char **argv, Options *options)
         {"version", no_argument, NULL, 'v'},
         {0},
     };
+    InaError error = {0};
     int option;
     unsigned long number;
 
-    while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
+    while ((option = option_next(argc, argv, "", table, &error)) != -1) {
         switch (option) {
         case 'e':
             options->etcd = optarg;
@@ -132,8 +134,7 @@ static int parse_options(int argc, char **argv, Options *options)
             puts("inaetics-control-plane " INAETICS_VERSION);
             return 0;
         default:
-            fputs("Try inaetics-control-plane --help.\n", stderr);
-            return 2;
+            return usage(error.message, "");
         }
     }
     if (optind < argc)

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/option.h"
 #include "cluster/confine.h"
 
 #include <errno.h>
@@ -126,8 +127,7 @@ static int take_option(int option, Options *options)
         puts("inaetics-node " INAETICS_VERSION);
         return 0;
     default:
-        fputs("Try inaetics-node --help.\n", stderr);
-        return 2;
+        return 2; /* not in the table */
     }
 }
 
@@ -150,9 +150,10 @@ static int parse_options(int argc, char **argv, Options *options)
         {"version", no_argument, NULL, 'v'},
         {0},
     };
+    InaError error = {0};
     int option;
-    while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
-        int status = take_option(option, options);
+    while ((option = option_next(argc, argv, "", table, &error)) != -1) {
+        int status = option == '?' ? usage(error.message, "") : take_option(option, options);
         if (status >= 0)
             return status;
     }

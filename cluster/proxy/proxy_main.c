@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/option.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -35,8 +36,9 @@ static int parse_options(int argc, char **argv, Options *options)
         {"version", no_argument, NULL, 'v'},
         {0},
     };
+    InaError error = {0};
     int option;
-    while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
+    while ((option = option_next(argc, argv, "", table, &error)) != -1) {
         if (option == 's')
             options->server = optarg;
         else if (option == 'p')
@@ -50,7 +52,7 @@ static int parse_options(int argc, char **argv, Options *options)
         else if (option == 'v')
             return puts("inaetics-proxy " INAETICS_VERSION) < 0;
         else
-            return fputs("Try inaetics-proxy --help.\n", stderr), 2;
+            return fprintf(stderr, "inaetics-proxy: %s\nTry inaetics-proxy --help.\n", error.message), 2;
     }
     if (optind == argc)
         return -1;

@@ -47,6 +47,90 @@ static void a_number_is_whole_and_within_its_limits(void **state)
     assert_int_equal(number, 10);
 }
 
+static const struct option table[] = {
+    {"password-file", required_argument, NULL, 'w'},
+    {"json", no_argument, NULL, 'J'},
+    {"server", required_argument, NULL, 's'},
+    {"tail", required_argument, NULL, 'n'},
+    {NULL, 0, NULL, 0},
+};
+
+/* Up to the first that is refused, -1 at the end. */
+static int next(const char *const *words, InaError *error)
+{
+    char *argv[12] = {(char *)"program"};
+    int argc = 1, option;
+    for (; words[argc - 1]; argc++)
+        argv[argc] = (char *)words[argc - 1];
+    optind = 0;
+    while ((option = option_next(argc, argv, "hn:", table, error)) != -1 && option != '?')
+        ;
+    return option;
+}
+
+static void a_name_that_is_not_whole_is_refused_with_the_one_that_was_meant_and_no_value(void **state)
+{
+    static const struct {
+        const char *words[4], *said;
+    } wrong[] = {
+        {{"--password", "secret"}, "there is no option --password; was --password-file meant? Its name is to be whole"},
+        {{"--password=secret"}, "there is no option --password; was --password-file meant? Its name is to be whole"},
+        {{"item", "--pass", "secret"}, "there is no option --pass; was --password-file meant? Its name is to be whole"},
+        {{"--jso"}, "there is no option --jso; was --json meant? Its name is to be whole"},
+        {{"--jso=3"}, "there is no option --jso; was --json meant? Its name is to be whole"},
+        {{"--sevrer", "x"}, "there is no option --sevrer; was --server meant? Its name is to be whole"},
+        {{"--blue=secret"}, "there is no option --blue"},
+        {{"--json=secret"}, "--json takes no value"},
+        {{"--server"}, "--server needs a value"},
+        {{"--serv"}, "there is no option --serv; was --server meant? Its name is to be whole"},
+        {{"-n"}, "-n needs a value"},
+        {{"-xsecret"}, "there is no option -x"},
+        {{"--server=secret", "-xh"}, "there is no option -x"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        InaError error = {0};
+        assert_int_equal(next(wrong[i].words, &error), '?');
+        assert_string_equal(error.message, wrong[i].said);
+        assert_null(strstr(error.message, "secret"));
+    }
+}
+
+static void whole_names_are_taken_in_each_of_their_forms(void **state)
+{
+    static const char *const right[][8] = {
+        {"--server", "--json", "--json"},
+        {"--server=x", "item", "--json", "-n", "3", "-h"},
+        {"item", "-n3", "--tail", "4", "--", "--jso"},
+        {NULL},
+    };
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+        InaError error = {0};
+        assert_int_equal(next(right[i], &error), -1);
+        assert_string_equal(error.message, "");
+    }
+}
+
+static void the_nearest_word_is_one_that_begins_so_or_is_hardly_misspelt(void **state)
+{
+    static const char *const words[] = {"list", "login", "logout", "upload", "rollout", "rollback", NULL};
+    static const char *const near[][2] = {
+        {"lst", "list"},       {"uplaod", "upload"}, {"rollot", "rollout"},
+        {"rollb", "rollback"}, {"logn", "login"},    {"LIST", NULL},
+        {"history", NULL},     {"", NULL},           {"rolloutx", "rollout"},
+    };
+    for (size_t i = 0; i < sizeof near / sizeof *near; i++) {
+        const char *found = option_nearest(near[i][0], words);
+        if (near[i][1])
+            assert_string_equal(found, near[i][1]);
+        else
+            assert_null(found);
+    }
+    char longest[200];
+    memset(longest, 'l', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    assert_null(option_nearest(longest, words));
+}
+
 static void a_text_is_copied(void **state)
 {
     InaError error = {0};
@@ -93,6 +177,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_list_takes_the_place_of_what_was_there),
         cmocka_unit_test(a_number_is_whole_and_within_its_limits),
+        cmocka_unit_test(a_name_that_is_not_whole_is_refused_with_the_one_that_was_meant_and_no_value),
+        cmocka_unit_test(whole_names_are_taken_in_each_of_their_forms),
+        cmocka_unit_test(the_nearest_word_is_one_that_begins_so_or_is_hardly_misspelt),
         cmocka_unit_test(a_text_is_copied),
         cmocka_unit_test(a_token_is_the_first_line_and_long_enough),
     };

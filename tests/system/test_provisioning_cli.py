@@ -146,6 +146,21 @@ def test_a_server_that_is_not_there_is_said_before_a_password_is_asked_for(clien
     assert "no provisioning server answers at" in result.stderr and "--server" in result.stderr
 
 
+@pytest.mark.parametrize("option", [["--password", "hidden-word"], ["--password=hidden-word"]])
+def test_a_password_on_the_command_line_is_refused_and_not_repeated(client, server, option):
+    result = client.run("status", *option, status=2)
+    assert "not taken from the command line" in result.stderr and "--password-file" in result.stderr
+    assert "hidden-word" not in result.stdout + result.stderr and not server.requests
+
+
+def test_a_shortened_option_is_refused_with_the_one_that_was_meant(client, server):
+    for option in (["--pass", "hidden-word"], ["--password-f=hidden-word"]):
+        result = client.run("status", *option, status=2)
+        assert "was --password-file meant?" in result.stderr and "hidden-word" not in result.stderr
+    assert "does not take the option --purge" in client.run("status", "--purge", status=2).stderr
+    assert not server.requests
+
+
 def test_status_says_what_there_is(client):
     said = client.run("status").stdout
     assert "d (admin)" in said and "revision    3, released 3" in said and "2 artifacts, 1 feature\n" in said
