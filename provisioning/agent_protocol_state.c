@@ -243,6 +243,20 @@ static void now_running(AgentProtocol *protocol, const char *id, AgentState *sta
     targets_installed(protocol->server->targets, id, version, true, NULL);
 }
 
+/* After a restart of the server: Celix' agent may have fetched the newest version before, and then does not say so
+ * nor fetch it again. As if it had done so now: when it has not got it, it fetches it behind this poll. */
+static void expect_again(AgentProtocol *protocol, const char *id, AgentState *state)
+{
+    TargetView view;
+
+    if (!targets_view(protocol->server->targets, id, &view) || !view.legacy || view.current[0] == '\0' ||
+        view.provisioning != PROVISIONING_IN_PROGRESS)
+        return;
+    (void)snprintf(state->offered, sizeof state->offered, "%s", view.current);
+    state->fetched = true;
+    state->polls = 0;
+}
+
 /* --- what agents do ----------------------------------------------------------------------- */
 
 void agent_polled(AgentProtocol *protocol, const char *id, bool silent)
@@ -251,6 +265,8 @@ void agent_polled(AgentProtocol *protocol, const char *id, bool silent)
 
     if (!state)
         return;
+    if (silent && !state->silent && !state->tells && state->offered[0] == '\0')
+        expect_again(protocol, id, state);
     state->silent = silent;
     if (state->fetched)
         state->polls++;

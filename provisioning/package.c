@@ -16,6 +16,7 @@
 #define DIGEST_BYTES 32u
 #define DIGEST_CHUNK (256u * 1024u)
 #define NAME_MAX_BYTES 200u
+#define VALUE_MAX_BYTES 500u /* Celix' agent joins a wrapped header in 512 bytes, and writes beyond them */
 
 /* 1980-01-01, the earliest that a zip can say. */
 #define ZIP_DATE 0x0021u
@@ -61,6 +62,11 @@ static int check_item(const PackageItem *item, const Map *names, InaError *error
     if (item->symbolic_name ? !item->version : !item->processor)
         return ina_error_set(error, EINVAL, "%s: %s is missing", item->name,
                              item->symbolic_name ? "the bundle's version" : "the resource's processor");
+    const char *values[] = {item->symbolic_name, item->version, item->processor};
+    for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++)
+        if (values[i] && strlen(values[i]) > VALUE_MAX_BYTES)
+            return ina_error_set(error, EINVAL, "%s: '%.40s...' is longer than the %u bytes that agents can read",
+                                 item->name, values[i], VALUE_MAX_BYTES);
     return 0;
 }
 
@@ -103,6 +109,23 @@ static int set_unless(ManifestSection *section, const char *name, const char *va
     return value ? section_set(section, name, value, error) : 0;
 }
 
+/* As many whole ways as an agent can read. No agent acts on them. */
+static int set_paths(ManifestSection *section, const char *paths, InaError *error)
+{
+    char text[VALUE_MAX_BYTES + 1];
+    size_t size = strlen(paths);
+
+    if (size > VALUE_MAX_BYTES) {
+        for (size = VALUE_MAX_BYTES; size > 0 && paths[size] != ',';)
+            size--;
+        if (size == 0)
+            return 0;
+    }
+    memcpy(text, paths, size);
+    text[size] = '\0';
+    return section_set(section, "ACE-RepositoryPath", text, error);
+}
+
 static int describe_item(Manifest *manifest, const PackageItem *item, InaError *error)
 {
     ManifestSection *section;
@@ -116,8 +139,8 @@ static int describe_item(Manifest *manifest, const PackageItem *item, InaError *
         r = set_unless(section, "DeploymentPackage-Customizer", item->customizer ? "true" : NULL, error);
     if (r == 0 && !item->symbolic_name)
         r = set_unless(section, "Resource-Processor", item->processor, error);
-    if (r == 0)
-        r = set_unless(section, "ACE-RepositoryPath", item->paths, error);
+    if (r == 0 && item->paths)
+        r = set_paths(section, item->paths, error);
     if (r == 0)
         r = set_digest(section, &item->blob, error);
     if (r == 0)

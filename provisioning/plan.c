@@ -91,7 +91,7 @@ static int add_all_wanted(Plan *plan, const Ways *ways, InaError *error)
     for (size_t i = 0; i < ways->count && r == 0; i++) {
         const Way *way = &ways->items[i];
         if (i == 0 || order_ways(way - 1, way) != 0)
-            buffer_print(&paths, "%s%s;%s", paths.size > 0 ? ";" : "", object_attribute(way->feature, "name"),
+            buffer_print(&paths, "%s%s;%s", paths.size > 0 ? "," : "", object_attribute(way->feature, "name"),
                          object_attribute(way->distribution, "name"));
         if (i + 1 == ways->count || way[1].artifact != way->artifact) {
             r = add_wanted(plan, way->artifact, &paths, error);
@@ -132,7 +132,7 @@ void print_wanted(Buffer *out, const Wanted *wanted)
     int feature = (int)strcspn(paths, ";");
     if (paths[feature] == ';') {
         const char *distribution = paths + feature + 1;
-        buffer_print(out, " (feature %.*s, distribution %.*s)", feature, paths, (int)strcspn(distribution, ";"),
+        buffer_print(out, " (feature %.*s, distribution %.*s)", feature, paths, (int)strcspn(distribution, ","),
                      distribution);
     }
 }

@@ -487,7 +487,7 @@ static void assert_wanted(const Model *model, const Object *target, const NaiveW
         const Object *artifact = ways[i].artifact;
         for (size_t first = i; i < n && ways[i].artifact == artifact; i++)
             if (i == first || strcmp(ways[i].path, ways[i - 1].path) != 0)
-                sprintf(paths + strlen(paths), "%s%s", i == first ? "" : ";", ways[i].path);
+                sprintf(paths + strlen(paths), "%s%s", i == first ? "" : ",", ways[i].path);
         assert_true(w < n_wanted && wanted[w].artifact == artifact);
         assert_string_equal(wanted[w].paths, paths);
     }

@@ -381,6 +381,62 @@ static void what_agents_would_stumble_over_is_refused(void **state)
     refused(fixture, twice, 0, "1\r\nX: y", "control characters");
 }
 
+/* What a package's manifest says of the item's ways, on one line; malloc'ed, NULL: nothing. */
+static char *paths_said(Fixture *fixture, const char *paths)
+{
+    static const char before[] = "ACE-RepositoryPath: ";
+    PackageItem item = {
+        .name = "a", .symbolic_name = "a", .version = "1", .paths = paths, .blob = put(fixture, "a", 1)};
+    const PackageSpec spec = {.target = "t", .version = "1.0.0", .items = &item, .n_items = 1};
+    Package *package = made(fixture, &spec);
+    AUTO_FREE char *bytes = read_all(package, 4096);
+    const char *at = memmem(bytes, (size_t)package_size(package), before, sizeof before - 1);
+    char *said = at ? calloc(1, (size_t)package_size(package)) : NULL, *end = said;
+
+    for (at = at ? at + sizeof before - 1 : NULL; at && (at[0] != '\r' || at[2] == ' '); at++) {
+        if (*at == '\r')
+            at += 3;
+        *end++ = *at;
+    }
+    package_unref(package);
+    return said;
+}
+
+/* Celix' agent joins the lines of a header in 512 bytes on its stack. */
+static void a_header_is_never_longer_than_agents_can_read(void **state)
+{
+    Fixture *fixture = *state;
+    char paths[2048], value[502];
+    PackageItem item = {.name = "a", .symbolic_name = "a", .version = value, .blob = put(fixture, "a", 1)};
+
+    for (size_t i = 0; i < 100; i++)
+        sprintf(paths + 10 * i, "feat;d-%02zu,", i);
+    paths[999] = '\0';
+    AUTO_FREE char *many = paths_said(fixture, paths);
+    assert_int_equal(strlen(many), 499); /* fifty whole ones */
+    assert_int_equal(strncmp(many, paths, 499), 0);
+    paths[499] = '\0';
+    AUTO_FREE char *enough = paths_said(fixture, paths);
+    assert_string_equal(enough, paths);
+    memset(paths, 'f', 501);
+    paths[501] = '\0';
+    assert_null(paths_said(fixture, paths));
+    AUTO_FREE char *one = paths_said(fixture, paths + 1);
+    assert_string_equal(one, paths + 1);
+    AUTO_FREE char *none = paths_said(fixture, "");
+    assert_string_equal(none, "");
+
+    memset(value, '1', 501);
+    value[501] = '\0';
+    refused(fixture, &item, 1, NULL, "longer than the 500 bytes that agents can read");
+    item.version = "1";
+    item.symbolic_name = value;
+    refused(fixture, &item, 1, NULL, "longer than the 500 bytes");
+    item.symbolic_name = NULL;
+    item.processor = value;
+    refused(fixture, &item, 1, NULL, "longer than the 500 bytes");
+}
+
 static void a_package_beyond_what_a_plain_zip_can_say_is_refused(void **state)
 {
     Fixture *fixture = *state;
@@ -428,6 +484,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_empty_package_has_a_manifest_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_that_lead_elsewhere_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_agents_would_stumble_over_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_header_is_never_longer_than_agents_can_read, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_package_beyond_what_a_plain_zip_can_say_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_stored_file_that_was_cut_or_is_gone_ends_the_reading, set_up, tear_down),
     };

@@ -100,9 +100,13 @@ class LegacyAgent:
 
 
 class CelixAgent(LegacyAgent):
-    """Fetches whenever the last line of the list is not what it installed last; says two things only, once."""
+    """Fetches whenever the last line of the list is not what it installed last; says two things only, once.
+
+    A bundle that its framework refuses (`installs`) does not keep it from counting the version as installed.
+    """
 
     headers = {"Accept": "*/*"}  # and no User-Agent
+    buffer = 512  # bytes for a header whose lines are joined
 
     def __init__(self, url, identity, tags=None):
         super().__init__(url, identity)
@@ -110,6 +114,13 @@ class CelixAgent(LegacyAgent):
         self.sequence = 0
         self.tags = tags or {}
         self.introduced = False
+        self.installs = lambda name, version: True
+        self.known = {}  # of its last package: name -> whether it is a resource processor
+
+    def restart(self):
+        """As after a crash: all it knows is in memory, and its framework begins with an empty cache."""
+        self.version, self.bundles, self.known, self.crashed = "", {}, {}, None
+        self.log, self.sequence, self.introduced = self.log + 1, 0, False
 
     def say(self, kind, *entries):
         line = ",".join([self.identity, str(self.log), str(self.sequence), "0", str(kind), *entries]) + "\n"
@@ -147,17 +158,27 @@ class CelixAgent(LegacyAgent):
     def install(self, body):
         try:
             package = zipfile.ZipFile(io.BytesIO(body))
-            _, sections = read_manifest(package.read(MANIFEST))
+            main, sections = read_manifest(package.read(MANIFEST))
         except (zipfile.BadZipFile, KeyError) as error:
             raise AgentCrashed(f"a body that is no package: {error}") from error
-        bundles = {}
+        for value in [value for section in (main, *sections) for value in section.values()]:
+            if len(value.encode()) >= self.buffer:
+                raise AgentCrashed(f"a header of {len(value)} characters: {value[:40]}...")
+        known = {}
         for section in sections:
             if "Bundle-SymbolicName" in section:
                 package.read(section["Name"])
-                bundles[section["Bundle-SymbolicName"]] = section["Bundle-Version"]
+                name, version = section["Bundle-SymbolicName"], section["Bundle-Version"]
+                known[name] = section.get("DeploymentPackage-Customizer") == "true"
+                if name in self.bundles or self.installs(name, version):
+                    self.bundles[name] = version
             elif "Resource-Processor" not in section:
                 raise AgentCrashed(f"{section['Name']} has no Resource-Processor")
-        self.bundles = bundles
+        for name, processor in self.known.items():
+            if name not in known and not processor:  # it keeps processors
+                if self.bundles.pop(name, None) is None:
+                    raise AgentCrashed(f"{name} is to be removed, but was never installed")
+        self.known = known
 
 
 class AceAgent(LegacyAgent):

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from conftest import wait_for
-from legacy_agents import AceAgent, CelixAgent, PackageRefused, TransferFailed
+from legacy_agents import AceAgent, AgentCrashed, CelixAgent, PackageRefused, TransferFailed
 from provisioning_server import Server, add, java_bundle, link
 
 TARGETS = ("ace-1", "celix-1")
@@ -163,6 +163,106 @@ def test_a_package_that_does_not_arrive_once_is_installed_all_the_same(server):
     agents.until_both_have({"t.a": "1.0.0"})
     assert lost and agents.ace.version == "2.0.0"  # the same, under a version that it takes
     agents.until(lambda: target(people, "ace-1")["provisioning"] == "OK", "it says so")
+
+
+def start_again(server):
+    """At the same addresses."""
+    server.listen, server.pages = server.agents_address, server.people_address
+    server.stop()
+    server.start()
+
+
+def test_what_a_celix_agent_fetched_before_the_server_started_again_counts_as_installed(server):
+    people, agent = server.people(), CelixAgent(f"http://{server.agents_address}", "celix-1")
+    agent.step()
+    link_all(people)
+    put(people, "t.a", "1.0.0")
+    wait_for(lambda: (agent.step(), agent.version == "1.0.0")[1], "it has the version")
+    assert target(people, "celix-1")["provisioning"] == "InProgress"  # it has not asked again since
+    start_again(server)
+    people = server.people()
+    agent.step()
+    assert target(people, "celix-1")["installed"] == ""  # it could still be about to fetch it
+    agent.step()
+    found = target(people, "celix-1")
+    assert (found["provisioning"], found["installed"]) == ("OK", "1.0.0")
+    assert found["health"]["ready"] and found["health"]["version"] == "1.0.0"
+
+
+def test_what_a_celix_agent_fetches_again_after_the_server_started_again_does_not_count_as_installed(server):
+    people, agent = server.people(), CelixAgent(f"http://{server.agents_address}", "celix-1")
+    agent.step()
+    link_all(people)
+    put(people, "t.a", "1.0.0")
+    fetched = []
+
+    def crash(body):
+        fetched.append(body)
+        agent.restart()
+        raise AgentCrashed("its activator dies")
+
+    def step():
+        try:
+            agent.step()
+        except AgentCrashed:
+            pass
+        return len(fetched)
+
+    agent.install = crash
+    wait_for(step, "it fetched the version")
+    start_again(server)
+    for _ in range(6):
+        step()
+    assert len(fetched) > 3
+    found = target(server.people(), "celix-1")
+    assert (found["provisioning"], found["installed"]) == ("InProgress", "")
+
+
+def test_a_bundle_with_many_ways_to_its_target_does_not_overflow_the_celix_agent(server):
+    people = server.people()
+    agents = Pair(server)
+    agents.turn()
+    definition = upload(people, "t.a", "1.0.0")
+    workspace = people.workspace()
+    for i in range(12):
+        name = f"a-feature-with-a-rather-long-name-{i:02}"
+        people.change(workspace, add("feature", name=name), add("distribution", name=name))
+        people.change(workspace, link("artifact2feature", definition, f"feature-name-{name}"),
+                      link("feature2distribution", f"feature-name-{name}", f"distribution-name-{name}"),
+                      {"op": "add", "kind": "distribution2target",
+                       "object": {"attributes": {"leftEndpoint": f"(name={name})", "rightEndpoint": "(id=*)",
+                                                 "leftCardinality": "1", "rightCardinality": "2147483647"},
+                                  "tags": {}}})
+    people.commit(workspace)
+    agents.until_both_have({"t.a": "1.0.0"})
+
+
+def test_a_celix_agent_that_cannot_remove_what_it_never_installed_is_well_after_its_restart(server):
+    people, agent = server.people(), CelixAgent(f"http://{server.agents_address}", "celix-1")
+    agent.step()
+    agent.installs = lambda name, version: name != "t.refused"
+    link_all(people)
+    put(people, "t.a", "1.0.0")
+    put(people, "t.refused", "1.0.0")
+    wait_for(lambda: (agent.step(), "t.refused" in agent.known)[1], "it has both")
+    wait_for(lambda: (agent.step(), target(people, "celix-1")["provisioning"] == "OK")[1], "it seems well")
+    workspace = people.workspace()
+    people.change(workspace, *({"op": "remove", "kind": "artifact2feature", "definition": one["definition"]}
+                               for one in people.right("GET", "/v1/objects?kind=artifact2feature")["items"]
+                               if "t.refused" in one["definition"]))
+    people.commit(workspace)
+
+    def crashes():
+        try:
+            agent.step()
+        except AgentCrashed:
+            return True
+        return False
+
+    wait_for(crashes, "it crashes")
+    agent.restart()
+    wait_for(lambda: (agent.step(), agent.bundles == {"t.a": "1.0.0"})[1], "it has what is left")
+    wait_for(lambda: (agent.step(), target(people, "celix-1")["provisioning"] == "OK")[1], "it is well")
 
 
 def test_a_killed_server_goes_on_with_the_same_bytes_and_no_event_twice(server):
