@@ -106,7 +106,7 @@ bool model_dangling(const Model *model, const Object *association);
 
 typedef struct Wanted {
     const Object *artifact;
-    char *paths; /* ACE-RepositoryPath: "feature;distribution;feature;distribution" */
+    char *paths; /* ACE-RepositoryPath: "feature;distribution,feature;distribution" */
 } Wanted;
 
 /* What a target of the model is to have, ordered by definition; resource

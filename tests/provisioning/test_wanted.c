@@ -111,7 +111,7 @@ static void test_a_target_gets_what_is_linked_with_it_and_the_ways_are_told(void
     add_filters(model, OBJECT_FEATURE2DISTRIBUTION, "(name=*)", "N", "(name=e)", "1");
     assert_wanted(model, "a-2.0.0[f;d] b-1.0.0[f;d] ");
     add_filters(model, OBJECT_DISTRIBUTION2TARGET, "(name=*)", "N", "(id=t)", "1");
-    assert_wanted(model, "a-2.0.0[f;d;f;e;g;e] b-1.0.0[f;d;f;e] ");
+    assert_wanted(model, "a-2.0.0[f;d,f;e,g;e] b-1.0.0[f;d,f;e] ");
     model_free(model);
 }
 
