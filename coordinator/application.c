@@ -10,7 +10,7 @@
 
 /* --- life ----------------------------------------------------------------------------- */
 
-static const json_t *component_status(const json_t *object, const char *name)
+const json_t *application_status(const json_t *object, const char *name)
 {
     size_t i;
     const json_t *status;
@@ -22,7 +22,7 @@ static const json_t *component_status(const json_t *object, const char *name)
 /* What was remembered in the status, unless another policy did. */
 static void restore(Component *component, const json_t *object)
 {
-    const json_t *status = component_status(object, component->name);
+    const json_t *status = application_status(object, component->name);
     component->announced = (unsigned)kube_integer(status, "wanted", 0);
     component->decided = kube_integer(status, "decidedAt", 0);
     snprintf(component->reason, sizeof component->reason, "%s", kube_string(status, "reason"));
@@ -32,60 +32,79 @@ static void restore(Component *component, const json_t *object)
         policy_load(json_object_get(status, "state"), &component->state, NULL);
 }
 
+/* What was accepted of components that are refused now, as the last coordinator wrote it. */
+static int recall(const json_t *object, JsonList *ret, InaError *error)
+{
+    const json_t *list = kube_get(object, "status.components"), *status;
+    JsonList components = {.items = calloc(json_array_size(list) + 1, sizeof(Component))};
+    Component *items = components.items;
+    size_t i;
+    if (!items)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    json_array_foreach(list, i, status)
+    {
+        const json_t *accepted = json_object_get(status, "accepted");
+        const char *name = kube_string(status, "name");
+        if (!accepted || components.count == APPLICATION_COMPONENTS_MAX || application_find(&components, name) ||
+            strcmp(kube_string(accepted, "name"), name) != 0 ||
+            application_read_component(accepted, &items[components.count], NULL) < 0)
+            continue;
+        restore(&items[components.count++], object);
+    }
+    *ret = components;
+    return 0;
+}
+
 int application_new(const json_t *object, Application **ret, InaError *error)
 {
-    JsonList components;
-    int r = application_read(json_object_get(object, "spec"), &components, error);
-    if (r < 0)
-        return r;
     Application *application = calloc(1, sizeof *application);
-    if (!application) {
-        application_clear_components(&components);
+    if (!application)
         return ina_error_set(error, ENOMEM, "out of memory");
-    }
     application->object = json_incref((json_t *)object);
-    application->components = components;
-    for (size_t i = 0; i < components.count; i++)
-        restore(&((Component *)components.items)[i], object);
+    int r = recall(object, &application->components, error);
+    if (r == 0)
+        r = application_update(application, object, error);
+    if (r < 0) {
+        application_free(application);
+        return r;
+    }
     *ret = application;
     return 0;
 }
 
-static Component *find(const Application *application, const char *name)
+static void go_on(Component *component, const Component *before)
 {
-    Component *components = application->components.items;
-    for (size_t i = 0; i < application->components.count; i++)
-        if (strcmp(components[i].name, name) == 0)
-            return &components[i];
-    return NULL;
+    if (strcmp(before->policy_name, component->policy_name) == 0)
+        component->state = before->state;
+    component->overloaded = before->overloaded;
+    component->crowded = before->crowded;
+    component->count = before->count;
+    component->announced = before->announced;
+    component->decided = before->decided;
+    memcpy(component->reason, before->reason, sizeof component->reason);
 }
 
 int application_update(Application *application, const json_t *object, InaError *error)
 {
-    JsonList components;
-    int r = application_read(json_object_get(object, "spec"), &components, error);
+    JsonList components, *before = &application->components;
+    int r = application_read(json_object_get(object, "spec"), before, &components, application->refused, error);
     if (r < 0)
         return r;
     for (size_t i = 0; i < components.count; i++) {
         Component *component = &((Component *)components.items)[i];
-        const Component *before = find(application, component->name);
-        if (!before) {
+        const Component *old = application_find(before, component->name);
+        if (component->refused[0])
+            continue; /* is the old one, or unknown */
+        if (old && !old->untouched)
+            go_on(component, old);
+        else
             restore(component, object);
-            continue;
-        }
-        if (strcmp(before->policy_name, component->policy_name) == 0)
-            component->state = before->state;
-        component->overloaded = before->overloaded;
-        component->crowded = before->crowded;
-        component->count = before->count;
-        component->announced = before->announced;
-        component->decided = before->decided;
-        memcpy(component->reason, before->reason, sizeof component->reason);
     }
-    application_clear_components(&application->components);
+    application_clear_components(before);
     application->components = components;
+    json_incref((json_t *)object);
     json_decref(application->object);
-    application->object = json_incref((json_t *)object);
+    application->object = (json_t *)object;
     return 0;
 }
 
@@ -117,6 +136,11 @@ size_t application_components(const Application *application)
     return application->components.count;
 }
 
+const char *application_refused(const Application *application)
+{
+    return application->refused;
+}
+
 const char *application_queue(const Application *application, size_t component)
 {
     const Component *components = application->components.items;
@@ -125,11 +149,12 @@ const char *application_queue(const Application *application, size_t component)
 
 bool application_count(const Application *application, const char *component, ApplicationCount *ret)
 {
-    const Component *found = find(application, component);
+    const Component *found = application_find(&application->components, component);
     if (!found)
         return false;
     *ret = found->count;
-    ret->maximum = (unsigned)found->maximum;
+    if (!found->untouched)
+        ret->maximum = (unsigned)found->maximum;
     return true;
 }
 

@@ -16,6 +16,7 @@
 
 #include "policy.h"
 
+#include "kube/schema.h"
 #include <inaetics/error.h>
 #include <jansson.h>
 
@@ -24,12 +25,13 @@
 #define APPLICATION_PLURAL "applications"
 #define APPLICATION_LABEL "inaetics.org/application" /* on workloads and pods: name of the Application */
 #define APPLICATION_COMPONENT_LABEL "inaetics.org/component"
+#define APPLICATION_INVALID "InvalidApplication" /* reason of the event that tells what is refused */
 
 #define APPLICATION_COMPONENTS_MAX 64u
 #define APPLICATION_RUNTIMES_MAX 8u
 #define APPLICATION_STORAGE_MAX 16u
 #define APPLICATION_REPLICAS_MAX 1000
-#define APPLICATION_MAXIMUM 64 /* of a component that does not say */
+#define APPLICATION_MAXIMUM SCHEMA_APPLICATION_MAXIMUM /* of a component that does not say */
 #define APPLICATION_ACTIONS_MAX 1024u
 
 typedef struct Application Application;
@@ -64,16 +66,18 @@ typedef struct ApplicationPlan {
     double next;    /* when to look again, s since 1970 */
 } ApplicationPlan;
 
-/* Of an object as the API gives it. -EINVAL names the field
- * ("spec.components[0].quality.drain: ..."). */
+/* Of an object as the API gives it. Each component is judged by itself: one that cannot be read is refused, and stays
+ * as it was accepted before; after a restart as the status says that it was accepted; else what runs of it is left as
+ * it is. The others are in force. -ENOMEM. */
 int application_new(const json_t *object, Application **ret, InaError *error);
-/* The object changed: takes the new specification, keeps what the policies
- * remember. On failure nothing is changed. */
+/* The object changed: takes the new specification, keeps what the policies remember. */
 int application_update(Application *application, const json_t *object, InaError *error);
 Application *application_free(Application *application);
 
 const char *application_name(const Application *application);
 const char *application_namespace(const Application *application);
+/* The first refusal, naming the field ("spec.components[0]: quality: drain: ..."); "": all is in force. */
+const char *application_refused(const Application *application);
 size_t application_components(const Application *application);
 /* RFC 4515 filter of the queue that decides a component's number, "": any;
  * NULL: its number is fixed. */

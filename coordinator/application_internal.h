@@ -24,6 +24,7 @@ typedef struct Component {
     int64_t replicas, maximum;
     json_t *quality, *resources, *configuration, *template;
     /* Made of it. */
+    json_t *declared; /* what it was read from; shared, not to be changed */
     bool deployment;
     bool scaled; /* has a quality */
     char *queue;
@@ -37,14 +38,26 @@ typedef struct Component {
     int64_t decided;            /* when `wanted` changed last, s since 1970 */
     char reason[POLICY_REASON_MAX];
     ApplicationCount count;
+    /* Why what is declared of it now is not in force; "": it is. */
+    char refused[INA_ERROR_MESSAGE_MAX];
+    bool untouched; /* refused, and nothing was accepted before: only its name is known */
 } Component;
 
 struct Application {
-    json_t *object;      /* shared, not to be changed */
-    JsonList components; /* Component */
+    json_t *object;                      /* shared, not to be changed */
+    JsonList components;                 /* Component: in force, refused ones as they were accepted before */
+    char refused[INA_ERROR_MESSAGE_MAX]; /* the first refusal; "": none */
+    char told[INA_ERROR_MESSAGE_MAX];    /* which of them an event told last */
 };
 
-int application_read(const json_t *spec, JsonList *ret_components, InaError *error);
+/* Each component is read by itself. What cannot be read is refused: it stays as it was accepted `before` (is taken from
+ * there then), and nothing is removed. `ret_refused`: the first refusal, naming its place; "": none. -ENOMEM: some of
+ * `before` may be gone. */
+int application_read(const json_t *spec, JsonList *before, JsonList *ret_components,
+                     char ret_refused[INA_ERROR_MESSAGE_MAX], InaError *error);
+int application_read_component(const json_t *declared, Component *ret, InaError *error);
+Component *application_find(const JsonList *components, const char *name);     /* NULL: none */
+const json_t *application_status(const json_t *object, const char *component); /* in its status; NULL: none */
 void application_clear_components(JsonList *components);
 
 /* The workload's name of one runtime: malloc'ed. */

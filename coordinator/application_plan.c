@@ -6,6 +6,7 @@
 #include "kube/object.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
@@ -302,13 +303,18 @@ static void remove_others(Planner *planner)
 
 /* --- status ------------------------------------------------------------------------------------ */
 
+static void tell_running(Planner *planner, const char *name, const char *text)
+{
+    size_t n = strlen(planner->running);
+    snprintf(planner->running + n, sizeof planner->running - n, "%s%s %s", n > 0 ? ", " : "", name, text);
+}
+
 static void report(Planner *planner, const Component *component, const Present *present, const QueueSight *queue)
 {
     const Runtime *runtimes = component->runtimes.items;
     char text[64];
     snprintf(text, sizeof text, "%.0f / %u", present->ready, component->wanted);
-    size_t n = strlen(planner->running);
-    snprintf(planner->running + n, sizeof planner->running - n, "%s%s %s", n > 0 ? ", " : "", component->name, text);
+    tell_running(planner, component->name, text);
     json_t *status = json_pack("{s:s, s:s, s:i, s:i, s:i, s:I, s:s, s:I, s:b, s:b}", "name", component->name, "text",
                                text, "running", (int)present->ready, "requested", (int)present->requested, "wanted",
                                (int)component->wanted, "maximum", (json_int_t)component->maximum, "reason",
@@ -329,6 +335,10 @@ static void report(Planner *planner, const Component *component, const Present *
         json_object_set_new(status, "policy", json_string(component->policy_name));
         json_object_set_new(status, "state", policy_save(&component->state));
     }
+    if (component->refused[0]) { /* for the next coordinator, who cannot read what is declared either */
+        json_object_set_new(status, "refused", json_string(component->refused));
+        json_object_set(status, "accepted", component->declared);
+    }
     if (component->scaled && queue->known)
         json_object_set_new(status, "observed",
                             json_pack("{s:I, s:I, s:I}", "arrivalRate", (json_int_t)component->state.rate,
@@ -337,10 +347,40 @@ static void report(Planner *planner, const Component *component, const Present *
     json_array_append_new(planner->components, status);
 }
 
+/* Of a component that was never accepted: what was known of it last, and what there is of it now. */
+static void report_untouched(Planner *planner, Component *component)
+{
+    const json_t *before = application_status(planner->application->object, component->name), *workload;
+    json_t *status = before ? json_deep_copy(before) : json_pack("{s:s}", "name", component->name);
+    json_t *workloads = json_object_get(status, "workloads");
+    int64_t requested = 0, running = 0;
+    char text[64] = "?";
+    size_t i;
+    json_array_foreach(workloads, i, workload)
+    {
+        const json_t *found = find_workload(planner, is_deployment(workload), kube_string(workload, "name"));
+        requested += kube_integer(found, "spec.replicas", found ? 1 : 0);
+        running += kube_integer(found, "status.readyReplicas", 0);
+    }
+    if (workloads)
+        snprintf(text, sizeof text, "%" PRId64 " / %" PRId64, running, requested);
+    component->count = (ApplicationCount){.running = (unsigned)running,
+                                          .requested = (unsigned)requested,
+                                          .maximum = (unsigned)kube_integer(before, "maximum", 0)};
+    json_object_set_new(status, "text", json_string(text));
+    json_object_set_new(status, "running", json_integer(running));
+    json_object_set_new(status, "requested", json_integer(requested));
+    json_object_set_new(status, "refused", json_string(component->refused));
+    json_array_append_new(planner->components, status);
+    tell_running(planner, component->name, text);
+}
+
 static void set_condition(Planner *planner, json_t *holder, const char *type, const char *status, const char *reason,
                           const char *message)
 {
     kube_set_condition(holder, type, status, reason, message, (time_t)planner->sight->now);
+    json_object_set_new((json_t *)kube_condition(holder, type), "observedGeneration",
+                        json_integer(kube_integer(planner->application->object, "metadata.generation", 0)));
 }
 
 /* What changes each second says nothing new. */
@@ -366,7 +406,10 @@ static void make_status(Planner *planner)
     const json_t *conditions = json_object_get(before, "conditions");
     if (conditions)
         kube_set(holder, "status.conditions", json_deep_copy(conditions));
-    set_condition(planner, holder, "Valid", "True", "Read", "the specification is in force");
+    if (planner->application->refused[0])
+        set_condition(planner, holder, "Valid", "False", "Refused", planner->application->refused);
+    else
+        set_condition(planner, holder, "Valid", "True", "Read", "all that is declared is in force");
     if (planner->overloaded[0])
         set_condition(planner, holder, "Overloaded", "True", "MaximumReached", planner->overloaded);
     else if (planner->crowded[0])
@@ -385,9 +428,10 @@ static void make_status(Planner *planner)
     const json_t *balanced = kube_condition(holder, "Balanced");
     const char *state = kube_string(balanced, "status");
     kube_set(holder, "status.phase",
-             json_string(strcmp(state, "True") == 0      ? "Balanced"
-                         : strcmp(state, "Unknown") == 0 ? "QueueNotSeen"
-                                                         : kube_string(balanced, "reason")));
+             json_string(planner->application->refused[0] ? "Refused"
+                         : strcmp(state, "True") == 0     ? "Balanced"
+                         : strcmp(state, "Unknown") == 0  ? "QueueNotSeen"
+                                                          : kube_string(balanced, "reason")));
     AUTO_JSON json_t *new_view = without_figures(json_object_get(holder, "status"));
     AUTO_JSON json_t *old_view = without_figures(before);
     planner->plan->urgent = !before || !json_equal(new_view, old_view);
@@ -404,10 +448,26 @@ static bool is_drained(const Component *component, const QueueSight *queue)
     return queue->backlog <= fmax(1, drain * fmax(service, component->state.rate));
 }
 
+/* Once for each refusal, also when the coordinator starts again or the status cannot be written at once. */
+static void tell_refusal(Planner *planner)
+{
+    Application *application = planner->application;
+    const json_t *valid = kube_condition(application->object, "Valid");
+    bool said = strcmp(kube_string(valid, "status"), "False") == 0 &&
+                strcmp(kube_string(valid, "message"), application->refused) == 0;
+    if (application->refused[0] && !said && strcmp(application->told, application->refused) != 0)
+        announce(planner, "Warning", APPLICATION_INVALID, "%s", application->refused);
+    memcpy(application->told, application->refused, sizeof application->told);
+}
+
 static void plan_component(Planner *planner, Component *component, const QueueSight *queue)
 {
     Present present = {0};
     bool was_overloaded = component->overloaded;
+    if (component->untouched) {
+        report_untouched(planner, component);
+        return;
+    }
     look(planner, component, &present);
     if (!decide(planner, component, queue, &present))
         add_name(planner->unseen, component->name);
@@ -432,7 +492,9 @@ int application_plan(Application *application, const ApplicationSight *sight, Ap
     Component *components = application->components.items;
     for (size_t i = 0; i < application->components.count; i++)
         plan_component(&planner, &components[i], &sight->queues[i]);
-    remove_others(&planner);
+    if (!application->refused[0])
+        remove_others(&planner);
+    tell_refusal(&planner);
     make_status(&planner);
     json_decref(planner.components);
     if (planner.result < 0) {

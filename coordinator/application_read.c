@@ -41,11 +41,6 @@ static const JsonField component_fields[] = {
     {.name = NULL},
 };
 
-static const JsonField list_fields[] = {
-    {"components", JSON_TYPE_LIST, 0, .flags = JSON_REQUIRED, .fields = component_fields, .size = sizeof(Component)},
-    {.name = NULL},
-};
-
 /* drain, utilization and quiet are the policy queueing's keys, at hand. */
 typedef struct Quality {
     char *queue, *policy;
@@ -195,30 +190,182 @@ static int check_component(Component *component, InaError *error)
     return 0;
 }
 
-int application_read(const json_t *spec, JsonList *ret_components, InaError *error)
+static void clear_component(Component *component)
 {
-    JsonList list = {0};
-    int r = json_decode(spec, list_fields, &list, error);
+    free(component->queue);
+    json_decref(component->declared);
+    json_clear(component_fields, component);
+    *component = (Component){0};
+}
+
+int application_read_component(const json_t *declared, Component *ret, InaError *error)
+{
+    Component component = {0};
+    int r = json_decode(declared, component_fields, &component, error);
+    if (r == 0)
+        r = check_component(&component, error);
     if (r < 0) {
-        ina_error_wrap(error, "spec");
+        clear_component(&component);
         return r;
     }
-    Component *components = list.items;
-    if (list.count > APPLICATION_COMPONENTS_MAX)
-        r = ina_error_set(error, EINVAL, "spec.components: there may be %u at most", APPLICATION_COMPONENTS_MAX);
-    for (size_t i = 0; r == 0 && i < list.count; i++) {
-        r = check_component(&components[i], error);
-        for (size_t k = 0; r == 0 && k < i; k++)
-            if (strcmp(components[i].name, components[k].name) == 0)
-                r = ina_error_set(error, EINVAL, "name: \"%s\" is another component's too", components[i].name);
-        if (r < 0)
-            ina_error_wrap(error, "spec.components[%zu]", i);
+    component.declared = json_incref((json_t *)declared);
+    *ret = component;
+    return 0;
+}
+
+/* --- what is declared, and what was accepted before ------------------------------------------- */
+
+typedef struct Reader {
+    JsonList *before; /* Component: accepted earlier; what stays is taken from it */
+    JsonList read;    /* Component */
+    size_t room;      /* of `read` */
+    char *refused;    /* INA_ERROR_MESSAGE_MAX: the first refusal */
+} Reader;
+
+/* A message that was cut within a character is no JSON text any more. */
+static void make_text(char *message)
+{
+    json_t *text = json_string(message);
+    for (char *c = message; !text && *c; c++)
+        if ((unsigned char)*c >= 0x80)
+            *c = '?';
+    json_decref(text);
+}
+
+static void refuse(Reader *reader, InaError *error)
+{
+    make_text(error->message);
+    if (!reader->refused[0])
+        memcpy(reader->refused, error->message, INA_ERROR_MESSAGE_MAX);
+}
+
+Component *application_find(const JsonList *components, const char *name)
+{
+    Component *items = components->items;
+    for (size_t i = 0; i < components->count; i++)
+        if (items[i].name && strcmp(items[i].name, name) == 0)
+            return &items[i];
+    return NULL;
+}
+
+static void append(Reader *reader, Component *component)
+{
+    Component *items = reader->read.items;
+    if (reader->read.count < reader->room)
+        items[reader->read.count++] = *component;
+    else
+        clear_component(component);
+    *component = (Component){0};
+}
+
+/* A component that cannot be read stays as it was accepted; or, if nothing is known of that, as it runs. */
+static int keep(Reader *reader, const char *name, const InaError *refusal, InaError *error)
+{
+    Component unknown = {.untouched = true}, *kept = application_find(reader->before, name);
+    if (application_find(&reader->read, name) || kube_check_dns_label(name))
+        return 0; /* which one it is is not known */
+    if (!kept) {
+        kept = &unknown;
+        kept->name = strdup(name);
+        if (!kept->name)
+            return ina_error_set(error, ENOMEM, "out of memory");
     }
-    if (r < 0) {
-        application_clear_components(&list);
+    memcpy(kept->refused, refusal->message, sizeof kept->refused);
+    append(reader, kept);
+    return 0;
+}
+
+static int read_one(Reader *reader, const json_t *declared, size_t index, InaError *error)
+{
+    Component component;
+    InaError refusal = {.message = ""};
+    int r = application_read_component(declared, &component, &refusal);
+    if (r == 0 && !application_find(&reader->read, component.name)) {
+        append(reader, &component);
+        return 0;
+    }
+    if (r == 0) {
+        ina_error_set(&refusal, EINVAL, "name: \"%s\" is another component's too", component.name);
+        clear_component(&component);
+    } else if (r == -ENOMEM) {
+        *error = refusal;
         return r;
     }
-    *ret_components = list;
+    ina_error_wrap(&refusal, "spec.components[%zu]", index);
+    refuse(reader, &refusal);
+    return keep(reader, kube_string(declared, "name"), &refusal, error);
+}
+
+/* What is wrong beside the components themselves. */
+static void check_spec(Reader *reader, const json_t *spec)
+{
+    InaError error = {.message = ""};
+    const json_t *list = json_object_get(spec, "components"), *value;
+    const char *key;
+    json_object_foreach((json_t *)spec, key, value)
+    {
+        if (strcmp(key, "components") != 0)
+            ina_error_set(&error, EINVAL, "spec.%.80s: there is no such field; there is components", key);
+    }
+    if (!json_is_array(list))
+        ina_error_set(&error, EINVAL, "spec.components: must be a list of components");
+    else if (json_array_size(list) > APPLICATION_COMPONENTS_MAX)
+        ina_error_set(&error, EINVAL, "spec.components: there may be %u at most", APPLICATION_COMPONENTS_MAX);
+    if (error.message[0])
+        refuse(reader, &error);
+}
+
+/* Nothing is removed before all that is declared can be read: what is missing may be what cannot. */
+static void keep_others(Reader *reader)
+{
+    Component *before = reader->before->items;
+    for (size_t i = 0; reader->refused[0] && i < reader->before->count; i++) {
+        if (!before[i].name || before[i].untouched || application_find(&reader->read, before[i].name))
+            continue;
+        snprintf(before[i].refused, sizeof before[i].refused, "%s",
+                 "it is not declared any more, and is removed when all that is declared can be read");
+        append(reader, &before[i]);
+    }
+}
+
+/* Those that were taken. */
+static void close_gaps(JsonList *components)
+{
+    Component *items = components->items;
+    size_t n = 0;
+    for (size_t i = 0; i < components->count; i++)
+        if (items[i].name)
+            items[n++] = items[i];
+    components->count = n;
+}
+
+int application_read(const json_t *spec, JsonList *before, JsonList *ret_components,
+                     char ret_refused[INA_ERROR_MESSAGE_MAX], InaError *error)
+{
+    const json_t *list = json_object_get(spec, "components"), *declared;
+    Reader reader = {.before = before, .refused = ret_refused};
+    size_t i;
+    int r = 0;
+    ret_refused[0] = '\0';
+    reader.room = json_array_size(list) + before->count;
+    if (reader.room > APPLICATION_COMPONENTS_MAX)
+        reader.room = APPLICATION_COMPONENTS_MAX;
+    reader.read.items = calloc(reader.room + 1, sizeof(Component));
+    if (!reader.read.items)
+        return ina_error_set(error, ENOMEM, "out of memory");
+    json_array_foreach(list, i, declared)
+    {
+        if (r == 0 && i < APPLICATION_COMPONENTS_MAX)
+            r = read_one(&reader, declared, i, error);
+    }
+    check_spec(&reader, spec);
+    if (r < 0) {
+        close_gaps(before);
+        application_clear_components(&reader.read);
+        return r;
+    }
+    keep_others(&reader);
+    *ret_components = reader.read;
     return 0;
 }
 
@@ -226,6 +373,7 @@ void application_clear_components(JsonList *components)
 {
     Component *items = components->items;
     for (size_t i = 0; i < components->count; i++)
-        free(items[i].queue);
-    json_clear(list_fields, components);
+        clear_component(&items[i]);
+    free(items);
+    *components = (JsonList){0};
 }

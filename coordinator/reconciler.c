@@ -22,11 +22,10 @@ typedef struct Errand Errand;
 struct Entry {
     Reconciler *reconciler;
     Entry *next;
-    Application *application; /* NULL: what is declared is wrong */
+    Application *application; /* NULL: there was no memory */
     const json_t *object;     /* as it was last seen */
     unsigned under_way;
     bool gone, dirty;
-    char wrong[INA_ERROR_MESSAGE_MAX];   /* what was said about it last */
     char failure[INA_ERROR_MESSAGE_MAX]; /* of a request, logged last */
     double at, paused, written;          /* s since 1970: when to plan, not before, status written last */
 };
@@ -88,16 +87,6 @@ static void drop(Entry *entry)
     entry_free(entry);
 }
 
-/* A message that was cut within a character is no JSON text any more. */
-static void make_text(char *message)
-{
-    json_t *text = json_string(message);
-    for (char *c = message; !text && *c; c++)
-        if ((unsigned char)*c >= 0x80)
-            *c = '?';
-    json_decref(text);
-}
-
 static void take(Entry *entry, const json_t *object)
 {
     InaError error = {.message = ""};
@@ -107,8 +96,8 @@ static void take(Entry *entry, const json_t *object)
     entry->gone = false;
     int r = entry->application ? application_update(entry->application, object, &error)
                                : application_new(object, &entry->application, &error);
-    snprintf(entry->wrong, sizeof entry->wrong, "%s", r < 0 ? error.message : "");
-    make_text(entry->wrong);
+    if (r < 0)
+        tell(entry->reconciler, INA_LOG_ERROR, "application %s: %s", kube_name(object), error.message);
     entry->dirty = true;
 }
 
@@ -313,25 +302,6 @@ static bool add_to(void *userdata, const json_t *object)
     return true;
 }
 
-/* What is declared cannot be read: that is said once, and what was in force stays in force. */
-static void complain(Entry *entry, double now)
-{
-    const json_t *valid = kube_condition(entry->object, "Valid");
-    if (strcmp(kube_string(valid, "status"), "False") == 0 && strcmp(kube_string(valid, "message"), entry->wrong) == 0)
-        return;
-    ApplicationAction event = {0};
-    if (application_event(entry->object, "Warning", "InvalidApplication", entry->wrong, now, &event) == 0)
-        carry_out(entry, event.method, event.path, NULL, event.body, true);
-    application_action_clear(&event);
-    AUTO_JSON json_t *holder = json_object();
-    const json_t *status = json_object_get(entry->object, "status");
-    json_object_set_new(holder, "status", status ? json_deep_copy(status) : json_object());
-    kube_set_condition(holder, "Valid", "False", "Refused", entry->wrong, (time_t)now);
-    kube_set(holder, "status.phase", json_string("Refused"));
-    write_status(entry, json_object_get(holder, "status"), now);
-    tell(entry->reconciler, INA_LOG_WARNING, "application %s: %s", kube_name(entry->object), entry->wrong);
-}
-
 static int make_plan(Entry *entry, double now, ApplicationPlan *ret, InaError *error)
 {
     Reconciler *reconciler = entry->reconciler;
@@ -355,8 +325,6 @@ static void look_after(Entry *entry, double now)
     ApplicationPlan plan;
     entry->dirty = false;
     entry->at = now + 1;
-    if (entry->wrong[0])
-        complain(entry, now);
     if (!entry->application || entry->under_way > 0)
         return;
     if (make_plan(entry, now, &plan, &error) < 0) {
@@ -366,11 +334,12 @@ static void look_after(Entry *entry, double now)
     for (size_t i = 0; i < plan.n_actions; i++) {
         const ApplicationAction *action = &plan.actions[i];
         if (action->event)
-            tell(entry->reconciler, INA_LOG_INFO, "application %s: %s", kube_name(entry->object),
-                 kube_string(action->body, "message"));
+            tell(entry->reconciler,
+                 strcmp(kube_string(action->body, "reason"), APPLICATION_INVALID) == 0 ? INA_LOG_WARNING : INA_LOG_INFO,
+                 "application %s: %s", kube_name(entry->object), kube_string(action->body, "message"));
         carry_out(entry, action->method, action->path, action->content_type, action->body, action->event);
     }
-    if (plan.status && !entry->wrong[0] && (plan.urgent || now >= entry->written + STATUS_INTERVAL))
+    if (plan.status && (plan.urgent || now >= entry->written + STATUS_INTERVAL))
         write_status(entry, plan.status, now);
     entry->at = fmin(entry->at, plan.next);
     application_plan_clear(&plan);

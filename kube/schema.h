@@ -57,6 +57,8 @@ typedef struct SchemaField {
     bool wide;     /* INTEGER: of 64 bits; TIME: with microseconds */
 } SchemaField;
 
+#define SCHEMA_APPLICATION_MAXIMUM 64 /* of a component of an Application that does not say */
+
 struct Schema {
     const char *name;          /* OpenAPI definition: "io.k8s.api.core.v1.PodSpec" */
     const SchemaField *fields; /* ends with name NULL */

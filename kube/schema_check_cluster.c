@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define DATA_MAX (1024u * 1024u)
@@ -190,5 +191,36 @@ void check_lease(Check *check, const json_t *object, const json_t *old)
     if (kube_integer(spec, "leaseTransitions", 0) < 0)
         check_invalid(check, "leaseTransitions", json_object_get(spec, "leaseTransitions"),
                       "must to be greater than or equal to 0");
+    path_back(&check->path, length);
+}
+
+/* --- applications ------------------------------------------------------------------------------------------------ */
+
+static void check_bound(Check *check, const json_t *object, const char *field)
+{
+    const json_t *value = json_object_get(object, field), *bound = json_object_get(object, "maximum");
+    int64_t maximum = bound ? json_integer_value(bound) : SCHEMA_APPLICATION_MAXIMUM;
+    if (maximum > 0 && json_is_integer(value) && json_integer_value(value) > maximum)
+        check_invalid(check, field, value, "must be less than or equal to maximum, %" PRId64, maximum);
+}
+
+/* How many are asked for must be allowed; all else is the coordinator's to judge. What was stored before is not
+ * refused for that alone, or its status could not be written either. */
+void check_application(Check *check, const json_t *object, const json_t *old)
+{
+    const json_t *spec = json_object_get(object, "spec"), *component;
+    size_t i;
+    if (old && json_equal(spec, json_object_get(old, "spec")))
+        return;
+    size_t length = path_field(&check->path, "spec");
+    path_field(&check->path, "components");
+    json_array_foreach(json_object_get(spec, "components"), i, component)
+    {
+        size_t item = path_index(&check->path, i);
+        check_bound(check, component, "replicas");
+        path_field(&check->path, "quality");
+        check_bound(check, json_object_get(component, "quality"), "minimum");
+        path_back(&check->path, item);
+    }
     path_back(&check->path, length);
 }

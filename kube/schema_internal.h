@@ -117,4 +117,5 @@ void check_lease(Check *check, const json_t *object, const json_t *old);
 void check_volume(Check *check, const json_t *object, const json_t *old);
 void check_claim(Check *check, const json_t *object, const json_t *old);
 void check_claim_spec(Check *check, const json_t *spec);
+void check_application(Check *check, const json_t *object, const json_t *old);
 void check_storage_class(Check *check, const json_t *object, const json_t *old);

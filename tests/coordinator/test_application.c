@@ -478,13 +478,13 @@ static void a_wrong_specification_is_refused_with_its_place(void **state)
         const char *component, *message;
     } rows[] = {
         {"{'name':'Bad','runtimes':[{'image':'x'}]}", "spec.components[0]: name: \"Bad\": a lowercase RFC 1123 label"},
-        {"{'name':'a'}", "spec: components[0].runtimes"},
+        {"{'name':'a'}", "spec.components[0]: runtimes"},
         {"{'name':'a','runtimes':[]}", "spec.components[0]: runtimes: there must be 1 to 8"},
         {"{'name':'a','runtimes':[{}]}", "spec.components[0]: runtimes[0]: needs an image, a template, or"},
         {"{'name':'a','runtimes':[{'image':'x'},{'image':'y'}]}",
          "spec.components[0]: runtimes[1].name: \"\" is another one's too"},
-        {"{'name':'a','runtimes':[{'image':'x'}],'speed':1}", "spec: components[0].speed"},
-        {"{'name':'a','runtimes':[{'image':'x'}],'replicas':-1}", "spec: components[0].replicas"},
+        {"{'name':'a','runtimes':[{'image':'x'}],'speed':1}", "spec.components[0]: speed"},
+        {"{'name':'a','runtimes':[{'image':'x'}],'replicas':-1}", "spec.components[0]: replicas"},
         {"{'name':'a','runtimes':[{'image':'x'}],'replicas':5,'maximum':4}",
          "spec.components[0]: replicas: 5 is above maximum, 4"},
         {"{'name':'a','runtimes':[{'image':'x'}],'workload':'StatefulSet'}",
@@ -505,7 +505,7 @@ static void a_wrong_specification_is_refused_with_its_place(void **state)
          "spec.components[0]: storage[0]: takes one of claim, size and hostPath"},
         {"{'name':'a','runtimes':[{'image':'x'}]},{'name':'a','runtimes':[{'image':'x'}]}",
          "spec.components[1]: name: \"a\" is another component's too"},
-        {"7", "spec: components[0]"},
+        {"7", "spec.components[0]: "},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char text[1024];
@@ -513,28 +513,206 @@ static void a_wrong_specification_is_refused_with_its_place(void **state)
         Application *application = NULL;
         snprintf(text, sizeof text, "{'metadata':{'name':'x'},'spec':{'components':[%s]}}", rows[i].component);
         json_t *object = parse(text);
-        int r = application_new(object, &application, &error);
-        if (r != -EINVAL || strncmp(error.message, rows[i].message, strlen(rows[i].message)) != 0)
-            fail_msg("row %zu: %d \"%s\", should be \"%s\"", i, r, error.message, rows[i].message);
-        assert_null(application);
+        assert_int_equal(application_new(object, &application, &error), 0);
+        const char *said = application_refused(application);
+        if (strncmp(said, rows[i].message, strlen(rows[i].message)) != 0)
+            fail_msg("row %zu: \"%s\", should be \"%s\"", i, said, rows[i].message);
+        application_free(application);
         json_decref(object);
     }
-    json_t *empty = parse("{}");
-    Application *application;
-    assert_int_equal(application_new(empty, &application, NULL), -EINVAL);
-    json_decref(empty);
 }
 
-static void a_wrong_update_leaves_what_is_in_force(void **state)
+static void what_is_wrong_beside_the_components_is_refused_too(void **state)
+{
+    static const struct {
+        const char *spec, *message;
+        size_t components;
+    } rows[] = {
+        {"{}", "spec.components: must be a list", 0},
+        {"[]", "spec.components: must be a list", 0},
+        {"{'components':{}}", "spec.components: must be a list", 0},
+        {"{'components':[{'name':'a','runtimes':[{'image':'x'}]}],'speed':7}", "spec.speed: there is no such field", 1},
+        {"{'components':[]}", "", 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[512];
+        Application *application = NULL;
+        snprintf(text, sizeof text, "{'metadata':{'name':'x'},'spec':%s}", rows[i].spec);
+        json_t *object = parse(text);
+        assert_int_equal(application_new(object, &application, NULL), 0);
+        if (strncmp(application_refused(application), rows[i].message, strlen(rows[i].message)) != 0)
+            fail_msg("row %zu: \"%s\", should be \"%s\"", i, application_refused(application), rows[i].message);
+        assert_int_equal(application_components(application), rows[i].components);
+        application_free(application);
+        json_decref(object);
+    }
+    json_t *many = parse("{'metadata':{'name':'x'},'spec':{'components':[]}}");
+    for (int i = 0; i <= (int)APPLICATION_COMPONENTS_MAX; i++)
+        json_array_append_new((json_t *)kube_get(many, "spec.components"),
+                              json_pack("{s:o, s:[{s:s}]}", "name", json_sprintf("c-%d", i), "runtimes", "image", "x"));
+    Application *application = NULL;
+    assert_int_equal(application_new(many, &application, NULL), 0);
+    assert_int_equal(application_components(application), APPLICATION_COMPONENTS_MAX);
+    assert_string_equal(application_refused(application), "spec.components: there may be 64 at most");
+    application_free(application);
+    json_decref(many);
+}
+
+static void by_hand(Cluster *c, const char *name, int count)
+{
+    json_t *workload = named(c, name, NULL);
+    kube_set(workload, "spec.replicas", json_integer(count));
+    set_version(c, workload);
+}
+
+static void restart(Cluster *c)
+{
+    json_t *copy = json_deep_copy(c->object);
+    application_free(c->application);
+    assert_int_equal(application_new(copy, &c->application, NULL), 0);
+    json_decref(copy);
+}
+
+static const json_t *told(const Cluster *c, const char *reason)
+{
+    size_t i;
+    const json_t *event;
+    json_array_foreach(c->events, i, event) if (strcmp(kube_string(event, "reason"), reason) == 0) return event;
+    return NULL;
+}
+
+/* Load under which more processors are needed; returns how many there are then. */
+static int overload(Cluster *c)
+{
+    for (int i = 0; i < 12; i++) {
+        load(c, 1500, 333);
+        step(c);
+        all_ready(c);
+        assert_null(told(c, "Removed"));
+        assert_null(told(c, "InvalidApplication"));
+    }
+    return replicas(c, "shop-processor-c") + replicas(c, "shop-processor-b");
+}
+
+static void a_refused_component_stays_as_it_was_accepted_and_the_others_go_on(void **state)
+{
+    static const char why[] = "spec.components[0]: replicas: 99 is above maximum, 4";
+    Cluster *c = cluster_new(shop);
+    for (int i = 0; i < 8; i++) {
+        load(c, 100, 100);
+        step(c);
+        all_ready(c);
+    }
+    assert_string_equal(condition(c, "Valid"), "True");
+    change_spec(c, "\"generation\":1", "\"generation\":2");
+    change_spec(c, "\"replicas\":1", "\"replicas\":99");
+    assert_string_equal(application_refused(c->application), why);
+    step(c);
+    assert_string_equal(kube_string(told(c, "InvalidApplication"), "message"), why);
+    const json_t *valid = kube_condition(c->object, "Valid");
+    assert_string_equal(kube_string(valid, "status"), "False");
+    assert_string_equal(kube_string(valid, "reason"), "Refused");
+    assert_string_equal(kube_string(valid, "message"), why);
+    assert_int_equal(kube_integer(valid, "observedGeneration", 0), 2);
+    assert_int_equal(kube_integer(c->object, "status.observedGeneration", 0), 2);
+    assert_string_equal(kube_string(c->object, "status.phase"), "Refused");
+    assert_string_equal(kube_string(status_of(c, "producer"), "refused"), why);
+    assert_null(json_object_get(status_of(c, "processor"), "refused"));
+    by_hand(c, "shop-producer", 3);
+    assert_true(overload(c) > 4);
+    assert_int_equal(replicas(c, "shop-producer"), 1);
+    for (int i = 0; i < 5; i++) { /* the next coordinators know it from the status, and say it no more */
+        restart(c);
+        by_hand(c, "shop-producer", 2);
+        assert_true(overload(c) > 4);
+        assert_int_equal(replicas(c, "shop-producer"), 1);
+        assert_string_equal(kube_string(status_of(c, "producer"), "text"), "1 / 1");
+    }
+    change_spec(c, "\"replicas\":99", "\"replicas\":3");
+    step(c);
+    assert_int_equal(replicas(c, "shop-producer"), 3);
+    assert_string_equal(condition(c, "Valid"), "True");
+    assert_null(json_object_get(status_of(c, "producer"), "refused"));
+    assert_null(json_object_get(status_of(c, "producer"), "accepted"));
+    change_spec(c, "\"replicas\":3", "\"replicas\":99");
+    step(c);
+    assert_non_null(told(c, "InvalidApplication")); /* once for each time */
+    cluster_free(c);
+}
+
+static void a_refused_component_that_follows_a_queue_follows_it_on(void **state)
 {
     Cluster *c = cluster_new(shop);
-    InaError error = {.message = ""};
-    json_t *wrong = parse("{'metadata':{'name':'shop'},'spec':{'components':[{'name':'UP'}]}}");
+    for (int i = 0; i < 8; i++) {
+        load(c, 100, 100);
+        step(c);
+        all_ready(c);
+    }
+    change_spec(c, "\"minimum\":1", "\"minimum\":9");
     step(c);
-    assert_int_equal(application_update(c->application, wrong, &error), -EINVAL);
+    assert_non_null(told(c, "InvalidApplication"));
+    assert_string_equal(application_queue(c->application, 1), "(type=queue)");
+    assert_true(overload(c) > 4);
+    restart(c);
+    assert_string_equal(application_queue(c->application, 1), "(type=queue)");
+    assert_true(overload(c) > 4);
+    cluster_free(c);
+}
+
+static void what_was_never_accepted_is_left_as_it_runs(void **state)
+{
+    Cluster *c = cluster_new(shop);
+    for (int i = 0; i < 8; i++) {
+        load(c, 100, 100);
+        step(c);
+        all_ready(c);
+    }
+    change_spec(c, "\"replicas\":1", "\"replicas\":99"); /* while there is no coordinator */
+    restart(c);
+    by_hand(c, "shop-producer", 2);
     step(c);
-    assert_int_equal(c->requests, 0);
-    json_decref(wrong);
+    assert_non_null(told(c, "InvalidApplication"));
+    assert_true(overload(c) > 4);
+    assert_int_equal(replicas(c, "shop-producer"), 2);
+    assert_string_equal(kube_string(status_of(c, "producer"), "text"), "2 / 2");
+    assert_non_null(strstr(kube_string(status_of(c, "producer"), "refused"), "99 is above maximum, 4"));
+    ApplicationCount count;
+    assert_true(application_count(c->application, "producer", &count));
+    assert_true(count.running == 2 && count.requested == 2 && count.maximum == 4);
+    change_spec(c, "\"replicas\":99", "\"replicas\":1");
+    step(c);
+    assert_int_equal(replicas(c, "shop-producer"), 1);
+    assert_string_equal(condition(c, "Valid"), "True");
+    cluster_free(c);
+}
+
+static void nothing_is_removed_while_something_is_refused(void **state)
+{
+    Cluster *c = cluster_new(shop);
+    step(c);
+    change_spec(c, "\"replicas\":1", "\"replicas\":99");
+    change_spec(c, "\"name\":\"processor\"", "\"name\":\"other\"");
+    for (int i = 0; i < 3; i++) {
+        step(c);
+        assert_int_equal(replicas(c, "shop-other-c"), 1);
+        assert_int_equal(replicas(c, "shop-processor-c"), 1);
+        assert_non_null(strstr(kube_string(status_of(c, "processor"), "refused"), "not declared any more"));
+        restart(c);
+    }
+    change_spec(c, "\"replicas\":99", "\"replicas\":2");
+    step(c);
+    assert_int_equal(replicas(c, "shop-processor-c"), -2);
+    assert_int_equal(replicas(c, "shop-other-c"), 1);
+    assert_int_equal(replicas(c, "shop-producer"), 2);
+    json_t *wrong = json_deep_copy(c->object);
+    kube_set(wrong, "spec", json_pack("{s:[]}", "componets"));
+    assert_int_equal(application_update(c->application, wrong, NULL), 0);
+    json_decref(c->object);
+    c->object = wrong;
+    by_hand(c, "shop-producer", 1);
+    step(c);
+    assert_int_equal(replicas(c, "shop-producer"), 2);
+    assert_int_equal(json_array_size(c->workloads), 3);
     cluster_free(c);
 }
 
@@ -605,7 +783,11 @@ int main(void)
         cmocka_unit_test(workloads_that_somebody_else_made_are_only_scaled),
         cmocka_unit_test(a_workload_has_its_configuration_resources_storage_and_template),
         cmocka_unit_test(a_wrong_specification_is_refused_with_its_place),
-        cmocka_unit_test(a_wrong_update_leaves_what_is_in_force),
+        cmocka_unit_test(what_is_wrong_beside_the_components_is_refused_too),
+        cmocka_unit_test(a_refused_component_stays_as_it_was_accepted_and_the_others_go_on),
+        cmocka_unit_test(a_refused_component_that_follows_a_queue_follows_it_on),
+        cmocka_unit_test(what_was_never_accepted_is_left_as_it_runs),
+        cmocka_unit_test(nothing_is_removed_while_something_is_refused),
         cmocka_unit_test(a_number_can_be_asked_for_within_the_maximum),
         cmocka_unit_test(the_status_is_urgent_only_when_it_says_something_new),
     };

@@ -302,12 +302,43 @@ static void of_a_pod_only_images_and_tolerations_change(void **state)
     check(cases, sizeof cases / sizeof *cases);
 }
 
+#define APPLICATION(component) "{\"spec\":{\"components\":[{\"name\":\"b\"},{\"name\":\"a\"," component "}]}}"
+
+static void of_applications_only_numbers_above_their_maximum_are_refused(void **state)
+{
+    static const char above[] = APPLICATION("\"replicas\":99,\"maximum\":4");
+    static const Case cases[] = {
+        {"inaetics.org", "Application", above, NULL,
+         "spec.components[1].replicas: Invalid value: 99: must be less than or equal to maximum, 4"},
+        {"inaetics.org", "Application", above, APPLICATION("\"replicas\":1,\"maximum\":4"), "components[1].replicas"},
+        {"inaetics.org", "Application", above, above, ""}, /* the status is written, or a label */
+        {"inaetics.org", "Application", APPLICATION("\"replicas\":4,\"maximum\":4"), above, ""},
+        {"inaetics.org", "Application", APPLICATION("\"replicas\":64"), NULL, ""},
+        {"inaetics.org", "Application", APPLICATION("\"replicas\":65"), NULL, "maximum, 64"},
+        {"inaetics.org", "Application", APPLICATION("\"quality\":{\"minimum\":9,\"maximum\":8}"), NULL,
+         "spec.components[1].quality.minimum: Invalid value: 9: must be less than or equal to maximum, 8"},
+        {"inaetics.org", "Application", APPLICATION("\"quality\":{\"minimum\":65}"), NULL, "maximum, 64"},
+        {"inaetics.org", "Application", APPLICATION("\"quality\":{\"minimum\":8,\"maximum\":8}"), NULL, ""},
+        /* All else is the coordinator's to judge. */
+        {"inaetics.org", "Application", APPLICATION("\"replicas\":\"99\",\"maximum\":4,\"speed\":1"), NULL, ""},
+        {"inaetics.org", "Application", APPLICATION("\"replicas\":99,\"maximum\":\"4\",\"quality\":7"), NULL, ""},
+        {"inaetics.org", "Application", "{\"spec\":{\"components\":[7,[],null]}}", NULL, ""},
+        {"inaetics.org", "Application", "{\"spec\":7}", NULL, ""},
+        {"inaetics.org", "Application", "{\"spec\":{}}", NULL, ""},
+    };
+    check(cases, sizeof cases / sizeof *cases);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pods_are_checked),      cmocka_unit_test(volumes_are_checked),
-        cmocka_unit_test(workloads_are_checked), cmocka_unit_test(services_and_endpoints_are_checked),
-        cmocka_unit_test(the_rest_is_checked),   cmocka_unit_test(of_a_pod_only_images_and_tolerations_change),
+        cmocka_unit_test(pods_are_checked),
+        cmocka_unit_test(volumes_are_checked),
+        cmocka_unit_test(workloads_are_checked),
+        cmocka_unit_test(services_and_endpoints_are_checked),
+        cmocka_unit_test(the_rest_is_checked),
+        cmocka_unit_test(of_a_pod_only_images_and_tolerations_change),
+        cmocka_unit_test(of_applications_only_numbers_above_their_maximum_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -158,14 +158,68 @@ def test_the_coordinator_adds_processors_under_load_and_removes_them_again(demon
     wait_for(lambda: len(demonstrator.parts("processor")) == 1, "one processor is enough again", 180)
 
 
+APPLICATION = "/apis/inaetics.org/v1/namespaces/default/applications/demonstrator"
+
+
+def change(instance, *operations):
+    """A JSON patch of the application, past the command line; operations: (op, path, value). Returns (status, answer)."""
+    patch = [dict(zip(("op", "path", "value"), one)) for one in operations]
+    return instance.api("PATCH", APPLICATION, patch, "application/json-patch+json", check=False)
+
+
+def valid(instance):
+    """Condition Valid, once it was said of what is declared now."""
+    def look():
+        found = instance.api("GET", APPLICATION)[1]
+        conditions = {one["type"]: one for one in found.get("status", {}).get("conditions", [])}
+        return conditions["Valid"] if conditions.get("Valid", {}).get("observedGeneration") == found["metadata"]["generation"] else None
+    return wait_for(look, "the coordinator judged what is declared")
+
+
+def test_a_refused_component_stays_as_it_was_and_the_others_are_scaled_also_by_the_next_coordinator(demonstrator):
+    settled(demonstrator)
+    demonstrator.cli("scale", "producer", 2)
+    assert valid(demonstrator)["status"] == "True"
+    status, answer = change(demonstrator, ("add", "/spec/components/0/replicas", 99))
+    assert status == 422 and "spec.components[0].replicas: Invalid value: 99: must be less than or equal to maximum, 4" in answer["message"]
+    refused = demonstrator.cli("scale", "producer", 99, check=False)
+    assert refused.returncode == 1 and "0 to 4 are allowed" in refused.stderr
+    wait_for(lambda: len(demonstrator.parts("producer")) == 2, "two producers")
+
+    assert change(demonstrator, ("add", "/spec/components/0/speed", 7), ("add", "/spec/components/0/replicas", 4))[0] == 200
+    condition = valid(demonstrator)
+    assert condition["status"] == "False" and condition["reason"] == "Refused"
+    assert "spec.components[0]: speed" in condition["message"]
+    wait_for(lambda: events(demonstrator, "InvalidApplication"), "an event tells it")
+    assert "application demonstrator is refused: spec.components[0]: speed" in demonstrator.cli("scale").stdout
+    name = demonstrator.part("coordinator")
+    starts = demonstrator.container(name)["restartCount"]
+    demonstrator.cli("kill", name)
+    wait_for(lambda: demonstrator.container(name)["restartCount"] > starts, "it is started again")
+    demonstrator.cli("scale", "inaetics-producer-controller", 3)
+    assert post(demonstrator, "/coordinator/utilisation", {"value": 100}, {"Cookie": cookie(demonstrator)})[0] == 204
+    wait_for(lambda: len(demonstrator.parts("processor")) >= 2, "more processors")
+    wait_for(lambda: len(demonstrator.parts("producer")) == 2, "the producers are as they were accepted")
+    assert post(demonstrator, "/coordinator/utilisation", {"value": 5}, {"Cookie": cookie(demonstrator)})[0] == 204
+    assert valid(demonstrator)["status"] == "False"
+    assert sum(one.get("count", 1) for one in events(demonstrator, "InvalidApplication")) == 1
+
+    assert change(demonstrator, ("remove", "/spec/components/0/speed"), ("add", "/spec/components/0/replicas", 1))[0] == 200
+    assert valid(demonstrator)["status"] == "True"
+    wait_for(lambda: len(demonstrator.parts("producer")) == 1, "one producer")
+    assert "is refused" not in demonstrator.cli("scale").stdout
+    wait_for(lambda: len(demonstrator.parts("processor")) == 1, "one processor is enough again", 180)
+
+
 def test_the_coordinators_death_changes_no_number(demonstrator):
     settled(demonstrator)
     demonstrator.cli("scale", "producer", 3)
     wait_for(lambda: len(demonstrator.parts("producer")) == 3, "three producers")
     before = settled(demonstrator)
     name = demonstrator.part("coordinator")
+    starts = demonstrator.container(name)["restartCount"]
     demonstrator.cli("kill", name)
-    wait_for(lambda: demonstrator.container(name)["restartCount"] == 1, "it is started again")
+    wait_for(lambda: demonstrator.container(name)["restartCount"] == starts + 1, "it is started again")
     time.sleep(5)
     assert settled(demonstrator) == before
 
