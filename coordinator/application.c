@@ -153,6 +153,7 @@ bool application_count(const Application *application, const char *component, Ap
     if (!found)
         return false;
     *ret = found->count;
+    ret->refused = found->refused;
     if (!found->untouched)
         ret->maximum = (unsigned)found->maximum;
     return true;

@@ -88,6 +88,7 @@ void application_plan_clear(ApplicationPlan *plan);
 
 typedef struct ApplicationCount {
     unsigned running, requested, maximum; /* running: ready ones */
+    const char *refused; /* why what is declared of it is not in force, until the next update; "": it is */
 } ApplicationCount;
 /* As of the last plan. false: there is no such component. */
 bool application_count(const Application *application, const char *component, ApplicationCount *ret);

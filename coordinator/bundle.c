@@ -210,6 +210,7 @@ static void reply(const Coordinator *coordinator, InaCall *call, const char *nam
         replicas.running = count.running;
         replicas.requested = requested && *requested > count.requested ? *requested : count.requested;
         replicas.maximum = count.maximum;
+        replicas.refused = (char *)count.refused;
         ina_call_reply(call, &replicas.base);
     }
 }

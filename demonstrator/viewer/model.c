@@ -326,7 +326,9 @@ double model_utilization(const Model *model)
 
 static void take_replicas(Replicas *kind, const Demonstrator__V1__Replicas *reply)
 {
-    kind->replicas = (ModelReplicas){true, reply->running, reply->requested, reply->maximum};
+    kind->replicas = (ModelReplicas){
+        .known = true, .running = reply->running, .requested = reply->requested, .maximum = reply->maximum};
+    snprintf(kind->replicas.refused, sizeof(kind->replicas.refused), "%s", reply->refused);
 }
 
 static void replicas_got(void *userdata, const Demonstrator__V1__Replicas *reply, const InaFailure *failure)
@@ -487,8 +489,10 @@ Model *model_free(Model *model)
 
 static json_t *replicas_json(ModelReplicas replicas)
 {
-    return json_pack("{s:i, s:i, s:i, s:b}", "running", (int)replicas.running, "requested", (int)replicas.requested,
-                     "maximum", (int)replicas.maximum, "scalable", replicas.known);
+    json_t *refused = json_string(replicas.refused); /* NULL: it was cut within a character */
+    return json_pack("{s:i, s:i, s:i, s:b, s:o}", "running", (int)replicas.running, "requested",
+                     (int)replicas.requested, "maximum", (int)replicas.maximum, "scalable", replicas.known, "refused",
+                     refused ? refused : json_string("a field that cannot be shown"));
 }
 
 json_t *model_json(const Model *model, int64_t after_ms)

@@ -16,16 +16,18 @@
 #include <inaetics/bundle.h>
 #include <jansson.h>
 
-#define MODEL_POINTS_MAX 600u  /* ten minutes at one a second */
+#define MODEL_POINTS_MAX 600u /* ten minutes at one a second */
 #define MODEL_SERIES_MAX 512u
 #define MODEL_EVENTS_MAX 200u
 #define MODEL_EVENT_TEXT 200u
+#define MODEL_REFUSED_MAX 512u
 
 typedef struct Model Model;
 
 typedef struct ModelReplicas {
     bool known; /* the coordinator answered at least once */
     uint32_t running, requested, maximum;
+    char refused[MODEL_REFUSED_MAX]; /* why what is declared is not in force; "": it is */
 } ModelReplicas;
 
 /* `published` is called after each sampling. */

@@ -43,8 +43,8 @@ static void post_scale(Viewer *viewer, InaHttpRequest *request, const char *name
     if (!now.known) {
         ina_http_respond_text(request, 503, "The coordinator has not answered yet; try again.\n");
     } else if (value != (double)(int)value || requested < 0 || requested > now.maximum) {
-        ina_http_respond_text(request, 400, "%ss requested: %u; 'value' is what to add, a whole number, and the sum must be 0 to %u.\n",
-                              name, now.requested, now.maximum);
+        ina_http_respond_text(request, 400, "%s: %g requested, 0 to %u are allowed; 'value' is what to add to the %u there shall be now, a whole number.\n",
+                              name, requested, now.maximum, now.requested);
     } else if (!model_scale(viewer->model, name, (uint32_t)requested)) {
         ina_http_respond_text(request, 503, "No coordinator is there; it is looked for.\n");
     } else {

@@ -679,6 +679,7 @@ static void what_was_never_accepted_is_left_as_it_runs(void **state)
     ApplicationCount count;
     assert_true(application_count(c->application, "producer", &count));
     assert_true(count.running == 2 && count.requested == 2 && count.maximum == 4);
+    assert_non_null(strstr(count.refused, "99 is above maximum, 4"));
     change_spec(c, "\"replicas\":99", "\"replicas\":1");
     step(c);
     assert_int_equal(replicas(c, "shop-producer"), 1);

@@ -192,6 +192,7 @@ def test_a_refused_component_stays_as_it_was_and_the_others_are_scaled_also_by_t
     assert "spec.components[0]: speed" in condition["message"]
     wait_for(lambda: events(demonstrator, "InvalidApplication"), "an event tells it")
     assert "application demonstrator is refused: spec.components[0]: speed" in demonstrator.cli("scale").stdout
+    assert "components[0]: speed" in demonstrator.call("demonstrator.v1.Coordinator", "GetReplicas", {"name": "producer"})["refused"]
     name = demonstrator.part("coordinator")
     starts = demonstrator.container(name)["restartCount"]
     demonstrator.cli("kill", name)

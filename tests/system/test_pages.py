@@ -134,6 +134,12 @@ def test_the_dashboard_shows_the_system_live_and_the_slider_steers_it(demonstrat
     browser.wait("the actual utilization follows", lambda: "50.0 %" in browser.text("actual"))
     browser.wait("more is stored", lambda: number(browser.text("stored-rate")) > 100)
     browser.wait("the event of it", lambda: "preferred utilization set to 50 %" in browser.text("events"))
+    for replicas, note, closed in (({"requested": 3, "refused": ""}, "", False),
+                                   ({"requested": 4, "refused": ""}, "4 is the maximum of the Application", True),
+                                   ({"requested": 2, "refused": "<b>x"}, "What is declared is refused: <b>x", False)):
+        shown = browser.run("showReplicas('producer', " + json.dumps({"running": 1, "maximum": 4, "scalable": True, **replicas}) +
+                            "); const note = byId('producer-note'); return [note.textContent, note.hidden, byId('producer-more').disabled]")
+        assert shown == [note, not note, closed]
     assert browser.console_errors() == []
 
 
@@ -280,7 +286,8 @@ def test_the_original_endpoints_answer_as_they_did(demonstrator):
         assert post(demonstrator, "/coordinator/utilisation", {"value": value}, session)[0] == 400, value
     assert post(demonstrator, "/coordinator/utilisation", {}, session)[0] == 400
     wait_for(lambda: post(demonstrator, "/coordinator/scaleProducer", {"value": 0}, session)[0] == 204, "the coordinator")
-    assert post(demonstrator, "/coordinator/scaleProducer", {"value": 99}, session)[0] == 400
+    status, text = post(demonstrator, "/coordinator/scaleProducer", {"value": 99}, session)
+    assert status == 400 and " requested, 0 to 4 are allowed" in text
 
 
 def test_no_path_leads_out_of_the_pages(demonstrator):

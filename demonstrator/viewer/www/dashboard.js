@@ -47,6 +47,10 @@ for (const kind of ["producer", "processor"]) {
 function showReplicas(kind, replicas) {
   byId(kind + "s").textContent = replicas.running + " / " + replicas.requested;
   byId(kind + "-count").textContent = replicas.requested;
+  const note = replicas.refused ? "What is declared is refused: " + replicas.refused
+    : replicas.scalable && replicas.requested >= replicas.maximum ? replicas.maximum + " is the maximum of the Application" : "";
+  byId(kind + "-note").textContent = note;
+  byId(kind + "-note").hidden = !note;
   byId(kind + "-less").disabled = !mayChange || !replicas.scalable || replicas.requested === 0;
   byId(kind + "-more").disabled = !mayChange || !replicas.scalable || replicas.requested >= replicas.maximum;
 }
