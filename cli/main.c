@@ -180,7 +180,7 @@ static const Command commands[] = {
      "  restore REVISION                       the software as it was then\n"
      "  apply DIRECTORY | diff [DIRECTORY] | export DIRECTORY   desired state as code\n"
      "  events                                 what happens, live\n"
-     "  settings [NAME VALUE]                  which targets are registered by themselves, and more\n"
+     "  settings [NAME VALUE]                  who is registered by himself, how rollouts go, and more\n"
      "  account NAME ROLE                      makes or changes one; the password is asked for\n"
      "\n"
      "  --server URL        which one (default: this instance's, $INAETICS_PROVISIONING_SERVER)\n"
@@ -197,14 +197,20 @@ static const Command commands[] = {
      "\n"
      "diff ends with status 0 without differences, 1 with some, 2 when it cannot say.\n"
      "\n"
+     "Settings are register, approve, autoApprove (filters), versionsKept, forgetSeconds,\n"
+     "and how rollouts go: rollout.groups, .success, .error, .gateSeconds,\n"
+     ".installSeconds, .silenceSeconds, .progress, .automaticRollback; rollout default\n"
+     "sets all of these, rollout none: at once to all (docs/rollouts.md).\n"
+     "\n"
      "examples:\n"
      "  inaetics provisioning upload build/demonstrator/anomaly.zip --wait 60\n"
      "  inaetics provisioning link artifact processor processor --message 'find anomalies'\n"
      "  inaetics provisioning settings register '(target.application=*)'\n"
+     "  inaetics provisioning settings rollout.gateSeconds 20\n"
      "  inaetics provisioning rollback\n"
      "  inaetics provisioning export deployment && git -C deployment init\n"
      "  inaetics provisioning apply deployment --wait 120\n",
-     " server user password-file ca message wait auto-approve force tail json ", 1, 1001, command_provisioning},
+     " server user password-file ca message wait auto-approve force tail json ", 0, 1001, command_provisioning},
     {"verify", "", "compare what producers were promised with what is stored",
      "  --wait SECONDS      first wait until the queue is empty, at most so long\n"
      "  --json              for programs\n"
@@ -483,7 +489,12 @@ int main(int argc, char **argv)
     }
     const Command *command = find_command(argv[1]);
     if (!command) {
-        fprintf(stderr, "inaetics: there is no command \"%s\". Try inaetics --help.\n", argv[1]);
+        const char *words[COMMANDS + 1] = {NULL};
+        for (size_t i = 0; i < COMMANDS; i++)
+            words[i] = commands[i].name;
+        const char *near = option_nearest(argv[1], words);
+        fprintf(stderr, "inaetics: there is no command \"%s\"%s%s%s Try inaetics --help.\n", argv[1],
+                near ? "; was \"" : "", near ? near : "", near ? "\" meant?" : ".");
         return CLI_USAGE;
     }
     return run(command, argc - 1, argv + 1);

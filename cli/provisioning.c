@@ -2,6 +2,7 @@
 #include "provisioning.h"
 
 #include "base/cleanup.h"
+#include "base/option.h"
 
 #include <string.h>
 
@@ -88,18 +89,78 @@ static int usage(const char *name, const char *arguments)
     return CLI_USAGE;
 }
 
+/* Words that others use for it, or that are given to `list`. */
+static const char *const other_words[][2] = {
+    {"accounts", "list accounts"},
+    {"add", "create"},
+    {"artifacts", "list artifacts"},
+    {"delete", "remove"},
+    {"deploy", "apply"},
+    {"distributions", "list distributions"},
+    {"features", "list features"},
+    {"help", "--help"},
+    {"history", "list revisions"},
+    {"import", "apply"},
+    {"links", "list links"},
+    {"ls", "list"},
+    {"policy", "settings rollout"},
+    {"push", "upload"},
+    {"revert", "restore"},
+    {"revisions", "list revisions"},
+    {"rm", "remove"},
+    {"rollouts", "list rollouts"},
+    {"targets", "list targets"},
+    {"undo", "rollback"},
+    {"users", "list accounts"},
+};
+
+static void print_commands(void)
+{
+    static const char first[] = "Its commands:";
+    size_t column = sizeof first - 1;
+    fputs(first, stderr);
+    for (size_t i = 0; i < COMMANDS; i++) {
+        size_t length = strlen(commands[i].name) + 1 + (i + 1 < COMMANDS);
+        if (column + length > 80) {
+            fprintf(stderr, "\n%*s", (int)sizeof first - 1, "");
+            column = sizeof first - 1;
+        }
+        fprintf(stderr, " %s%s", commands[i].name, i + 1 < COMMANDS ? "," : "");
+        column += length;
+    }
+    fputs("\n`inaetics provisioning --help` says what each does.\n", stderr);
+}
+
+static int unknown_command(const char *name)
+{
+    const char *words[COMMANDS + 1], *near = NULL;
+    for (size_t i = 0; i < COMMANDS; i++)
+        words[i] = commands[i].name;
+    words[COMMANDS] = NULL;
+    for (size_t i = 0; i < sizeof other_words / sizeof *other_words; i++)
+        if (strcmp(other_words[i][0], name) == 0)
+            near = other_words[i][1];
+    near = near ? near : option_nearest(name, words);
+    fprintf(stderr, "inaetics provisioning: there is no command \"%.40s\"%s%s%s\n", name,
+            near ? "; was \"inaetics provisioning " : "", near ? near : "", near ? "\" meant?" : ".");
+    print_commands();
+    return CLI_USAGE;
+}
+
 int command_provisioning(const Arguments *arguments, Instance *instance)
 {
     Provisioning provisioning;
     size_t i = 0;
     int count = arguments->count - 1, status = CLI_FAILED;
-    while (i < COMMANDS && strcmp(commands[i].name, arguments->items[0]) != 0)
-        i++;
-    if (i == COMMANDS) {
-        fprintf(stderr, "inaetics provisioning: there is no command \"%s\". Try inaetics provisioning --help.\n",
-                arguments->items[0]);
+    if (arguments->count == 0) {
+        fputs("inaetics provisioning: which of its commands? None was given.\n", stderr);
+        print_commands();
         return CLI_USAGE;
     }
+    while (i < COMMANDS && strcmp(commands[i].name, arguments->items[0]) != 0)
+        i++;
+    if (i == COMMANDS)
+        return unknown_command(arguments->items[0]);
     if (count < commands[i].minimum || count > commands[i].maximum)
         return usage(commands[i].name, commands[i].arguments);
     if (provisioning_open(&provisioning, arguments, instance))

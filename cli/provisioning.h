@@ -88,5 +88,7 @@ bool provisioning_send_file(Provisioning *provisioning, const char *path, const 
                             bool *ret_new);
 /* What a revision's storing led to, and with --wait how that went on; an exit status. */
 int provisioning_follow_rollout(Provisioning *provisioning, const json_t *stored);
+/* That nothing holds a change back; on stderr. */
+void provisioning_warn_no_policy(void);
 /* With --wait, how the rollout went on that runs now, if one does. */
 int provisioning_follow_upload(Provisioning *provisioning);

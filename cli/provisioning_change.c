@@ -54,7 +54,7 @@ int provisioning_upload(Provisioning *provisioning, int count, char *const *item
         const char *name = text_of(attributes, "Bundle-SymbolicName");
         printf("%s: ", items[i]);
         print_text(*name ? name : text_of(attributes, "filename"));
-        print_line(" ", text_of(attributes, "Bundle-Version"), new ? "" : ", was there already");
+        print_line(*name ? "@" : "", text_of(attributes, "Bundle-Version"), new ? "" : ", was there already");
     }
     return failed == 0 ? provisioning_follow_upload(provisioning) : CLI_FAILED;
 }
@@ -160,7 +160,7 @@ static json_t *find_artifacts(Provisioning *provisioning, const ArtifactName *wa
     if (list && json_array_size(list) == 0) {
         cli_fail("there is no artifact %s%s%s; `inaetics provisioning list artifacts` shows those there are, `upload` "
                  "brings others",
-                 wanted->name, wanted->version ? " " : "", wanted->version ? wanted->version : "");
+                 wanted->name, wanted->version ? "@" : "", wanted->version ? wanted->version : "");
         json_decref(list);
         return NULL;
     }

@@ -5,6 +5,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "provisioning/desired.h"
+#include "provisioning/model.h"
 #include "table.h"
 
 #include <errno.h>
@@ -218,6 +219,9 @@ int provisioning_apply(Provisioning *provisioning, int count, char *const *items
         (void)provisioning_ask(provisioning, "POST", "/v1/desired", state, &done);
     if (!done)
         return CLI_FAILED;
+    const json_t *rollout = json_object_get(state, "rollout");
+    if (rollout && json_is_null(rollout))
+        provisioning_warn_no_policy();
     if (provisioning->arguments->json)
         return cli_print_json(done);
     print_differences(json_object_get(done, "differences"));
@@ -304,6 +308,28 @@ static bool write_state(const char *path, const json_t *state)
     return false;
 }
 
+/* Versions that nothing is linked to: they are no part of the state. */
+static bool tell_left_out(Provisioning *provisioning, const json_t *taken)
+{
+    AUTO_JSON json_t *all = provisioning_list(provisioning, "/v1/objects?kind=artifact");
+    const json_t *artifact;
+    size_t i, n = 0;
+    if (!all)
+        return false;
+    json_array_foreach(all, i, artifact)
+    {
+        char text[OBJECT_TEXT_SIZE];
+        const char *digest = text_of(json_object_get(artifact, "attributes"), "sha256");
+        if (json_object_get(taken, digest))
+            continue;
+        printf(n++ == 0 ? "Left out, because nothing is linked to them: " : ", ");
+        print_text(definition_text(text_of(artifact, "definition"), text));
+    }
+    if (n > 0)
+        puts(".");
+    return true;
+}
+
 int provisioning_export(Provisioning *provisioning, int count, char *const *items)
 {
     InaError error = {0};
@@ -321,15 +347,18 @@ int provisioning_export(Provisioning *provisioning, int count, char *const *item
     if (folder_make(items[0], 0755, &error) < 0)
         return cli_fail("%s", error.message);
     json_t *artifacts = json_object_get(state, "artifacts");
+    AUTO_JSON json_t *taken = json_object();
     for (size_t i = 0; i < json_array_size(artifacts); i++) {
         AUTO_JSON json_t *artifact = json_incref(json_array_get(artifacts, i));
         if (!fetch_artifact(provisioning, items[0], text_of(artifact, "file"), text_of(artifact, "sha256")))
             return CLI_FAILED;
+        json_object_set(taken, text_of(artifact, "sha256"), json_true());
         json_array_set(artifacts, i, json_object_get(artifact, "file"));
     }
     if (!write_state(path, state))
         return CLI_FAILED;
-    printf("%s and %zu files are in %s; `inaetics provisioning apply %s` brings all of it back.\n", DESIRED_FILE,
-           json_array_size(artifacts), items[0], items[0]);
-    return CLI_OK;
+    printf("%s and %zu files are in %s: features, distributions, links, settings, and all that is linked.\n"
+           "`inaetics provisioning apply %s` makes it so again.\n",
+           DESIRED_FILE, json_array_size(artifacts), items[0], items[0]);
+    return tell_left_out(provisioning, taken) ? CLI_OK : CLI_FAILED;
 }

@@ -2,6 +2,7 @@
 #include "provisioning.h"
 
 #include "base/cleanup.h"
+#include "provisioning/model.h"
 #include "table.h"
 
 #include <inttypes.h>
@@ -182,22 +183,28 @@ static const struct {
     {"accounts", "/v1/accounts?", {"NAME", "ROLE"}, add_account},
 };
 
-/* "artifact:processor 2.0.0" of its definition, for links; what is behind the kind's keys. */
+/* "processor@2.0.0" */
 static void print_definition(const char *definition)
 {
-    static const char *const prefixes[] = {"artifact-Bundle-SymbolicName-", "artifact-filename-", "feature-name-",
-                                           "distribution-name-", "target-id-"};
-    static const char middle[] = "-Bundle-Version-";
-    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
-        if (strncmp(definition, prefixes[i], strlen(prefixes[i])) == 0)
-            definition += strlen(prefixes[i]);
-    const char *version = strstr(definition, middle);
-    AUTO_FREE char *name = version ? strndup(definition, (size_t)(version - definition)) : strdup(definition);
-    print_text(name ? name : definition);
-    if (version) {
-        putchar(' ');
-        print_text(version + strlen(middle));
+    char text[OBJECT_TEXT_SIZE];
+    print_text(definition_text(definition, text));
+}
+
+/* "KIND-leftEndpoint-(name=d)-rightEndpoint-(FILTER)", as links above. */
+static void print_dangling(const char *definition)
+{
+    static const char first[] = "-leftEndpoint-", second[] = "-rightEndpoint-";
+    const char *left = strstr(definition, first), *right = left ? strstr(left, second) : NULL;
+    if (!right) {
+        print_line("matches nothing now   ", definition, "");
+        return;
     }
+    AUTO_FREE char *kind = strndup(definition, (size_t)(left - definition));
+    left += sizeof first - 1;
+    AUTO_FREE char *from = strndup(left, (size_t)(right - left));
+    printf("%-22s", kind ? kind : "");
+    print_text(from ? from : "");
+    print_line(" -> ", right + sizeof second - 1, " matches nothing now");
 }
 
 static int list_links(Provisioning *provisioning)
@@ -219,9 +226,7 @@ static int list_links(Provisioning *provisioning)
     }
     json_array_foreach(json_object_get(links, "dangling"), i, item)
     {
-        printf("matches nothing       ");
-        print_text(json_string_value(item));
-        putchar('\n');
+        print_dangling(json_string_value(item));
     }
     return CLI_OK;
 }
@@ -395,9 +400,7 @@ int provisioning_versions(Provisioning *provisioning, int count, char *const *it
             const char *name = text_of(artifact, "symbolicName");
             fputs("           ", stdout);
             print_text(*name ? name : text_of(artifact, "name"));
-            putchar(' ');
-            print_text(text_of(artifact, "version"));
-            putchar('\n');
+            print_line(*name ? "@" : " ", text_of(artifact, "version"), "");
         }
     }
     return CLI_OK;

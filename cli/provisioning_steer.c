@@ -2,6 +2,7 @@
 #include "provisioning.h"
 
 #include "base/cleanup.h"
+#include "provisioning/rollout.h"
 #include "table.h"
 
 #include <string.h>
@@ -47,10 +48,23 @@ int provisioning_forget(Provisioning *provisioning, int count, char *const *item
 
 /* --- settings --------------------------------------------------------------- */
 
-static void show_settings(const json_t *settings)
+#define POLICY_KEY "rollout"
+#define NO_POLICY "none: a change goes to all targets at once, none first, and is not taken back by itself"
+
+void provisioning_warn_no_policy(void)
+{
+    fputs("inaetics: warning: no policy of rollouts is set: what is stored goes to all targets at once, none first, "
+          "and is "
+          "not taken back by itself; `inaetics provisioning settings rollout default` sets one\n",
+          stderr);
+}
+
+/* A line each; of the policy "rollout.gateSeconds  10". */
+static void show_settings(const json_t *settings, const json_t *policy)
 {
     const char *key;
-    json_t *value, *table = json_array();
+    AUTO_JSON json_t *table = json_array();
+    json_t *value;
     json_object_foreach((json_t *)settings, key, value)
     {
         char number[24] = "none";
@@ -58,27 +72,75 @@ static void show_settings(const json_t *settings)
             snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
         TABLE_ROW(table, key, json_is_string(value) ? json_string_value(value) : number);
     }
+    if (json_object_size(policy) == 0)
+        TABLE_ROW(table, POLICY_KEY, NO_POLICY);
+    json_object_foreach((json_t *)policy, key, value)
+    {
+        char name[64];
+        AUTO_FREE char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        snprintf(name, sizeof name, POLICY_KEY ".%.40s", key);
+        TABLE_ROW(table, name, text);
+    }
     table_print(table);
-    json_decref(table);
+}
+
+/* `name` is "rollout": the whole policy as JSON, "default" or "none"; or "rollout.FIELD". The server checks it. */
+static int set_policy(Provisioning *provisioning, const json_t *before, const char *name, const char *value)
+{
+    const char *field = name[strlen(POLICY_KEY)] == '.' ? name + strlen(POLICY_KEY) + 1 : NULL;
+    bool none = !field && (!*value || strcmp(value, "none") == 0), usual = !field && strcmp(value, "default") == 0;
+    AUTO_JSON json_t *given = none ? json_object() : usual ? NULL : json_loads(value, JSON_DECODE_ANY, NULL);
+    AUTO_JSON json_t *policy = field ? json_deep_copy(before) : json_incref(given);
+    if (usual) {
+        RolloutPolicy standard;
+        rollout_policy_default(&standard);
+        policy = rollout_policy_json(&standard);
+    }
+    if (!usual && !given)
+        return cli_fail("%s: \"%.40s\" is no JSON, as 10, true or [10, 50, 100]%s", name, value,
+                        field ? "" : "; or say default or none");
+    if (field && !json_is_object(policy)) { /* the others as usual */
+        json_decref(policy);
+        policy = json_object();
+    }
+    if (field && json_object_set(policy, field, given) < 0)
+        return cli_fail("out of memory");
+    if (!provisioning_ask(provisioning, "PUT", "/v1/policy", policy, NULL))
+        return CLI_FAILED;
+    if (none)
+        provisioning_warn_no_policy();
+    return CLI_OK;
+}
+
+static int show_all_settings(Provisioning *provisioning, json_t *settings, const json_t *policy)
+{
+    if (provisioning->arguments->json) {
+        json_object_set(settings, POLICY_KEY, (json_t *)policy);
+        return cli_print_json(settings);
+    }
+    show_settings(settings, policy);
+    return CLI_OK;
 }
 
 int provisioning_settings(Provisioning *provisioning, int count, char *const *items)
 {
-    AUTO_JSON json_t *settings = NULL;
-    if (!provisioning_ask(provisioning, "GET", "/v1/settings", NULL, &settings))
+    AUTO_JSON json_t *settings = NULL, *policy = NULL;
+    if (!provisioning_ask(provisioning, "GET", "/v1/settings", NULL, &settings) ||
+        !provisioning_ask(provisioning, "GET", "/v1/policy", NULL, &policy))
         return CLI_FAILED;
-    if (count == 0 && provisioning->arguments->json)
-        return cli_print_json(settings);
-    if (count == 0) {
-        show_settings(settings);
-        return CLI_OK;
-    }
+    if (count == 0)
+        return show_all_settings(provisioning, settings, policy);
+    bool is_policy = strcmp(items[0], POLICY_KEY) == 0 || strncmp(items[0], POLICY_KEY ".", sizeof POLICY_KEY) == 0;
+    if (count == 2 && is_policy)
+        return set_policy(provisioning, policy, items[0], items[1]);
     const json_t *before = json_object_get(settings, items[0]);
     char *end = NULL;
     if (count == 1 || !before)
-        return cli_fail("%s \"%.40s\": give one of register, approve, autoApprove and a filter (\"\": none), or "
-                        "versionsKept or forgetSeconds and a number",
-                        count == 1 ? "no value for" : "there is no setting", items[0]);
+        return cli_fail(
+            "%s \"%.40s\": give one of register, approve, autoApprove and a filter (\"\": none); versionsKept "
+            "or forgetSeconds and a number; rollout.progress, .gateSeconds, .groups and so on and a value, as "
+            "10 or [10, 50, 100]; or rollout and default or none",
+            count == 1 ? "no value for" : "there is no setting", items[0]);
     json_int_t number = json_is_integer(before) ? strtoll(items[1], &end, 10) : 0;
     if (json_is_integer(before) && (*end || end == items[1]))
         return cli_fail("%s: \"%.40s\" is no number", items[0], items[1]);

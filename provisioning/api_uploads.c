@@ -102,7 +102,8 @@ static int compare_with(const File *file, const Rival *rival, InaError *error)
     int r = artifact_contract_check(rival->path, file->path, error);
     if (r == -EINVAL && !rival->same)
         r = artifact_contract_check(file->path, rival->path, NULL) == 0 ? 0 : r;
-    return r < 0 ? ina_error_wrap(error, "against %s", rival->definition) : 0;
+    char text[OBJECT_TEXT_SIZE];
+    return r < 0 ? ina_error_wrap(error, "against %s", definition_text(rival->definition, text)) : 0;
 }
 
 static int file_compare(File *file, InaError *error)
@@ -259,7 +260,7 @@ static int check_old(const Model *model, const Object *object, InaError *error)
 static int store_artifact(Upload *upload, Workspace *workspace)
 {
     Server *server = upload->server;
-    char message[REPOSITORY_MESSAGE_MAX];
+    char message[REPOSITORY_MESSAGE_MAX], text[OBJECT_TEXT_SIZE];
     int r;
     if (workspace) {
         r = model_add(workspace_model(workspace), upload->object, &upload->error);
@@ -268,7 +269,7 @@ static int store_artifact(Upload *upload, Workspace *workspace)
             server_tell_workspace(server, workspace);
         }
     } else {
-        snprintf(message, sizeof(message), "Upload %.900s", object_definition(upload->object));
+        snprintf(message, sizeof(message), "Upload %s", definition_text(object_definition(upload->object), text));
         r = repository_commit(server->repository, upload->account.name, message, add_artifact, upload->object, NULL,
                               &upload->error);
     }

@@ -489,7 +489,7 @@ int artifact_recognise_until(const char *path, const char *filename, const BlobI
     if (r == 0 && artifact.failed)
         r = no_memory(error);
     if (r < 0)
-        return ina_error_wrap(error, "%.80s", artifact_name_valid(filename) ? filename : "the file");
+        return r;
     *ret = json_incref(value);
     return 0;
 }

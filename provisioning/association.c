@@ -198,9 +198,10 @@ static int complete_side(ObjectKind kind, Side side, const json_t *given, const 
         return ina_error_set(error, EINVAL, "\"%s\": right would be the definition of the %s", sides[side].definition,
                              object_kind_name(end));
     const Object *object = model ? model_get(model, end, json_string_value(given)) : NULL;
+    char text[OBJECT_TEXT_SIZE];
     if (!object)
         return ina_error_set(error, EINVAL, "\"%s\": there is no %s '%.200s'", sides[side].definition,
-                             object_kind_name(end), json_string_value(given));
+                             object_kind_name(end), definition_text(json_string_value(given), text));
     int r = complete_from(attributes, side, object, statement, error);
     return r < 0 ? ina_error_wrap(error, "\"%s\"", sides[side].definition) : 0;
 }

@@ -97,7 +97,7 @@ static char *object_name(const Object *object)
         return left && right ? join(left, " -> ", right) : NULL;
     }
     if (name)
-        return join(name, " ", object_attribute(object, "Bundle-Version"));
+        return join(name, "@", object_attribute(object, "Bundle-Version"));
     name = object_attribute(object, object_kind(object) == OBJECT_ARTIFACT ? "filename"
                                     : object_kind(object) == OBJECT_TARGET ? "id"
                                                                            : "name");

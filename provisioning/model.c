@@ -77,7 +77,9 @@ static void set_tree(Model *model, ObjectKind kind, Tree *tree)
 
 static int refuse_absent(ObjectKind kind, const char *definition, InaError *error)
 {
-    return ina_error_set(error, ENOENT, "there is no %s '%.200s'", object_kind_name(kind), definition);
+    char text[OBJECT_TEXT_SIZE];
+    return ina_error_set(error, ENOENT, "there is no %s '%.200s'", object_kind_name(kind),
+                         definition_text(definition, text));
 }
 
 static int put_object(Model *model, Object *object, InaError *error)

@@ -57,6 +57,10 @@ Object *object_ref(const Object *object);
 Object *object_unref(Object *object);
 ObjectKind object_kind(const Object *object);
 const char *object_definition(const Object *object);
+/* What a definition stands for, as people call it: "processor@1.0.0", "config.json", "f1"; of a link the definition.
+ * Cut when it is longer than there is room for. Returns `ret`. */
+#define OBJECT_TEXT_SIZE 512u
+const char *definition_text(const char *definition, char ret[OBJECT_TEXT_SIZE]);
 const char *object_attribute(const Object *object, const char *key); /* NULL when absent; case does not matter */
 const char *object_tag(const Object *object, const char *key);
 /* Attribute, else tag: what a filter sees. */

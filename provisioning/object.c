@@ -280,6 +280,26 @@ static int make_definition(Object *object, InaError *error)
     return 0;
 }
 
+const char *definition_text(const char *definition, char ret[OBJECT_TEXT_SIZE])
+{
+    static const char bundle[] = "artifact-Bundle-SymbolicName-", version[] = "-Bundle-Version-";
+    static const char *const others[] = {"artifact-filename-", "feature-name-", "distribution-name-", "target-id-"};
+    const char *found = NULL, *name = definition;
+    if (strncmp(definition, bundle, sizeof bundle - 1) == 0) {
+        name += sizeof bundle - 1;
+        for (const char *at = name; (at = strstr(at, version)); at++)
+            found = at; /* the last: a name may have it, too */
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (strncmp(definition, others[i], strlen(others[i])) == 0)
+            name = definition + strlen(others[i]);
+    if (found)
+        snprintf(ret, OBJECT_TEXT_SIZE, "%.*s@%s", (int)(found - name), name, found + sizeof version - 1);
+    else
+        snprintf(ret, OBJECT_TEXT_SIZE, "%s", name);
+    return ret;
+}
+
 /* --- clauses of manifests ------------------------------------------------------ */
 
 static int check_clauses(const char *name, const json_t *list, InaError *error)

@@ -393,8 +393,10 @@ static int fill_plan(Targets *targets, Shared *shared, InaError *error)
         item->paths = shared->wanted[i].paths;
         base_name(item->artifact, item->base);
         shared->plan.n = i + 1;
+        char name[OBJECT_TEXT_SIZE];
         if (!digest || info_of(targets, digest, &item->blob) < 0)
-            return ina_error_set(error, EINVAL, "the file of %s is not here", object_definition(item->artifact));
+            return ina_error_set(error, EINVAL, "the file of %s is not here",
+                                 definition_text(object_definition(item->artifact), name));
         if (!symbolic_name && !object_attribute(item->artifact, "processorPid"))
             return ina_error_set(error, EINVAL, "%s has no processorPid", item->base);
         if (json_object_get(names, item->base))

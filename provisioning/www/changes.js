@@ -82,8 +82,8 @@ export async function linkTogether(kind, rows, otherKind, otherRows, range = "0.
     return;
   }
   // In words before the change: what is replaced is gone afterwards.
-  const instead = [...new Set(replaced.map((link) => `${bundleOf(link.left)} ${versionOf(link)}`))].join(", ");
-  const beside = [...new Set(kept.map((link) => `${bundleOf(link.left)} ${versionOf(link)}`))].join(", ");
+  const instead = [...new Set(replaced.map((link) => `${bundleOf(link.left)}@${versionOf(link)}`))].join(", ");
+  const beside = [...new Set(kept.map((link) => `${bundleOf(link.left)}@${versionOf(link)}`))].join(", ");
   await state.change(changes);
   tell(`${plural(made, "link")} made${left.some((row) => row.group !== undefined) ? " (dynamic: the newest version)" : ""}` +
     `${instead ? ` instead of that of ${instead}` : ""}${known ? `, ${known} there already` : ""}` +
@@ -166,7 +166,7 @@ function nameOfAny(object) {
     // As the server makes them of definitions; whoever wrote a filter of his own sees it.
     const [, one, rest] = /^\((?:&\()?(?:Bundle-SymbolicName|filename|name|id)=([^()]*)\)(.*)$/.exec(filter) || [];
     const [, version] = /^\(Bundle-Version=([^()]*)\)\)$/.exec(rest || "") || [];
-    return one === undefined ? filter : version ? `${one} ${version}` : !rest || a.associationVersionStatement ? one : filter;
+    return one === undefined ? filter : version ? `${one}@${version}` : !rest || a.associationVersionStatement ? one : filter;
   };
   return `${KINDS[kind]}: ${short(a.leftEndpoint)} – ${short(a.rightEndpoint)}` +
     (a.associationVersionStatement ? ` (dynamic, ${a.associationVersionStatement})` : "");

@@ -155,9 +155,18 @@ function artifactCells(row) {
     h("span.badge.quiet", {title: "Linked dynamically: always the newest version in the range"}, "newest")];
 }
 
+const KEPT = 14; // characters at the end of a name of a target, about as many as tell pods apart
+
+// Pods are called alike but for the end: what is before it is cut first.
+function ended(name) {
+  const dash = name.lastIndexOf("-", Math.max(name.length - KEPT, 0));
+  const at = dash > 0 && name.length - dash <= 2 * KEPT ? dash : Math.max(name.length - KEPT, 0);
+  return h("span.name.dotted", {title: name}, at > 0 && h("span", {}, name.slice(0, at)), h("span", {}, name.slice(at)));
+}
+
 function plainCells(kind, row) {
   const description = row.object.attributes.description;
-  return [icon(kind), h("span.name", {}, row.name), description && h("span.muted.description", {}, description)];
+  return [icon(kind), kind === "target" ? ended(row.name) : h("span.name", {title: row.name}, row.name), description && h("span.muted.description", {}, description)];
 }
 
 function buttons(kind, row, actions) {

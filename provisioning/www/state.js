@@ -28,10 +28,10 @@ export function nameOf(object) {
   return a["Bundle-SymbolicName"] || a.filename || a.artifactName || a.name || a.id || object.definition;
 }
 
-// For people: "processor 1.0.0".
+// For people: "processor@1.0.0".
 export function titleOf(object) {
   const version = object.attributes["Bundle-Version"];
-  return version ? `${nameOf(object)} ${version}` : nameOf(object);
+  return version ? `${nameOf(object)}@${version}` : nameOf(object);
 }
 
 export const isProcessor = (object) => Boolean(object.attributes["Deployment-ProvidesResourceProcessor"]);

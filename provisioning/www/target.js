@@ -111,7 +111,7 @@ function artifactsOf(target) {
   }
   return h("details", {}, h("summary", {}, `In its newest version: ${plural(target.artifacts.length, "artifact")}`), h("ul.links", {},
     target.artifacts.map((one) => h("li", {}, one.replace(/^artifact-/, "").replace("Bundle-SymbolicName-", "")
-      .replace("-Bundle-Version-", " ").replace("filename-", "")))));
+      .replace("-Bundle-Version-", "@").replace("filename-", "")))));
 }
 
 function logLine(event) {
@@ -171,7 +171,7 @@ function versionsTab(id) {
         h("b", {}, one.version), one.version === current?.installed && h("span.badge.quiet", {}, "installed"),
         h("span.muted", {}, ` ${formatTime(one.created)}, by ${one.author}, revision ${one.revision}` +
           (one.rollout ? `, rollout ${one.rollout}` : ""))), h("ul.links", {}, one.artifacts.map((artifact) => h("li", {},
-        h("span.name", {}, artifact.symbolicName ? `${artifact.symbolicName} ${artifact.version}` : artifact.name),
+        h("span.name", {}, artifact.symbolicName ? `${artifact.symbolicName}@${artifact.version}` : artifact.name),
         h("span.muted", {}, formatSize(artifact.size)), h("code.digest", {title: artifact.sha256},
           artifact.sha256.slice(0, 12))))))));
       if (!items.length) {

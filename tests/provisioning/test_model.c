@@ -42,6 +42,27 @@ static void test_definitions_are_as_in_ace(void **state)
         "artifact2feature-leftEndpoint-(a=1)-rightEndpoint-(b=2)");
 }
 
+static void test_people_are_shown_name_and_version_instead_of_a_definition(void **state)
+{
+    static const char *const shown[][2] = {
+        {"artifact-Bundle-SymbolicName-foo.b1-Bundle-Version-1.0.0", "foo.b1@1.0.0"},
+        {"artifact-Bundle-SymbolicName-a-Bundle-Version-b-Bundle-Version-2.0.0", "a-Bundle-Version-b@2.0.0"},
+        {"artifact-Bundle-SymbolicName-half", "half"},
+        {"artifact-filename-a.xml", "a.xml"},
+        {"feature-name-f1", "f1"},
+        {"target-id-t1", "t1"},
+        {"artifact2feature-leftEndpoint-(a=1)-rightEndpoint-(b=2)",
+         "artifact2feature-leftEndpoint-(a=1)-rightEndpoint-(b=2)"},
+        {"", ""},
+    };
+    char text[OBJECT_TEXT_SIZE], longest[2 * OBJECT_TEXT_SIZE];
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+        assert_string_equal(definition_text(shown[i][0], text), shown[i][1]);
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    assert_int_equal(strlen(definition_text(longest, text)), OBJECT_TEXT_SIZE - 1);
+}
+
 static void test_an_association_with_long_endpoints_has_a_short_definition(void **state)
 {
     char value[2001];
@@ -130,7 +151,7 @@ static void test_what_is_wrong_with_an_object_is_said(void **state)
          "{'attributes': {'leftEndpoint': '(a=b)', 'rightEndpoint': '(a=b)', 'rightCardinality': '2147483648'}}",
          "number from 1 to 2147483647"},
         {OBJECT_ARTIFACT2FEATURE, "{'left': 'artifact-filename-x', 'right': 'feature-name-f'}",
-         "there is no artifact 'artifact-filename-x'"},
+         "there is no artifact 'x'"},
         {OBJECT_ARTIFACT2FEATURE, "{'left': 5, 'right': 'feature-name-f'}", "the definition of the artifact"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -260,7 +281,7 @@ static void test_a_model_adds_replaces_and_removes(void **state)
     assert_int_equal(model_remove(model, OBJECT_FEATURE, "feature-name-f", &error), 0);
     assert_int_equal(model_remove(model, OBJECT_FEATURE, "feature-name-f", &error), -ENOENT);
     assert_int_equal(model_replace(model, same, &error), -ENOENT);
-    assert_says("there is no feature 'feature-name-f'");
+    assert_says("there is no feature 'f'");
     assert_int_equal(model_count(model, OBJECT_FEATURE), 0);
     object_unref(same);
     model_free(model);
@@ -386,6 +407,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_definitions_are_as_in_ace),
+        cmocka_unit_test(test_people_are_shown_name_and_version_instead_of_a_definition),
         cmocka_unit_test(test_an_association_with_long_endpoints_has_a_short_definition),
         cmocka_unit_test(test_attributes_hide_tags_and_case_does_not_matter),
         cmocka_unit_test(test_json_comes_back_as_it_was),

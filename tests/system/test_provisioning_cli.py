@@ -57,6 +57,8 @@ class FakeServer:
                     told = (200, SESSION)
                 elif told is None and path == "/v1/state":
                     told = (200, STATE)
+                elif told is None and path == "/v1/policy":
+                    told = (200, {"groups": [10, 50, 100], "progress": 10})
                 self.answer(*(told or (404, {"error": "not-found", "message": f"there is no {path}"})))
 
             do_GET = do_POST = do_PUT = do_DELETE = handle_request
@@ -263,7 +265,11 @@ def test_what_others_wrote_does_not_steer_the_terminal(client, server):
 
 
 def test_commands_that_are_none_are_said_with_what_there_is(client):
-    assert "there is no command" in client.run("statsu", status=2).stderr
+    assert 'there is no command "statsu"; was "inaetics provisioning status" meant?' in client.run("statsu", status=2).stderr
+    said = client.run("history", status=2).stderr
+    assert '"inaetics provisioning list revisions" meant?' in said and " restore," in said and " export," in said
+    said = client.run(status=2).stderr
+    assert "which of its commands?" in said and " restore," in said
     assert "usage: inaetics provisioning approve TARGET" in client.run("approve", status=2).stderr
     assert "artifacts, features" in client.run("list", "things", status=1).stderr
 
@@ -302,7 +308,7 @@ def test_a_link_is_dynamic_unless_a_version_is_named(client, server):
     assert linked("processor")[1] == {"associationVersionStatement": "0.0.0"}
     assert linked("processor@[1.0,2.0)")[1] == {"associationVersionStatement": "[1.0,2.0)"}
     assert linked("processor@2") == (definition + "2.0.0", {})
-    assert "there is no artifact processor 3" in client.run("link", "artifact", "processor@3", "f", status=1).stderr
+    assert "there is no artifact processor@3" in client.run("link", "artifact", "processor@3", "f", status=1).stderr
     assert server.asked()[-1].startswith("GET /v1/objects?kind=artifact&filter=%28%7C%28Bundle-SymbolicName%3Dprocessor")
 
 
@@ -371,7 +377,7 @@ def test_uploads_go_on_after_one_that_is_refused(client, server, folder):
     server.answers["POST", "/v1/artifacts"] = [(400, {"error": "invalid", "message": "it has no manifest"}), accepted]
     result = client.run("upload", folder / "a.zip", folder / "b.zip", folder / "none.zip", status=1)
     assert "a.zip: " in result.stderr and "it has no manifest" in result.stderr and "No such file" in result.stderr
-    assert "b.zip: a 1.0.0\n" in result.stdout
+    assert "b.zip: a@1.0.0\n" in result.stdout
 
 
 def test_after_an_upload_the_rollout_that_runs_is_waited_for(client, server, folder):
@@ -439,13 +445,44 @@ def test_settings_are_shown_and_changed_one_at_a_time(client, server):
     server.answers[("GET", "/v1/settings")] = (200, {"register": "(a=b)", "approve": None, "versionsKept": 20})
     server.answers[("PUT", "/v1/settings")] = (200, {})
     lines = client.run("settings").stdout.split("\n")
-    assert [line.split() for line in lines] == [["register", "(a=b)"], ["approve", "none"], ["versionsKept", "20"], []]
+    assert [line.split() for line in lines] == [["register", "(a=b)"], ["approve", "none"], ["versionsKept", "20"],
+                                                ["rollout.groups", "[10,50,100]"], ["rollout.progress", "10"], []]
     client.run("settings", "approve", "(c=*)")
     assert server.body("/v1/settings") == {"register": "(a=b)", "approve": "(c=*)", "versionsKept": 20}
     client.run("settings", "register", "")
     assert server.body("/v1/settings") == {"register": None, "approve": None, "versionsKept": 20}
     client.run("settings", "versionsKept", "3")
     assert server.body("/v1/settings") == {"register": "(a=b)", "approve": None, "versionsKept": 3}
+
+
+def test_the_policy_of_rollouts_is_a_setting(client, server):
+    server.answers["GET", "/v1/settings"] = (200, {"register": "(a=b)"})
+    server.answers["PUT", "/v1/policy"] = (200, {})
+    assert "rollout.progress  10\n" in client.run("settings").stdout
+    assert json.loads(client.run("settings", "--json").stdout)["rollout"] == {"groups": [10, 50, 100], "progress": 10}
+    client.run("settings", "rollout.groups", "[50, 100]")
+    assert server.body("/v1/policy") == {"groups": [50, 100], "progress": 10}
+    client.run("settings", "rollout", '{"progress": 3}')
+    assert server.body("/v1/policy") == {"progress": 3}
+    client.run("settings", "rollout", "default")
+    assert server.body("/v1/policy")["automaticRollback"] is True
+    assert "is no JSON" in client.run("settings", "rollout.progress", "much", status=1).stderr
+
+
+def test_that_no_policy_lets_changes_out_at_once_is_said(client, server, folder):
+    server.answers["GET", "/v1/settings"] = (200, {"register": "(a=b)"})
+    server.answers["PUT", "/v1/policy"] = (200, {})
+    assert "goes to all targets at once" in client.run("settings", "rollout", "none").stderr
+    assert server.body("/v1/policy") == {}
+    server.answers["GET", "/v1/policy"] = (200, None)
+    assert "goes to all targets at once" in client.run("settings").stdout
+    client.run("settings", "rollout.progress", "20")
+    assert server.body("/v1/policy") == {"progress": 20}
+    plan(server)
+    assert "at once" not in client.run("apply", folder).stderr
+    state = json.loads((folder / "provisioning.json").read_text(encoding="utf-8"))
+    (folder / "provisioning.json").write_text(json.dumps(state | {"rollout": None}), encoding="utf-8")
+    assert "goes to all targets at once" in client.run("apply", folder).stderr
 
 
 @pytest.mark.parametrize("arguments, words", [
@@ -540,7 +577,11 @@ def test_export_writes_a_folder_that_applies_to_the_same(client, server, tmp_pat
     state = {"version": 1, "artifacts": [artifact("a.zip", b"first")], "features": {"f": {"artifacts": ["a@1.0.0"]}}}
     server.answers["GET", "/v1/export"] = (200, state)
     server.answers["GET", "/v1/artifacts/" + state["artifacts"][0]["sha256"]] = (200, b"first", "application/zip")
-    client.run("export", tmp_path / "out")
+    objects = [{"definition": f"artifact-Bundle-SymbolicName-a-Bundle-Version-{version}", "attributes": {"sha256": digest}}
+               for version, digest in (("1.0.0", state["artifacts"][0]["sha256"]), ("0.9.0", "0" * 64))]
+    server.answers["GET", "/v1/objects"] = (200, {"items": objects})
+    said = client.run("export", tmp_path / "out").stdout
+    assert "makes it so again.\nLeft out, because nothing is linked to them: a@0.9.0.\n" in said
     assert (tmp_path / "out" / "a.zip").read_bytes() == b"first"
     assert json.loads((tmp_path / "out" / "provisioning.json").read_text(encoding="utf-8")) == state | {"artifacts": ["a.zip"]}
     plan(server)

@@ -234,16 +234,16 @@ def test_the_same_is_done_by_hand(provisioning, folder):
     provisioning.cli("link", "feature", "a/b", "d (1)")
     provisioning.cli("link", "distribution", "d (1)", "t1")
     links = provisioning.cli("list", "links")
-    assert "processor 2.0.0 (newest) -> a" in links
+    assert "processor@2.0.0 (newest) -> a" in links
     assert "there are 2 versions of processor" in provisioning.cli("remove", "artifact", "processor", status=1)
     provisioning.cli("remove", "artifact", "processor@2.0.0")
-    assert "processor 0.1.0 (newest) -> a" in provisioning.cli("list", "links")
+    assert "processor@0.1.0 (newest) -> a" in provisioning.cli("list", "links")
     assert "for a try" in provisioning.cli("list", "revisions")
     assert "Registered, Unapproved" in provisioning.cli("show", "t1")
     assert "newest version 1.0.0" in provisioning.cli("approve", "t1")
     said = provisioning.cli("show", "t1")
-    assert "artifacts   processor 0.1.0" in said and "Registered, Approved" in said
-    assert "processor 0.1.0" in provisioning.cli("versions", "t1")
+    assert "artifacts   processor@0.1.0" in said and "Registered, Approved" in said
+    assert "processor@0.1.0" in provisioning.cli("versions", "t1")
     provisioning.cli("unlink", "artifact", "processor", "a/b")
     assert "Link artifact" not in provisioning.cli("list", "links")
     provisioning.cli("remove", "feature", "a/b")
@@ -297,7 +297,7 @@ def test_a_rollout_is_waited_for_until_all_have_it(provisioning, folder, three):
     three[2].bad = None
     add_version(folder)
     said = provisioning.cli("apply", folder, "--wait", str(PATIENCE))
-    assert "+ artifact processor 2.0.0" in said and ": done" in said
+    assert "+ artifact processor@2.0.0" in said and ": done" in said
     assert all(agent.seen[-1] == ["2.0.0"] for agent in three)
     assert "done" in provisioning.cli("rollout") and "3 healthy" not in provisioning.cli("status")
     assert "Nothing to change" in provisioning.cli("apply", folder, "--wait", str(PATIENCE))

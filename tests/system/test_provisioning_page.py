@@ -329,7 +329,7 @@ def test_software_is_uploaded_linked_by_dragging_stored_seen_running_evolved_and
     agent = agents("lab-1")
     page.log_in().live()
     page.row("target", "target-id-lab-1")
-    assert "org.example.part 1.0.0" in page.drop_file("part-1.0.0.zip", bundle("org.example.part", "1.0.0"))
+    assert "org.example.part@1.0.0" in page.drop_file("part-1.0.0.zip", bundle("org.example.part", "1.0.0"))
     feature = page.create("feature", "measure")
     page.unsaved(2)
     page.drag(("artifact", "group:org.example.part"), feature)
@@ -378,14 +378,14 @@ def test_a_link_replaces_that_of_another_version_of_the_bundle(page, server):
                 if one["kind"] == "artifact2feature"]
     assert links() == [(new, True)]
     page.drag(("artifact", old), ("feature", "feature-name-f1"))
-    page.said("1 link made instead of that of org.example.part 1.1.0 (dynamic).")
+    page.said("1 link made instead of that of org.example.part@1.1.0 (dynamic).")
     page.store()
     page.unsaved(0)
     assert links() == [(old, False)]
     page.drag(("artifact", new), ("feature", "feature-name-f1"))
-    page.said("1 link made instead of that of org.example.part 1.0.0.")
+    page.said("1 link made instead of that of org.example.part@1.0.0.")
     browser.click("#store")
-    browser.wait("the names of what is linked", lambda: "org.example.part 1.1.0 – f1" in browser.text("store-dialog"))
+    browser.wait("the names of what is linked", lambda: "org.example.part@1.1.0 – f1" in browser.text("store-dialog"))
     browser.find("#store-message").send_keys("newer")
     browser.click("#store-now")
     page.unsaved(0)
@@ -465,7 +465,7 @@ def test_a_target_says_in_words_what_it_is_what_it_did_and_what_it_has(page, ser
     page.press(Keys.ENTER)
     browser.wait("its state", lambda: "Approved" in browser.find("#object-dialog .states").text)
     browser.wait("what it told", lambda: "lab" in browser.find("#object-dialog .facts").text)
-    for title, text in (("Log", "deployment complete"), ("Versions", "org.example.part 1.0.0"),
+    for title, text in (("Log", "deployment complete"), ("Versions", "org.example.part@1.0.0"),
                         ("Associations", "d1"), ("Tags", "target.site")):
         page.choose("#object-dialog [role=tab]", title)
         browser.wait(f"{text} in {title}", lambda: text in browser.find(
