@@ -22,9 +22,11 @@ struct UpWatch {
 bool watch_core_step(WatchCore *core, const WatchLook *look)
 {
     if (look->answered) {
-        *core = (WatchCore){0};
+        unsigned answers = core->answers + 1;
+        *core = answers < WATCH_CALM ? (WatchCore){.patience = core->patience, .answers = answers} : (WatchCore){0};
         return false;
     }
+    core->answers = 0;
     if (look->late || look->state == 0)
         return false;
     if (look->state == 'T')
@@ -35,7 +37,7 @@ bool watch_core_step(WatchCore *core, const WatchLook *look)
         core->misses++;
     if (core->misses < WATCH_MISSES && core->starved < WATCH_STARVED)
         return false;
-    *core = (WatchCore){0};
+    *core = (WatchCore){.patience = core->patience + (core->patience < WATCH_PATIENCE_MAX)};
     return true;
 }
 
@@ -54,6 +56,11 @@ static char look_at(pid_t pid, uint64_t *ret_cpu_ms)
     return state;
 }
 
+static uint64_t deadline_of(const UpWatch *watch)
+{
+    return WATCH_DEADLINE << watch->core.patience;
+}
+
 static void handle_answer(void *userdata, const InaHttpResponse *response)
 {
     UpWatch *watch = userdata;
@@ -62,7 +69,7 @@ static void handle_answer(void *userdata, const InaHttpResponse *response)
     char state = look_at(pid, &cpu_ms);
     WatchLook look = {
         .answered = response->status > 0,
-        .late = steady_us() - watch->asked > WATCH_LATE_US,
+        .late = steady_us() - watch->asked > deadline_of(watch) / 1000 + WATCH_LATE_US,
         .state = pid == watch->pid ? state : (char)0,
         .cpu_ms = cpu_ms > watch->cpu_ms ? cpu_ms - watch->cpu_ms : 0,
     };
@@ -70,7 +77,7 @@ static void handle_answer(void *userdata, const InaHttpResponse *response)
     sd_event_source_set_time_relative(watch->timer, look.answered ? WATCH_PERIOD_US : WATCH_AGAIN_US);
     sd_event_source_set_enabled(watch->timer, SD_EVENT_ONESHOT);
     if (pid != watch->pid)
-        watch->core = (WatchCore){0};
+        watch->core = (WatchCore){.patience = watch->core.patience};
     if (watch_core_step(&watch->core, &look))
         watch->options.hangs(watch->options.userdata);
 }
@@ -79,7 +86,7 @@ static int handle_timer(sd_event_source *source, uint64_t time, void *userdata)
 {
     UpWatch *watch = userdata;
     InaHttpFetchOptions options = {
-        .url = watch->url, .timeout = WATCH_DEADLINE, .done = handle_answer, .userdata = watch};
+        .url = watch->url, .timeout = deadline_of(watch), .done = handle_answer, .userdata = watch};
     watch->asked = steady_us();
     watch->pid = watch->options.pid(watch->options.userdata);
     watch->cpu_ms = 0;

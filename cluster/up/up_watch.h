@@ -4,7 +4,8 @@
  * One that is slow is not to be taken for one that hangs: a question without
  * an answer counts only if it could have answered, that is, if it got some of
  * the processors, or did not want any. One that is stopped cannot, and counts
- * twice. */
+ * twice. The time to answer doubles with each that was ended until answers
+ * come, so that a machine on which it is too short gets going at all. */
 #pragma once
 
 #include "base/http_client.h"
@@ -15,10 +16,10 @@
 #define WATCH_PERIOD_US UINT64_C(1000000)   /* after an answer */
 #define WATCH_AGAIN_US UINT64_C(250000)     /* after none */
 #define WATCH_DEADLINE UINT64_C(1000000000) /* ns, of an answer */
-#define WATCH_LATE_US UINT64_C(1500000) /* when we hear of the deadline later than this, we were held up ourselves */
-#define WATCH_CPU_MIN_MS 200u           /* in that time; with less it had no chance */
-#define WATCH_MISSES 4u                 /* in a row, that count */
-#define WATCH_STARVED 16u               /* in a row, that do not: enough too */
+#define WATCH_LATE_US UINT64_C(500000) /* when we hear of the deadline later than this, we were held up ourselves */
+#define WATCH_CPU_MIN_MS 200u          /* in that time; with less it had no chance */
+#define WATCH_MISSES 4u                /* in a row, that count */
+#define WATCH_STARVED 16u              /* in a row, that do not: enough too */
 
 /* What is known of one question. */
 typedef struct WatchLook {
@@ -28,11 +29,16 @@ typedef struct WatchLook {
     uint64_t cpu_ms; /* that it got meanwhile */
 } WatchLook;
 
+#define WATCH_PATIENCE_MAX 5u /* the deadline becomes 32 s */
+#define WATCH_CALM 60u        /* answers in a row, after which it is the first again */
+
 typedef struct WatchCore {
     unsigned misses, starved;
+    unsigned patience; /* how often the deadline is doubled */
+    unsigned answers;  /* in a row */
 } WatchCore;
 
-/* Whether it hangs; then it begins anew. */
+/* Whether it hangs; then it begins anew, with more patience. */
 bool watch_core_step(WatchCore *core, const WatchLook *look);
 
 typedef struct UpWatch UpWatch;
