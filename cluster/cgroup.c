@@ -16,6 +16,8 @@
 #define FILE_MAX (64u * 1024u)
 #define PERIOD_US 100000
 #define MAIN_NAME "inaetics-main" /* the group that cgroups_prepare moves us to */
+#define TOP_NAME "inaetics"       /* the group at the top that those of root are in */
+#define BELOW_MAX 8u              /* depth of groups that a container made in its own */
 #define REMOVE_ROUNDS 50u         /* of killing and trying, a millisecond each */
 #define STALE_MAX 32u             /* groups that would not go at once */
 
@@ -28,8 +30,8 @@ struct Cgroups {
 
 struct Cgroup {
     Cgroups *groups;
-    char *memory, *cpu; /* folders; NULL: not limited so */
-    bool memory_v2;
+    char *memory, *cpu; /* folders; NULL: not limited so, or in version 2 the other is for both */
+    bool limits_memory;
     int entrances[2];
     size_t n_entrances;
 };
@@ -135,23 +137,59 @@ static bool can_make(const char *folder)
         probe = NULL;
     if (!probe || mkdir(probe, 0755) < 0)
         return false;
+    AUTO_FREE char *type = read_text(probe, "cgroup.type"); /* else "domain invalid": no process can enter */
     rmdir(probe);
-    return true;
+    return !type || strcmp(type, "domain\n") == 0;
 }
 
-/* Version 2: whether groups in this folder can be limited. */
-static bool can_limit(const char *folder)
+/* Version 2: whether groups in this folder have a controller, or can be given it. One that the folder does not have
+ * itself is not asked for; nor are several at once, of which one that cannot be given would keep out the others. */
+static bool give(const char *folder, const char *controller)
 {
+    char text[32];
     AUTO_FREE char *before = read_text(folder, "cgroup.subtree_control");
-    if (!before)
+    if (!before || has_item(before, controller, " \n"))
+        return before;
+    AUTO_FREE char *offered = read_text(folder, "cgroup.controllers");
+    snprintf(text, sizeof text, "+%s", controller);
+    return offered && has_item(offered, controller, " \n") && write_text(folder, "cgroup.subtree_control", text) == 0;
+}
+
+/* Version 2: whether it has processes, and is not the group of all (which has no type, and may have some). With these
+ * memory cannot be divided; processors could be, but that would make it a group of threads, whose groups below no
+ * process can enter. */
+static bool has_processes(const char *folder)
+{
+    AUTO_FREE char *type = read_text(folder, "cgroup.type"), *processes = read_text(folder, "cgroup.procs");
+    return type && processes && processes[0] != '\0';
+}
+
+/* Version 2: whether groups in this folder can be limited, and in what. */
+static bool can_limit(const char *folder, CgroupPlace *ret)
+{
+    if (has_processes(folder))
         return false;
-    if (!has_item(before, "memory", " \n") || !has_item(before, "cpu", " \n")) {
-        write_text(folder, "cgroup.subtree_control", "+memory +cpu");
-        AUTO_FREE char *after = read_text(folder, "cgroup.subtree_control");
-        if (!after || !has_item(after, "memory", " \n") || !has_item(after, "cpu", " \n"))
-            return false;
-    }
-    return can_make(folder);
+    ret->limits_memory = give(folder, "memory");
+    ret->limits_cpu = give(folder, "cpu");
+    ret->limits_processes = give(folder, "pids");
+    return (ret->limits_memory || ret->limits_cpu) && can_make(folder);
+}
+
+/* Groups of root at the top are in one that divides too: systemd takes controllers that none of its units needs from
+ * the groups at the top, and with them the limits, but cannot while one below has them. */
+static bool can_limit_at_top(const char *top, char ret_folder[CGROUP_PATH_MAX], CgroupPlace *ret)
+{
+    if (!can_limit(top, ret) || (size_t)snprintf(ret_folder, CGROUP_PATH_MAX, "%s/" TOP_NAME, top) >= CGROUP_PATH_MAX)
+        return false;
+    return (mkdir(ret_folder, 0755) == 0 || errno == EEXIST) && can_limit(ret_folder, ret);
+}
+
+/* Why the group cannot be divided, though it has controllers. */
+static const char *tell_refusal(void)
+{
+    return geteuid() != 0 && access("/run/systemd/system", F_OK) == 0
+               ? "is not ours to divide (`systemd-run --user --scope -p Delegate=yes` gives one that is)"
+               : "is not ours to divide";
 }
 
 static bool find_unified(const char *proc, CgroupPlace *ret, char why[CGROUP_WHY_SIZE])
@@ -165,16 +203,20 @@ static bool find_unified(const char *proc, CgroupPlace *ret, char why[CGROUP_WHY
     if (slash && strcmp(slash, "/" MAIN_NAME) == 0)
         *slash = '\0';
     AUTO_FREE char *controllers = read_text(own, "cgroup.controllers");
-    const char *place = can_limit(own) ? own : geteuid() == 0 && can_limit(top) ? top : NULL;
-    if (place) {
-        snprintf(ret->memory, sizeof ret->memory, "%s", place);
-        snprintf(ret->cpu, sizeof ret->cpu, "%s", place);
-        ret->memory_v2 = ret->cpu_v2 = true;
+    bool memory = controllers && has_item(controllers, "memory", " \n");
+    bool cpu = controllers && has_item(controllers, "cpu", " \n");
+    bool is_top = strcmp(own, top) == 0;
+    if ((!is_top && can_limit(own, ret)) || ((is_top || geteuid() == 0) && can_limit_at_top(top, own, ret))) {
+        snprintf(ret->memory, sizeof ret->memory, "%s", own);
+        snprintf(ret->cpu, sizeof ret->cpu, "%s", own);
+        ret->unified = true;
+        if (!ret->limits_memory || !ret->limits_cpu)
+            snprintf(why, CGROUP_WHY_SIZE, "the control group %.300s has no controller for %s", own,
+                     ret->limits_memory ? "processors" : "memory");
         return true;
     }
-    bool given = controllers && has_item(controllers, "memory", " \n") && has_item(controllers, "cpu", " \n");
     snprintf(why, CGROUP_WHY_SIZE, "the control group %.300s %s", own,
-             given ? "is not ours to divide" : "has no controllers for memory and processors");
+             memory || cpu ? tell_refusal() : "has no controllers for memory and processors");
     return false;
 }
 
@@ -183,12 +225,14 @@ bool cgroups_find(const char *proc, CgroupPlace *ret, char why[CGROUP_WHY_SIZE])
     char top[CGROUP_PATH_MAX];
     const char *off = getenv(CGROUP_OFF);
     *ret = (CgroupPlace){0};
+    why[0] = '\0';
     if (off && strcmp(off, "off") == 0) {
         snprintf(why, CGROUP_WHY_SIZE, CGROUP_OFF " says so");
         return false;
     }
     if (!find_folder(proc, "memory", ret->memory, top) || !find_folder(proc, "cpu", ret->cpu, top))
         return find_unified(proc, ret, why);
+    ret->limits_memory = ret->limits_cpu = true;
     if (can_make(ret->memory) && can_make(ret->cpu))
         return true;
     snprintf(why, CGROUP_WHY_SIZE, "the control group %.300s is not ours to divide", ret->memory);
@@ -209,7 +253,9 @@ static bool is_alone(const char *folder)
 void cgroups_prepare(const char *proc)
 {
     char own[CGROUP_PATH_MAX], top[CGROUP_PATH_MAX], pid[16];
-    if (find_folder(proc, "memory", own, top) || !find_folder(proc, NULL, own, top) || !is_alone(own) || can_limit(own))
+    CgroupPlace place;
+    if (find_folder(proc, "memory", own, top) || !find_folder(proc, NULL, own, top) || !is_alone(own) ||
+        can_limit(own, &place))
         return;
     AUTO_FREE char *folder = path_join(own, MAIN_NAME);
     snprintf(pid, sizeof pid, "%d", getpid());
@@ -233,6 +279,21 @@ static void kill_all(const char *folder)
     }
 }
 
+static void remove_below(const char *folder, unsigned depth)
+{
+    AUTO_FOLDER DIR *entries = depth < BELOW_MAX ? opendir(folder) : NULL;
+    struct dirent *entry;
+    while (entries && (entry = readdir(entries))) {
+        AUTO_FREE char *path =
+            entry->d_type == DT_DIR && entry->d_name[0] != '.' ? path_join(folder, entry->d_name) : NULL;
+        if (!path)
+            continue;
+        kill_all(path);
+        remove_below(path, depth + 1);
+        rmdir(path);
+    }
+}
+
 /* What was killed leaves it a little later. */
 static bool remove_group(const char *folder)
 {
@@ -242,6 +303,7 @@ static bool remove_group(const char *folder)
         if (errno != EBUSY)
             return false;
         kill_all(folder);
+        remove_below(folder, 0);
         usleep(1000);
     }
     return false;
@@ -361,7 +423,8 @@ static int limit(const char *folder, const char *name, InaError *error, const ch
 static int limit_memory(Cgroup *group, int64_t bytes, InaError *error)
 {
     int r;
-    if (!group->memory_v2) {
+    group->limits_memory = true;
+    if (!group->groups->place.unified) {
         r = limit(group->memory, "memory.limit_in_bytes", error, "%jd", (intmax_t)bytes);
         (void)limit(group->memory, "memory.memsw.limit_in_bytes", NULL, "%jd", (intmax_t)bytes);
         return r;
@@ -372,11 +435,11 @@ static int limit_memory(Cgroup *group, int64_t bytes, InaError *error)
     return r;
 }
 
-static int limit_cpu(const Cgroup *group, bool v2, int64_t milli, InaError *error)
+static int limit_cpu(const Cgroup *group, int64_t milli, InaError *error)
 {
     int64_t quota = (milli < CGROUP_CPU_MILLI_MIN ? CGROUP_CPU_MILLI_MIN : milli) * (PERIOD_US / 1000);
-    if (v2)
-        return limit(group->cpu, "cpu.max", error, "%jd %d", (intmax_t)quota, PERIOD_US);
+    if (group->groups->place.unified)
+        return limit(group->memory, "cpu.max", error, "%jd %d", (intmax_t)quota, PERIOD_US);
     int r = limit(group->cpu, "cpu.cfs_period_us", error, "%d", PERIOD_US);
     return r < 0 ? r : limit(group->cpu, "cpu.cfs_quota_us", error, "%jd", (intmax_t)quota);
 }
@@ -391,32 +454,47 @@ static int open_entrance(Cgroup *group, const char *folder, InaError *error)
     return 0;
 }
 
-static int fill(Cgroup *group, const char *name, int64_t memory, int64_t cpu, InaError *error)
+static int fill(Cgroup *group, const char *name, const CgroupLimits *limits, InaError *error)
 {
     const CgroupPlace *place = &group->groups->place;
     int r = 0;
-    if (memory > 0 &&
+    if (limits->memory > 0 &&
         ((r = make(group->groups, place->memory, name, &group->memory, error)) < 0 ||
-         (r = limit_memory(group, memory, error)) < 0 || (r = open_entrance(group, group->memory, error)) < 0))
+         (r = limit_memory(group, limits->memory, error)) < 0 || (r = open_entrance(group, group->memory, error)) < 0))
         return r;
-    if (cpu > 0 && ((r = make(group->groups, place->cpu, name, &group->cpu, error)) < 0 ||
-                    (r = limit_cpu(group, place->cpu_v2, cpu, error)) < 0))
+    if (limits->cpu > 0 &&
+        ((r = make(group->groups, place->cpu, name, &group->cpu, error)) < 0 ||
+         (r = limit_cpu(group, limits->cpu, error)) < 0 || (r = open_entrance(group, group->cpu, error)) < 0))
         return r;
-    bool same = group->memory && group->cpu && strcmp(group->memory, group->cpu) == 0;
-    return group->cpu && !same ? open_entrance(group, group->cpu, error) : 0;
+    return 0;
 }
 
-int cgroup_new(Cgroups *groups, const char *name, int64_t memory, int64_t cpu, Cgroup **ret, InaError *error)
+static int fill_unified(Cgroup *group, const char *name, const CgroupLimits *limits, InaError *error)
 {
-    if (memory <= 0 && cpu <= 0)
-        return ina_error_set(error, EINVAL, "nothing is limited");
+    const CgroupPlace *place = &group->groups->place;
+    int r = make(group->groups, place->memory, name, &group->memory, error);
+    if (r == 0 && place->limits_memory && limits->memory > 0)
+        r = limit_memory(group, limits->memory, error);
+    if (r == 0 && place->limits_cpu && limits->cpu > 0)
+        r = limit_cpu(group, limits->cpu, error);
+    if (r == 0 && place->limits_processes && limits->processes > 0)
+        r = limit(group->memory, "pids.max", error, "%zu", limits->processes);
+    return r < 0 ? r : open_entrance(group, group->memory, error);
+}
+
+int cgroup_new(Cgroups *groups, const char *name, const CgroupLimits *limits, Cgroup **ret, InaError *error)
+{
+    bool unified = groups->place.unified;
+    if (!unified && limits->memory <= 0 && limits->cpu <= 0) {
+        *ret = NULL;
+        return 0;
+    }
     Cgroup *group = calloc(1, sizeof *group);
     if (!group)
         return ina_error_set(error, ENOMEM, "out of memory");
     group->groups = groups;
-    group->memory_v2 = groups->place.memory_v2;
     remove_stale(groups);
-    int r = fill(group, name, memory, cpu, error);
+    int r = unified ? fill_unified(group, name, limits, error) : fill(group, name, limits, error);
     if (r < 0) {
         cgroup_free(group);
         return r;
@@ -431,16 +509,49 @@ const int *cgroup_entrances(const Cgroup *group, size_t *ret_count)
     return group ? group->entrances : NULL;
 }
 
+/* The number behind a name, in a file with one a line; 0: it is not there. */
+static uint64_t read_counter(const char *folder, const char *file, const char *name)
+{
+    AUTO_FREE char *text = read_text(folder, file);
+    char *rest = text, *line;
+    size_t length = strlen(name);
+    while ((line = next_line(&rest)))
+        if (strncmp(line, name, length) == 0 && line[length] == ' ')
+            return strtoull(line + length + 1, NULL, 10);
+    return 0;
+}
+
+static uint64_t read_number(const char *folder, const char *file)
+{
+    AUTO_FREE char *text = read_text(folder, file);
+    return text ? strtoull(text, NULL, 10) : 0;
+}
+
 uint64_t cgroup_oom_kills(const Cgroup *group)
 {
-    if (!group || !group->memory)
+    if (!group || !group->limits_memory)
         return 0;
-    AUTO_FREE char *text = read_text(group->memory, group->memory_v2 ? "memory.events" : "memory.oom_control");
-    char *rest = text, *line;
-    while ((line = next_line(&rest)))
-        if (strncmp(line, "oom_kill ", 9) == 0)
-            return strtoull(line + 9, NULL, 10);
-    return 0;
+    return read_counter(group->memory, group->groups->place.unified ? "memory.events" : "memory.oom_control",
+                        "oom_kill");
+}
+
+bool cgroup_limits_memory(const Cgroup *group)
+{
+    return group && group->limits_memory;
+}
+
+bool cgroup_usage(const Cgroup *group, CgroupUsage *ret)
+{
+    if (!group || !group->groups->place.unified)
+        return false;
+    uint64_t memory = read_number(group->memory, "memory.current");
+    uint64_t unused = memory > 0 ? read_counter(group->memory, "memory.stat", "inactive_file") : 0;
+    *ret = (CgroupUsage){
+        .cpu_ns = read_counter(group->memory, "cpu.stat", "usage_usec") * 1000,
+        .memory = memory > unused ? memory - unused : 0,
+        .processes = read_number(group->memory, "pids.current"),
+    };
+    return true;
 }
 
 static void drop(Cgroups *groups, char *folder)

@@ -443,7 +443,12 @@ ContainerLog *container_log(Container *container)
 
 bool container_is_limited(const Container *container)
 {
-    return container->setup.group && container->options.spec->memory_limit > 0;
+    return cgroup_limits_memory(container->setup.group);
+}
+
+bool container_usage(const Container *container, CgroupUsage *ret)
+{
+    return container->child && cgroup_usage(container->setup.group, ret);
 }
 
 const ContainerSetup *container_present(const Container *container)

@@ -94,6 +94,8 @@ void container_status(const Container *container, ContainerStatus *ret);
 ContainerLog *container_log(Container *container);
 /* Whether the kernel keeps the present run to its limit of memory. */
 bool container_is_limited(const Container *container);
+/* What the kernel counted for the present run; false: it does not count. */
+bool container_usage(const Container *container, CgroupUsage *ret);
 /* Of the present run; NULL: none. For commands that are run beside it. */
 const ContainerSetup *container_present(const Container *container);
 /* Kills what runs. */

@@ -487,13 +487,18 @@ static int make_group(const ContainerOptions *options, unsigned run, ContainerSe
 {
     const ContainerSpec *spec = options->spec;
     AUTO_FREE char *name = NULL;
-    if (!options->host->cgroups || (spec->memory_limit <= 0 && spec->cpu_limit <= 0))
+    const CgroupLimits limits = {
+        .memory = spec->memory_limit,
+        .cpu = spec->cpu_limit,
+        .processes = CONTAINER_PROCESSES_MAX,
+    };
+    if (!options->host->cgroups)
         return 0;
     if (asprintf(&name, "%s.%s.%u", options->pod->uid, spec->name, run) < 0) {
         name = NULL;
         return ina_error_set(error, ENOMEM, "out of memory");
     }
-    return cgroup_new(options->host->cgroups, name, spec->memory_limit, spec->cpu_limit, &setup->group, error);
+    return cgroup_new(options->host->cgroups, name, &limits, &setup->group, error);
 }
 
 int container_setup(const ContainerOptions *options, unsigned run, ContainerSetup *ret, const char **ret_reason,

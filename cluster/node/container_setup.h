@@ -21,8 +21,9 @@ struct ContainerSetup {
 /* On failure *ret_reason may become Kubernetes' word for it ("ErrImagePull"). */
 int container_setup(const ContainerOptions *options, unsigned run, ContainerSetup *ret, const char **ret_reason,
                     InaError *error);
-#define CONTAINER_FILES_MAX 65536u    /* that a process may have open */
-#define CONTAINER_PROCESSES_MAX 4096u /* that a pod with a user of its own may have, threads too */
+#define CONTAINER_FILES_MAX 65536u /* that a process may have open */
+/* That a container may have in a control group of version 2, and a pod with a user of its own; threads too. */
+#define CONTAINER_PROCESSES_MAX 4096u
 
 /* How it, and what runs beside it, is started: environment, directory, user, limits, files it may reach. */
 void container_setup_child(const ContainerSetup *setup, ChildOptions *ret);

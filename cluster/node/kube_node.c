@@ -181,6 +181,8 @@ static int make_cgroups(KubeNode *node, InaError *error)
     if (!node->cgroups)
         log_record(INA_LOG_WARNING, "limits of memory are watched only, those of processors are not enforced", "why",
                    why, NULL);
+    else if (why[0])
+        log_record(INA_LOG_WARNING, "some limits are not kept by the kernel", "why", why, NULL);
     return 0;
 }
 

@@ -73,8 +73,19 @@ static void enforce(void *userdata, const Member *member, const Container *conta
     container_kill_for((Container *)container, "OOMKilled");
 }
 
+/* The kernel's count, where it counts, has those too that left the session, or lived between two measurements. */
+static void correct(void *userdata, const Member *member, const Container *container, const ContainerStatus *status,
+                    const UsageSession *usage)
+{
+    KubeNode *node = userdata;
+    CgroupUsage counted;
+    if (usage && container_usage(container, &counted))
+        usage_correct(node->usage, status->pid, counted.cpu_ns, counted.memory, (unsigned)counted.processes);
+}
+
 static void handle_measured(void *userdata)
 {
+    visit_all(userdata, correct, userdata);
     visit_all(userdata, enforce, NULL);
 }
 

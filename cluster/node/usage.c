@@ -152,6 +152,21 @@ const UsageSession *usage_find(const Usage *usage, pid_t session)
     return NULL;
 }
 
+void usage_correct(Usage *usage, pid_t session, uint64_t cpu_ns, uint64_t memory, unsigned processes)
+{
+    UsageSession *found = (UsageSession *)usage_find(usage, session);
+    if (!found)
+        return;
+    UsageSample *sample = &found->samples[(found->count - 1) % USAGE_SAMPLES];
+    uint64_t before = found->count > 1 ? found->samples[(found->count - 2) % USAGE_SAMPLES].cpu_ns : 0;
+    if (cpu_ns > 0)
+        sample->cpu_ns = cpu_ns > before ? cpu_ns : before;
+    if (memory > 0)
+        sample->rss = memory;
+    if (processes > 0)
+        sample->processes = processes;
+}
+
 const UsageSample *usage_newest(const UsageSession *session)
 {
     return &session->samples[(session->count - 1) % USAGE_SAMPLES];

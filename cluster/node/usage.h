@@ -1,5 +1,6 @@
 /* usage.h - what containers use of processors and memory, from /proc: all
- * processes of a session belong to the container that began it.
+ * processes of a session belong to the container that began it. Who knows
+ * better, from a control group, corrects it.
  *
  * Measured once a second, from the node's own children on, so that the cost
  * grows with the node's processes and not with the machine's. What a process
@@ -36,6 +37,8 @@ typedef struct UsageSession {
 
 /* measured: after each measurement; may be NULL. NULL: out of memory. */
 Usage *usage_new(sd_event *event, void (*measured)(void *userdata), void *userdata);
+/* What it was found to use otherwise, in place of the newest sample; 0: not known. Only from `measured`, each time. */
+void usage_correct(Usage *usage, pid_t session, uint64_t cpu_ns, uint64_t memory, unsigned processes);
 const UsageSession *usage_find(const Usage *usage, pid_t session); /* NULL: not measured (yet) */
 const UsageSample *usage_newest(const UsageSession *session);
 /* Processor time per time, in thousandths of a processor, over the last few seconds. */

@@ -135,8 +135,13 @@ static void announce_isolation(const Up *up)
         say(up, "Pods run as root: %s.\n", up->users_why);
     char why[CGROUP_WHY_SIZE];
     CgroupPlace place;
-    if (!cgroups_find("/proc/self", &place, why))
+    cgroups_find("/proc/self", &place, why);
+    if (!place.limits_memory && !place.limits_cpu)
         say(up, "Limits of memory are watched only, those of processors are not enforced: %s.\n", why);
+    else if (!place.limits_memory)
+        say(up, "Limits of memory are watched only: %s.\n", why);
+    else if (!place.limits_cpu)
+        say(up, "Limits of processors are not enforced: %s.\n", why);
     if (confine_missing())
         say(up, "Pods share %snetwork%s (%s).\n", up->users ? "" : "user, ",
             up->users ? "; each has a user of its own, and reads what others may" : " and files", confine_missing());

@@ -56,7 +56,8 @@ static void groups_of_version_1_are_made_below_our_own(void **state)
     assert_true(cgroups_find(root, &place, why));
     assert_string_equal(place.memory, memory);
     assert_string_equal(place.cpu, cpu);
-    assert_false(place.memory_v2);
+    assert_false(place.unified);
+    assert_true(place.limits_memory && place.limits_cpu && !place.limits_processes);
     /* In a container the mount begins at its group. */
     pretend(root, "4:memory:/docker/c/job/a\n3:cpu,cpuacct:/docker/c\n",
             "/docker/c memory cgroup rw,memory /docker/c cpu,cpuacct cgroup rw,cpu,cpuacct");
@@ -79,13 +80,71 @@ static void groups_of_version_2_need_their_controllers(void **state)
     write_at(own, "cgroup.controllers", "cpuset cpu io memory pids\n");
     assert_false(cgroups_find(root, &place, why));
     assert_non_null(strstr(why, "is not ours to divide"));
-    write_at(own, "cgroup.subtree_control", "cpu memory\n");
+    write_at(own, "cgroup.subtree_control", "cpu memory pids\n");
     assert_true(cgroups_find(root, &place, why));
+    assert_string_equal(why, "");
     assert_string_equal(place.memory, own);
-    assert_true(place.memory_v2 && place.cpu_v2);
+    assert_true(place.unified && place.limits_memory && place.limits_cpu && place.limits_processes);
     pretend(root, "0::/user/me/inaetics-main\n", "/ unified cgroup2 rw"); /* where cgroups_prepare moved us */
     assert_true(cgroups_find(root, &place, why));
     assert_string_equal(place.cpu, own);
+}
+
+static void groups_of_version_2_limit_what_they_have_controllers_for(void **state)
+{
+    const char *root = *state;
+    char why[CGROUP_WHY_SIZE] = "";
+    CgroupPlace place;
+    AUTO_FREE char *own = make_at(root, "unified/me");
+    pretend(root, "0::/me\n", "/ unified cgroup2 rw");
+    write_at(own, "cgroup.controllers", "memory pids\n"); /* as systemd before version 252 gave to a user */
+    write_at(own, "cgroup.subtree_control", "memory pids\n");
+    assert_true(cgroups_find(root, &place, why));
+    assert_non_null(strstr(why, "no controller for processors"));
+    assert_true(place.limits_memory && !place.limits_cpu && place.limits_processes);
+    write_at(own, "cgroup.controllers", "cpu\n"); /* where the kernel was told cgroup_disable=memory */
+    write_at(own, "cgroup.subtree_control", "cpu\n");
+    assert_true(cgroups_find(root, &place, why));
+    assert_non_null(strstr(why, "no controller for memory"));
+    assert_true(!place.limits_memory && place.limits_cpu && !place.limits_processes);
+    write_at(own, "cgroup.controllers", "pids\n");
+    write_at(own, "cgroup.subtree_control", "pids\n");
+    assert_false(cgroups_find(root, &place, why));
+}
+
+/* The kernel would let processors be divided there, but then no process could enter the groups. */
+static void a_group_with_processes_is_not_divided(void **state)
+{
+    const char *root = *state;
+    char why[CGROUP_WHY_SIZE] = "";
+    CgroupPlace place;
+    AUTO_FREE char *own = make_at(root, "unified/me"), *path = path_join(own, "cgroup.subtree_control"), *text = NULL;
+    size_t size;
+    InaError error = {0};
+    pretend(root, "0::/me\n", "/ unified cgroup2 rw");
+    write_at(own, "cgroup.type", "domain\n");
+    write_at(own, "cgroup.procs", "1\n2\n");
+    write_at(own, "cgroup.controllers", "cpu memory pids\n");
+    write_at(own, "cgroup.subtree_control", "");
+    assert_false(cgroups_find(root, &place, why));
+    assert_non_null(strstr(why, "is not ours to divide"));
+    assert_success(file_read(path, 100, &text, &size, &error), error);
+    assert_string_equal(text, ""); /* it was not even tried */
+}
+
+/* Those of root are one deeper, so that nobody takes their controllers away (the file here stands for the kernel's). */
+static void groups_at_the_top_are_in_one_that_divides(void **state)
+{
+    const char *root = *state;
+    char why[CGROUP_WHY_SIZE] = "";
+    CgroupPlace place;
+    AUTO_FREE char *top = make_at(root, "unified"), *ours = make_at(root, "unified/inaetics");
+    pretend(root, "0::/\n", "/ unified cgroup2 rw");
+    write_at(top, "cgroup.subtree_control", "cpu memory pids\n");
+    assert_false(cgroups_find(root, &place, why));
+    write_at(ours, "cgroup.subtree_control", "cpu memory pids\n");
+    assert_true(cgroups_find(root, &place, why));
+    assert_string_equal(place.memory, ours);
 }
 
 static void whoever_is_alone_in_his_group_makes_room(void **state)
@@ -147,13 +206,13 @@ static void the_kernel_kills_what_wants_too_much(void **state)
     char letter;
     Cgroups *groups = cgroups_new("inaetics-test-", record, why);
     if (!groups) { /* as an ordinary user, or in a container: then pods are watched */
-        print_message("no control groups here: %s\n", why);
-        return;
+        print_message("NOT RUN, there are no control groups to be made here: %s\n", why);
+        skip();
     }
     Cgroup *group = NULL;
     InaError error = {0};
-    assert_failure(cgroup_new(groups, "a", 0, 0, &group, &error), error, "nothing is limited");
-    assert_success(cgroup_new(groups, "a", 16 << 20, 500, &group, &error), error);
+    assert_success(cgroup_new(groups, "a", &(CgroupLimits){.memory = 16 << 20, .cpu = 500}, &group, &error), error);
+    assert_true(cgroup_limits_memory(group));
     const int *entrances = cgroup_entrances(group, &count);
     assert_int_equal(cgroup_oom_kills(group), 0);
     pid_t pid = fork();
@@ -164,7 +223,8 @@ static void the_kernel_kills_what_wants_too_much(void **state)
     assert_true(cgroup_oom_kills(group) > 0);
     cgroup_free(group);
     /* What is in one that goes, goes too; and what an earlier life left. */
-    assert_success(cgroup_new(groups, "b", 0, 500, &group, &error), error);
+    assert_success(cgroup_new(groups, "b", &(CgroupLimits){.cpu = 500}, &group, &error), error);
+    assert_false(cgroup_limits_memory(group));
     entrances = cgroup_entrances(group, &count);
     assert_int_equal(pipe(inside), 0);
     pid = fork();
@@ -192,6 +252,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(groups_of_version_1_are_made_below_our_own, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(groups_of_version_2_need_their_controllers, make_folder, drop_folder),
+        cmocka_unit_test_setup_teardown(groups_of_version_2_limit_what_they_have_controllers_for, make_folder,
+                                        drop_folder),
+        cmocka_unit_test_setup_teardown(a_group_with_processes_is_not_divided, make_folder, drop_folder),
+        cmocka_unit_test_setup_teardown(groups_at_the_top_are_in_one_that_divides, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(whoever_is_alone_in_his_group_makes_room, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(nonsense_in_proc_is_no_place, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(the_kernel_kills_what_wants_too_much, make_folder, drop_folder),

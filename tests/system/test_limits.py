@@ -13,7 +13,7 @@ HUNGRY = "python3 -c \"x = bytearray(200 << 20); import time; time.sleep(1000)\"
 
 
 def kept_by_kernel(instance):
-    return "watched only" not in instance.output()
+    return "watched only" not in instance.output() and "not enforced" not in instance.output()
 
 
 def groups(instance):
@@ -102,6 +102,20 @@ def test_groups_go_with_their_containers_also_those_that_a_killed_node_left(inst
     instance.cli("node", "halt", "node-1")
     instance.stop()
     assert not [path for path in left if os.path.exists(path)], "also of a node that was halted"
+
+
+def test_what_left_its_container_in_every_way_ends_with_its_group(instance):
+    instance.start()
+    if not kept_by_kernel(instance) or not pathlib.Path("/sys/fs/cgroup/cgroup.controllers").exists():
+        pytest.skip("there are no control groups of version 2 here: " + instance.output())
+    instance.pod("daemon", "setsid env -i sh -c 'echo daemon $$; exec sleep 1000' & sleep 1000")
+    text = wait_for(lambda: text if "daemon " in (text := instance.logs("daemon")) else None, "it tells its number")
+    process = pathlib.Path("/proc") / text.split("daemon ")[1].split()[0]
+    wait_for(lambda: not (process / "environ").read_bytes(), "it has forgotten whose it is")
+    assert process.joinpath("cgroup").read_text(encoding="utf-8").count("inaetics-") >= 1
+    instance.delete("daemon")
+    wait_for(lambda: not process.exists(), "it is ended")
+    wait_for(lambda: not groups(instance), "nothing is left")
 
 
 def test_processes_have_limits(instance):
