@@ -47,6 +47,15 @@ def test_what_failed_is_told_as_its_runner_takes_it(tmp_path):
     assert count(tmp_path, "--failed", "none.xml") == (0, [])
 
 
+def test_what_was_skipped_did_not_pass_and_is_told_with_its_reason(tmp_path):
+    units(tmp_path / "units.json", log=True)
+    with open(tmp_path / "units.json", "a", encoding="utf-8") as report:
+        report.write(json.dumps({"name": "inaetics:base / base_ kernel", "result": "SKIP", "stdout": "NOT RUN: old\n"}) + "\n")
+    done = subprocess.run([TOOL, "units.json"], cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "2 passed, 0 failed\n")
+    assert done.stderr == "skipped: inaetics:base_ kernel: NOT RUN: old\n"
+
+
 def test_nothing_that_ran_is_a_failure(tmp_path):
     (tmp_path / "empty.json").touch()
     systems(tmp_path / "empty.xml")
