@@ -22,8 +22,9 @@ struct UpWatch {
 bool watch_core_step(WatchCore *core, const WatchLook *look)
 {
     if (look->answered) {
-        unsigned answers = core->answers + 1;
-        *core = answers < WATCH_CALM ? (WatchCore){.patience = core->patience, .answers = answers} : (WatchCore){0};
+        unsigned answers = look->quick ? core->answers + 1 : 0;
+        bool calm = answers >= WATCH_CALM;
+        *core = (WatchCore){.patience = core->patience - (calm && core->patience > 0), .answers = calm ? 0 : answers};
         return false;
     }
     core->answers = 0;
@@ -67,9 +68,11 @@ static void handle_answer(void *userdata, const InaHttpResponse *response)
     uint64_t cpu_ms = 0;
     pid_t pid = watch->options.pid(watch->options.userdata);
     char state = look_at(pid, &cpu_ms);
+    uint64_t took = steady_us() - watch->asked;
     WatchLook look = {
         .answered = response->status > 0,
-        .late = steady_us() - watch->asked > deadline_of(watch) / 1000 + WATCH_LATE_US,
+        .quick = took <= WATCH_QUICK_US,
+        .late = took > deadline_of(watch) / 1000 + WATCH_LATE_US,
         .state = pid == watch->pid ? state : (char)0,
         .cpu_ms = cpu_ms > watch->cpu_ms ? cpu_ms - watch->cpu_ms : 0,
     };

@@ -4,8 +4,9 @@
  * One that is slow is not to be taken for one that hangs: a question without
  * an answer counts only if it could have answered, that is, if it got some of
  * the processors, or did not want any. One that is stopped cannot, and counts
- * twice. The time to answer doubles with each that was ended until answers
- * come, so that a machine on which it is too short gets going at all. */
+ * twice. The time to answer doubles with each that was ended, and is halved
+ * again when answers come quickly for a while, so that a machine on which it is
+ * too short gets going at all. */
 #pragma once
 
 #include "base/http_client.h"
@@ -23,19 +24,20 @@
 
 /* What is known of one question. */
 typedef struct WatchLook {
-    bool answered;
-    bool late;       /* we were held up */
-    char state;      /* of the process, as in proc(5): R, S, D, T ...; 0: there is none */
-    uint64_t cpu_ms; /* that it got meanwhile */
+    bool answered, quick; /* within WATCH_QUICK_US */
+    bool late;            /* we were held up */
+    char state;           /* of the process, as in proc(5): R, S, D, T ...; 0: there is none */
+    uint64_t cpu_ms;      /* that it got meanwhile */
 } WatchLook;
 
 #define WATCH_PATIENCE_MAX 5u /* the deadline becomes 32 s */
-#define WATCH_CALM 60u        /* answers in a row, after which it is the first again */
+#define WATCH_CALM 60u        /* quick answers in a row, after which it is halved */
+#define WATCH_QUICK_US UINT64_C(250000)
 
 typedef struct WatchCore {
     unsigned misses, starved;
     unsigned patience; /* how often the deadline is doubled */
-    unsigned answers;  /* in a row */
+    unsigned answers;  /* quick ones in a row */
 } WatchCore;
 
 /* Whether it hangs; then it begins anew, with more patience. */

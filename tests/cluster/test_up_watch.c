@@ -36,9 +36,10 @@ static void one_that_gets_no_processor_or_waits_for_the_disk_has_more_time(void 
     assert_int_equal(ask((WatchLook){.state = 'D', .cpu_ms = 0}), WATCH_STARVED);
 }
 
-static void one_that_is_too_slow_for_the_deadline_gets_longer_ones_until_it_answers(void **state)
+static void one_that_is_too_slow_for_the_deadline_gets_longer_ones_until_it_answers_quickly(void **state)
 {
-    const WatchLook silent = {.state = 'R', .cpu_ms = 900}, answer = {.answered = true, .state = 'S'};
+    const WatchLook silent = {.state = 'R', .cpu_ms = 900}, slow = {.answered = true, .state = 'S'};
+    const WatchLook quick = {.answered = true, .quick = true, .state = 'S'};
     WatchCore core = {0};
     for (unsigned i = 1; i <= 10 * WATCH_MISSES; i++) {
         watch_core_step(&core, &silent);
@@ -46,9 +47,18 @@ static void one_that_is_too_slow_for_the_deadline_gets_longer_ones_until_it_answ
         assert_int_equal(core.patience, ended < WATCH_PATIENCE_MAX ? ended : WATCH_PATIENCE_MAX);
     }
     for (unsigned i = 1; i < WATCH_CALM; i++)
-        watch_core_step(&core, &answer);
+        watch_core_step(&core, &quick);
+    watch_core_step(&core, &slow);
+    for (unsigned i = 1; i < WATCH_CALM; i++)
+        watch_core_step(&core, &quick);
     assert_int_equal(core.patience, WATCH_PATIENCE_MAX);
-    watch_core_step(&core, &answer);
+    for (unsigned left = WATCH_PATIENCE_MAX; left > 0; left--) {
+        assert_int_equal(core.patience, left);
+        for (unsigned i = left == WATCH_PATIENCE_MAX ? WATCH_CALM - 1 : 0; i < WATCH_CALM; i++)
+            watch_core_step(&core, &quick);
+    }
+    for (unsigned i = 0; i < 2 * WATCH_CALM; i++)
+        watch_core_step(&core, &quick);
     assert_int_equal(core.patience, 0);
 }
 
@@ -74,7 +84,7 @@ int main(void)
         cmocka_unit_test(one_that_is_stopped_is_noticed_soonest),
         cmocka_unit_test(one_that_works_or_waits_and_does_not_answer_hangs),
         cmocka_unit_test(one_that_gets_no_processor_or_waits_for_the_disk_has_more_time),
-        cmocka_unit_test(one_that_is_too_slow_for_the_deadline_gets_longer_ones_until_it_answers),
+        cmocka_unit_test(one_that_is_too_slow_for_the_deadline_gets_longer_ones_until_it_answers_quickly),
         cmocka_unit_test(what_happened_while_we_were_held_up_says_nothing),
         cmocka_unit_test(one_answer_among_misses_begins_anew),
     };
