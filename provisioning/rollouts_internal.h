@@ -6,7 +6,7 @@
 #define WATCHERS_MAX 4u
 #define EVENTS_MAX 1000000u /* waiting for the loop's next turn; more health is let go */
 #define SLICE_MS 20         /* of minting within one turn */
-#define AWAITING_MAX 64u    /* who asked what is begun; more have to wait for all of it at once */
+#define AWAITING_MAX 1024u  /* who asked what is begun; more have to wait for all of it at once */
 #define TOLD_EACH_MS 200    /* changes of a rollout are told at most so often */
 #define LATE_MS 3000        /* longer between two looks: the server, not the targets, stood still */
 #define SAVED_EACH_MS 5000  /* also without a change: how far gates are */
@@ -117,6 +117,9 @@ int rollouts_begin(Rollouts *rollouts, int64_t revision, const RolloutPolicy *po
 int rollouts_begin_waiting(Rollouts *rollouts, int64_t until, InaError *error);
 /* Whether it is done. */
 bool rollouts_prepare(Rollouts *rollouts, int64_t revision, int64_t until);
+/* Whether persons wait for one that they begin: it is prepared before anything else, in the order in which they came.
+ */
+bool rollouts_by_hand(const Rollouts *rollouts);
 /* Whether there is one that a person begins: that was prepared further, and nothing else is to begin before. */
 bool rollouts_prepare_awaited(Rollouts *rollouts, int64_t until);
 void rollouts_await_over(Rollouts *rollouts);     /* it is known what begins: those who await that are due */

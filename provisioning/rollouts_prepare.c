@@ -57,13 +57,23 @@ int64_t rollouts_until(const Rollouts *rollouts)
 
 /* --- those who asked ------------------------------------------------------------ */
 
+bool rollouts_by_hand(const Rollouts *rollouts)
+{
+    for (unsigned i = 0; i < rollouts->n_awaiting; i++)
+        if (rollouts->awaiting[i].begin)
+            return true;
+    return false;
+}
+
 bool rollouts_await(Rollouts *rollouts, int64_t revision, bool begin, void (*ready)(void *userdata), void *userdata)
 {
     int64_t until = rollouts->n_awaiting < AWAITING_MAX ? rollouts_until(rollouts) : 0;
+    bool behind = until > 0 && rollouts_by_hand(rollouts); /* of others; what they wait for goes on first */
 
     if (rollouts->running || rollouts->busy || database_within(rollouts->database))
         return true;
-    if (begin && (revision > repository_head(rollouts->repository) || rollouts_prepare(rollouts, revision, until)))
+    if (begin &&
+        (revision > repository_head(rollouts->repository) || (!behind && rollouts_prepare(rollouts, revision, until))))
         return true;
     if (!begin &&
         (rollouts->waiting != revision || rollouts_begin_waiting(rollouts, until, NULL) != ROLLOUTS_PREPARING))

@@ -334,7 +334,7 @@ int rollouts_begin_waiting(Rollouts *rollouts, int64_t until, InaError *error)
         rollouts_soon(rollouts);
         return r;
     }
-    if (!rollouts_prepare(rollouts, revision, until)) {
+    if ((until > 0 && rollouts_by_hand(rollouts)) || !rollouts_prepare(rollouts, revision, until)) {
         rollouts_soon(rollouts);
         return ROLLOUTS_PREPARING;
     }

@@ -411,6 +411,39 @@ static void what_a_rollout_brings_is_found_out_target_by_target(void **state)
     assert_int_equal(show_having(show, "a-5.0.0"), 10);
 }
 
+static void note_ready(void *userdata)
+{
+    *(bool *)userdata = true;
+}
+
+static void who_looks_or_commits_or_begins_another_does_not_hold_up_who_begins_one_by_hand(void **state)
+{
+    Show *show = *state;
+    const int64_t long_ago = 1;
+    Rollouts *rollouts;
+    bool first = false, second = false;
+    int64_t revision;
+
+    show_begin(show, STAGED);
+    rollouts = show->rollouts;
+    revision = world_software(show->world, "a/2.0.0");
+    world_software(show->world, "a/3.0.0"); /* waits, and is looked for by who lists the rollouts */
+    rollouts->awaiting[rollouts->n_awaiting++] =
+        (Awaiting){.ready = note_ready, .userdata = &first, .revision = revision, .begin = true};
+    rollouts->awaiting[rollouts->n_awaiting++] =
+        (Awaiting){.ready = note_ready, .userdata = &second, .revision = revision - 1, .begin = true};
+    for (size_t i = 0; i <= show->n; i++) {
+        assert_false(rollouts->awaiting[0].due);
+        assert_true(rollouts_prepare_awaited(rollouts, long_ago));
+        assert_int_equal(rollouts_begin_waiting(rollouts, long_ago, &world_error), ROLLOUTS_PREPARING);
+    }
+    assert_true(rollouts->awaiting[0].due);
+    rollouts_tell_awaiting(rollouts);
+    assert_true(first);
+    assert_false(second);
+    rollouts_forget(rollouts, &second);
+}
+
 static int64_t real_now(void *userdata)
 {
     struct timespec time;
@@ -515,6 +548,7 @@ int main(void)
         with_show(canaries_are_the_first),
         with_show(what_cannot_be_had_is_rolled_back_without_being_seen),
         with_show(what_one_cannot_have_costs_the_others_nothing),
+        with_show(who_looks_or_commits_or_begins_another_does_not_hold_up_who_begins_one_by_hand),
         with_show(in_the_loop_it_goes_by_itself),
         with_show(what_a_rollout_brings_is_found_out_target_by_target),
     };
