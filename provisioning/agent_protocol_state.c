@@ -8,6 +8,7 @@
  * whole, and does not fetch again at the next polls, it has installed. */
 #include "agent_protocol.h"
 #include "base/cleanup.h"
+#include "base/log.h"
 #include <errno.h>
 #include <string.h>
 
@@ -360,8 +361,13 @@ static void take_verdict(AgentProtocol *protocol, AgentState *state, const Audit
             now_running(protocol, event->target, state, version);
         return;
     }
-    if (foreign && !state->offered[0])
+    if (foreign && !state->offered[0]) {
+        log_record(INA_LOG_WARNING,
+                   "a deployment failed, of which it is not known here what it was: the version that runs there is of "
+                   "another server, or no longer kept",
+                   "target", event->target, "runs", version, NULL);
         return;
+    }
     const char *attempt = tried(protocol, event->target, state, buffer, sizeof buffer);
     if (!attempt)
         return;

@@ -523,12 +523,18 @@ int targets_seen(Targets *targets, const char *id, InaError *error)
 {
     Target *target = target_find(targets, id);
     bool is_new = !target;
-    int r = target ? 0 : target_get(targets, id, &target, error);
+    int r = 0;
 
+    if (is_new && targets->came >= TARGETS_AT_ONCE_MAX)
+        return ina_error_set(error, ENOSPC, "%u targets that were not known came within a second; come again",
+                             TARGETS_AT_ONCE_MAX);
+    if (is_new)
+        r = target_get(targets, id, &target, error);
     if (r < 0)
         return r;
     heard(targets, target);
     if (is_new) {
+        targets->came++;
         target->operate = true;
         row_changed(targets, target);
     }

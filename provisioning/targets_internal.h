@@ -150,6 +150,7 @@ struct Targets {
     Map *index; /* id -> Target */
     Target **list;
     size_t n_list, list_capacity;
+    unsigned came; /* new ones since targets_tick */
     bool sorted;
     int64_t serial, released;
     uint64_t shared_ids, uses;
@@ -202,6 +203,8 @@ int target_look_at(Targets *targets, Target *target, InaError *error);
 void target_drop(Targets *targets, Target *target);
 
 /* --- targets_operator.c --- */
+/* How many unregistered targets may be there besides `others`. */
+size_t targets_strangers_most(size_t others);
 /* Finds out which properties do not count. */
 int target_find_doubled(Targets *targets, Target *target, InaError *error);
 int targets_operate(Targets *targets, InaError *error);

@@ -588,16 +588,27 @@ static int compare_seen(const void *a, const void *b)
     return (first > second) - (first < second);
 }
 
+size_t targets_strangers_most(size_t others)
+{
+    size_t room = others + TARGETS_FREE < TARGETS_MAX ? TARGETS_MAX - TARGETS_FREE - others : 0;
+
+    return room < TARGETS_STRANGERS_MAX ? room : TARGETS_STRANGERS_MAX;
+}
+
 /* Strangers that were heard last before this are too many; INT64_MIN: none are. */
 static int64_t strangers_limit(const Targets *targets)
 {
     int64_t limit = INT64_MIN, *seen;
-    size_t n = 0;
+    size_t n = 0, most, left;
 
     for (size_t i = 0; i < targets->n_list; i++)
         n += is_stranger(targets->list[i]);
-    if (n <= TARGETS_STRANGERS_MAX)
+    most = targets_strangers_most(targets->n_list - n);
+    left = most * 3 / 4;
+    if (n <= most)
         return limit;
+    if (left == 0)
+        return INT64_MAX;
     seen = calloc(n, sizeof *seen);
     if (!seen)
         return limit;
@@ -606,7 +617,7 @@ static int64_t strangers_limit(const Targets *targets)
         if (is_stranger(targets->list[i]))
             seen[n++] = targets->list[i]->seen;
     qsort(seen, n, sizeof *seen, compare_seen);
-    limit = seen[n - TARGETS_STRANGERS_MAX / 4 * 3];
+    limit = seen[n - left];
     free(seen);
     return limit;
 }
@@ -616,6 +627,7 @@ void targets_tick(Targets *targets)
     int64_t now = targets_now(targets), limit = strangers_limit(targets);
     Forgetting forgetting = {.list = calloc(targets->n_list + 1, sizeof(Target *))};
 
+    targets->came = 0;
     for (size_t i = 0; forgetting.list && i < targets->n_list; i++) {
         Target *target = targets->list[i];
 

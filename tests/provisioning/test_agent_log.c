@@ -1,6 +1,7 @@
 /* /auditlog, and what the server understands of agents: captured conversations replayed. */
 #include "agent_fixture.h"
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "tests/provisioning/model_test.h"
 #include <string.h>
 #include <unistd.h>
@@ -330,6 +331,29 @@ static void a_failure_is_attributed_after_a_restart_of_the_server_too(void **sta
     assert_non_null(strstr(agents_told(agents), "failed jt-1 2.0.0"));
 }
 
+static void note_line(void *userdata, InaLogLevel level, const char *line)
+{
+    char *lines = userdata;
+    size_t used = strlen(lines);
+
+    if (level == INA_LOG_WARNING)
+        snprintf(lines + used, 4096 - used, "%s\n", line);
+}
+
+static void a_failure_of_a_version_that_is_not_kept_any_more_is_in_the_log(void **state)
+{
+    Agents *agents = *state;
+    char lines[4096] = "";
+
+    agents_version(agents, "5.0.0", 1);
+    log_set_observer(note_line, lines);
+    sent(agents, JAVA_LOG "1,1,2003,success,false,name,jt-1,version,3.0.0\n");
+    log_set_observer(NULL, NULL);
+    assert_non_null(strstr(lines, "a deployment failed"));
+    assert_non_null(strstr(lines, "target=jt-1 runs=3.0.0"));
+    assert_null(strstr(agents_told(agents), "failed"));
+}
+
 static void events_of_versions_that_are_not_known_here_only_raise_what_is_counted_from(void **state)
 {
     Agents *agents = *state;
@@ -473,6 +497,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_failure_is_of_the_version_that_was_fetched_not_of_the_one_it_names, set_up,
                                         agents_tear_down),
         cmocka_unit_test_setup_teardown(a_failure_is_attributed_after_a_restart_of_the_server_too, set_up,
+                                        agents_tear_down),
+        cmocka_unit_test_setup_teardown(a_failure_of_a_version_that_is_not_kept_any_more_is_in_the_log, set_up,
                                         agents_tear_down),
         cmocka_unit_test_setup_teardown(events_of_versions_that_are_not_known_here_only_raise_what_is_counted_from,
                                         set_up, agents_tear_down),

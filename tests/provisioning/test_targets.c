@@ -1,5 +1,6 @@
 /* Targets: who is known, registered, approved; what is minted; what stays after a restart. */
 #include "base/cleanup.h"
+#include "provisioning/targets_internal.h"
 #include "targets_fixture.h"
 #include <errno.h>
 
@@ -600,6 +601,8 @@ static void names_that_are_made_up_push_out_nobody_who_is_registered(void **stat
         (void)snprintf(id, sizeof id, "made-up-%u", i);
         world->now++;
         must(targets_seen(world->targets, id, &world_error));
+        if (i == TARGETS_AT_ONCE_MAX / 2) /* a second has passed */
+            targets_tick(world->targets);
     }
     world->now++;
     must(targets_seen(world->targets, "waiting", &world_error));
@@ -613,6 +616,34 @@ static void names_that_are_made_up_push_out_nobody_who_is_registered(void **stat
     assert_in_range(n, TARGETS_STRANGERS_MAX / 2, TARGETS_STRANGERS_MAX / 4 * 3);
     assert_true(targets_view(world->targets, "mine", &view));
     assert_true(targets_view(world->targets, "waiting", &view)); /* it was heard just now */
+}
+
+static void those_that_nobody_registered_leave_room_to_others(void **state)
+{
+    (void)state;
+    assert_int_equal(targets_strangers_most(0), TARGETS_STRANGERS_MAX);
+    assert_int_equal(targets_strangers_most(70000), 20000);
+    assert_int_equal(targets_strangers_most(80000), 10000);
+    assert_int_equal(targets_strangers_most(89999), 1);
+    assert_int_equal(targets_strangers_most(90000), 0);
+    assert_int_equal(targets_strangers_most(TARGETS_MAX), 0);
+}
+
+static void of_many_that_are_new_at_once_some_come_again(void **state)
+{
+    World *world = *state;
+    char id[32];
+
+    must(targets_seen(world->targets, "mine", &world_error));
+    for (unsigned i = 1; i < TARGETS_AT_ONCE_MAX; i++) {
+        (void)snprintf(id, sizeof id, "made-up-%u", i);
+        must(targets_seen(world->targets, id, &world_error));
+    }
+    fails(-ENOSPC, "20000 targets that were not known came within a second; come again",
+          targets_seen(world->targets, "one-more", &world_error));
+    must(targets_seen(world->targets, "mine", &world_error)); /* it is known */
+    targets_tick(world->targets);
+    must(targets_seen(world->targets, "one-more", &world_error));
 }
 
 static void what_was_rolled_back_is_not_there(void **state)
@@ -683,6 +714,8 @@ int main(void)
         with_world(silence_is_told),
         with_world(what_runs_is_kept_while_newer_versions_fail),
         with_world(names_that_are_made_up_push_out_nobody_who_is_registered),
+        cmocka_unit_test(those_that_nobody_registered_leave_room_to_others),
+        with_world(of_many_that_are_new_at_once_some_come_again),
         with_world(what_was_rolled_back_is_not_there),
         with_world(they_are_listed_by_id_from_any_place),
     };
