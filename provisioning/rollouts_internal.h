@@ -47,6 +47,7 @@ typedef struct Awaiting {
  * Nothing rests on it: what changes meanwhile is found out when it begins. */
 typedef struct Preparing {
     int64_t revision; /* 0: none */
+    unsigned ready;   /* of the software of both revisions: in turns of their own when that takes long */
     char *last;       /* target that was looked at last */
     bool done;
 } Preparing;

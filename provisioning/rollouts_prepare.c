@@ -28,11 +28,16 @@ static void prepare_from_start(Preparing *preparing, int64_t revision)
 bool rollouts_prepare(Rollouts *rollouts, int64_t revision, int64_t until)
 {
     Preparing *preparing = &rollouts->preparing;
-    int64_t from = targets_released(rollouts->targets);
+    int64_t from = targets_released(rollouts->targets), begun = steady_ms();
     Next next;
 
     if (preparing->revision != revision)
         prepare_from_start(preparing, revision);
+    while (preparing->ready < 2) {
+        (void)targets_ready(rollouts->targets, preparing->ready++ == 0 ? from : revision, NULL);
+        if (until > 0 && steady_ms() - begun >= SLICE_MS / 2)
+            return false;
+    }
     while (!preparing->done) {
         if (targets_each(rollouts->targets, preparing->last, 1, take_next, &next) == 0) {
             preparing->done = true;

@@ -333,6 +333,13 @@ static int get_software(Targets *targets, int64_t revision, Software **ret, InaE
     return r;
 }
 
+int targets_ready(Targets *targets, int64_t revision, InaError *error)
+{
+    Software *software;
+
+    return get_software(targets, revision, &software, error);
+}
+
 static const DistributionLink *links_of(const Software *software, const Object *object, size_t *ret_n)
 {
     size_t low = 0, high = software->n_links, n = 0;

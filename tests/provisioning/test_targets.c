@@ -618,6 +618,28 @@ static void names_that_are_made_up_push_out_nobody_who_is_registered(void **stat
     assert_true(targets_view(world->targets, "waiting", &view)); /* it was heard just now */
 }
 
+static bool at_hand(const Targets *targets, int64_t revision)
+{
+    for (size_t i = 0; i < SOFTWARE_KEPT; i++)
+        if (targets->software[i].kept && targets->software[i].revision == revision)
+            return targets->software[i].model != NULL;
+    return false;
+}
+
+static void after_a_start_the_software_that_counts_is_at_hand_before_anybody_asks(void **state)
+{
+    World *world = *state;
+    int64_t released = world_release(world, "a/1.0.0"), newest;
+
+    must(targets_register(world->targets, "t1", true, "d", &world_error));
+    newest = world_software(world, "a/2.0.0");
+    must(targets_flush(world->targets, &world_error));
+    world_reopen(world);
+    assert_true(at_hand(world->targets, released));
+    assert_true(at_hand(world->targets, newest));
+    assert_false(at_hand(world->targets, newest + 1));
+}
+
 static void those_that_nobody_registered_leave_room_to_others(void **state)
 {
     (void)state;
@@ -714,6 +736,7 @@ int main(void)
         with_world(silence_is_told),
         with_world(what_runs_is_kept_while_newer_versions_fail),
         with_world(names_that_are_made_up_push_out_nobody_who_is_registered),
+        with_world(after_a_start_the_software_that_counts_is_at_hand_before_anybody_asks),
         cmocka_unit_test(those_that_nobody_registered_leave_room_to_others),
         with_world(of_many_that_are_new_at_once_some_come_again),
         with_world(what_was_rolled_back_is_not_there),
