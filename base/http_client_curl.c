@@ -9,6 +9,7 @@
 #include "soon.h"
 
 #include <errno.h>
+#include <gnutls/x509.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -69,6 +70,7 @@ struct HttpCurlFetch {
     int failure;       /* of http_fetch_data */
     HttpCurlFetch *next_late;
     char message[CURL_ERROR_SIZE];
+    bool impostor; /* the certificate is not a server's */
 };
 
 /* --- sockets and time --------------------------------------------------- */
@@ -309,6 +311,25 @@ HttpCurl *http_curl_free(HttpCurl *curl)
     return NULL;
 }
 
+/* With GnuTLS libcurl takes a certificate of our authorities for any purpose: that of a client would do for a server,
+ * with the name that it is asked for. Others look themselves. Before anything is sent. */
+static int check_purpose(void *userdata, char *peer, char *own, int peer_port, int own_port)
+{
+    gnutls_typed_vdata_st purpose = {.type = GNUTLS_DT_KEY_PURPOSE_OID,
+                                     .data = (unsigned char *)GNUTLS_KP_TLS_WWW_SERVER};
+    HttpCurlFetch *mine = userdata;
+    struct curl_tlssessioninfo *session = NULL;
+    unsigned status = 0;
+
+    if (curl_easy_getinfo(mine->easy, CURLINFO_TLS_SSL_PTR, &session) != CURLE_OK || !session)
+        mine->impostor = true;
+    else if (session->backend == CURLSSLBACKEND_GNUTLS && session->internals)
+        mine->impostor = gnutls_certificate_verify_peers(session->internals, &purpose, 1, &status) < 0 || status != 0;
+    else if (session->backend == CURLSSLBACKEND_GNUTLS)
+        mine->impostor = mine->fetch && strncasecmp(mine->fetch->url, "https:", 6) == 0;
+    return mine->impostor ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
 static CURL *handle_new(HttpCurl *curl)
 {
     const HttpClientOptions *options = &curl->client->options;
@@ -332,6 +353,7 @@ static CURL *handle_new(HttpCurl *curl)
     curl_easy_setopt(easy, CURLOPT_SSLCERT, options->certificate_file);
     curl_easy_setopt(easy, CURLOPT_SSLKEY, options->key_file);
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, check_purpose);
     return easy;
 }
 
@@ -414,6 +436,7 @@ static void curl_finish(HttpCurlFetch *mine, CURLcode code)
     char *content_type = NULL, message[CURL_ERROR_SIZE], type[128] = "";
     long status = 0;
     int failure = mine->failure, number = errno_of(mine->easy, code);
+    bool impostor = mine->impostor;
 
     curl_easy_getinfo(mine->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(mine->easy, CURLINFO_CONTENT_TYPE, &content_type);
@@ -426,6 +449,8 @@ static void curl_finish(HttpCurlFetch *mine, CURLcode code)
         return;
     if (code == CURLE_OK)
         http_fetch_done(fetch, (int)status, type[0] ? type : NULL);
+    else if (impostor)
+        http_fetch_fail(fetch, EACCES, "its certificate is not that of a server");
     else if (failure < 0)
         http_fetch_fail_size(fetch, failure);
     else
@@ -512,6 +537,7 @@ static void set_request(HttpCurlFetch *mine, const InaHttpFetchOptions *options)
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_data);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, mine);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, mine);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, mine);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, mine->message);
     curl_easy_setopt(easy, CURLOPT_NOBODY, 0L);
     if (fetch->out_size > 0 || options->body || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0 ||

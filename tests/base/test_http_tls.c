@@ -168,6 +168,46 @@ static void a_server_of_another_authority_is_refused(void **state)
     assert_int_equal(answer.error.code, EPROTONOSUPPORT);
 }
 
+static int ask_as(Fixture *f, const char *host, Answer *answer)
+{
+    char url[128];
+
+    snprintf(url, sizeof(url), "https://%s%s/echo", host, strrchr(f->address, ':'));
+    fetch(f, &(InaHttpFetchOptions){.url = url}, answer);
+    return answer->status;
+}
+
+static void a_certificate_of_our_authority_that_is_no_servers_is_refused_by_address_and_by_name(void **state)
+{
+    static const char *const addresses[] = {"127.0.0.1", "localhost"};
+    Secure *s = *state;
+    InaError error;
+
+    assert_int_equal(pki_ensure_certificate(s->folder, "wrong", PKI_CLIENT, "Clients", addresses, 2, &error), 0);
+    for (int right = 0; right < 2; right++) {
+        char *certificate = read_text(s->folder, right ? "server.pem" : "wrong.pem");
+        char *key = read_text(s->folder, right ? "server-key.pem" : "wrong-key.pem");
+        Fixture f;
+
+        fixture_start(&f, &(HttpServerOptions){.certificate = certificate, .key = key});
+        http_server_handle(f.server, "/echo", echo, &f, NULL);
+        http_client_free(f.client);
+        snprintf(s->ca, sizeof(s->ca), "%s/ca.pem", s->folder);
+        assert_int_equal(http_client_new(f.event, &(HttpClientOptions){.ca_file = s->ca}, &f.client, &error), 0);
+        for (size_t i = 0; i < 2; i++) {
+            Answer answer;
+
+            assert_int_equal(ask_as(&f, addresses[i], &answer), right ? 200 : 0);
+            if (!right)
+                assert_int_equal(answer.error.code, EACCES);
+            answer_free(&answer);
+        }
+        fixture_stop(&f);
+        free(certificate);
+        free(key);
+    }
+}
+
 static void plain_http_to_a_secure_port_is_an_error(void **state)
 {
     Secure *s = *state;
@@ -428,6 +468,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_client_is_known_by_a_certificate_of_our_authority_only, setup, teardown),
         cmocka_unit_test_setup_teardown(a_server_of_another_authority_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            a_certificate_of_our_authority_that_is_no_servers_is_refused_by_address_and_by_name, setup, teardown),
         cmocka_unit_test_setup_teardown(plain_http_to_a_secure_port_is_an_error, setup, teardown),
         cmocka_unit_test_setup_teardown(tls_to_a_plain_port_fails_and_says_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(bodies_limits_and_the_same_connection_work_as_in_the_clear, setup, teardown),
