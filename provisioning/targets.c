@@ -734,11 +734,7 @@ int targets_open(Database *database, Repository *repository, Blobs *blobs, Audit
         return r;
     }
     targets->rows_dirty = false;
-    /* Before anybody is served; what cannot be had is told when it is asked for. */
-    if (targets->n_list > 0 && targets->released > 0)
-        (void)targets_ready(targets, targets->released, NULL);
-    if (targets->n_list > 0 && repository_head(repository) > 0)
-        (void)targets_ready(targets, repository_head(repository), NULL);
+    software_begin(targets);
     repository_watch(repository, targets_on_commit, targets);
     database_watch(database, on_transaction, targets);
     *ret = targets;

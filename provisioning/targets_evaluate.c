@@ -340,6 +340,17 @@ int targets_ready(Targets *targets, int64_t revision, InaError *error)
     return get_software(targets, revision, &software, error);
 }
 
+/* What cannot be had is told when it is asked for. */
+void software_begin(Targets *targets)
+{
+    int64_t newest = repository_head(targets->repository);
+
+    if (targets->n_list > 0 && targets->released > 0)
+        (void)targets_ready(targets, targets->released, NULL);
+    if (targets->n_list > 0 && newest > 0)
+        (void)targets_ready(targets, newest, NULL);
+}
+
 static const DistributionLink *links_of(const Software *software, const Object *object, size_t *ret_n)
 {
     size_t low = 0, high = software->n_links, n = 0;

@@ -224,6 +224,7 @@ void plan_clear(Plan *plan);
 void evaluation_clear(Evaluation *evaluation);
 void software_stale(Targets *targets); /* the newest model changed */
 void software_clear(Targets *targets);
+void software_begin(Targets *targets); /* what counts is made ready before anybody is served */
 
 /* --- targets_versions.c --- */
 /* 1: minted, 0: nothing differs. */
