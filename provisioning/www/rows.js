@@ -155,13 +155,18 @@ function artifactCells(row) {
     h("span.badge.quiet", {title: "Linked dynamically: always the newest version in the range"}, "newest")];
 }
 
-const KEPT = 14; // characters at the end of a name of a target, about as many as tell pods apart
+const ENDING_MAX = 12; // characters
+const SHORT_NAME = 16; // fits in any case
 
-// Pods are called alike but for the end: what is before it is cut first.
+// Pods are called alike but for the end, "-x7k2p": what is before it is cut.
 function ended(name) {
-  const dash = name.lastIndexOf("-", Math.max(name.length - KEPT, 0));
-  const at = dash > 0 && name.length - dash <= 2 * KEPT ? dash : Math.max(name.length - KEPT, 0);
-  return h("span.name.dotted", {title: name}, at > 0 && h("span", {}, name.slice(0, at)), h("span", {}, name.slice(at)));
+  if (name.length <= SHORT_NAME) {
+    return h("span.name", {title: name}, name);
+  }
+  const dash = name.lastIndexOf("-");
+  const at = dash > 0 && name.length - dash <= ENDING_MAX ? dash : Math.max(name.length - ENDING_MAX, 0);
+  return h("span.name.dotted", {title: name}, h("span.beginning", {}, name.slice(0, at)),
+    h("span", {}, name.slice(at)));
 }
 
 function plainCells(kind, row) {

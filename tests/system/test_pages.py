@@ -203,6 +203,18 @@ def test_every_page_opens_without_an_error_narrow_and_wide_light_and_dark(demons
     browser.set_dark(False)
 
 
+def test_charts_have_round_times_evenly_spaced(demonstrator, browser):
+    browser.open(demonstrator.page + "/dashboard.html")
+
+    def ticks():
+        return browser.run("""return [...document.querySelectorAll("canvas")].map((one) => Chart.getChart(one)).filter(Boolean)
+            .map((one) => one.scales.x.ticks.map((tick) => tick.value))""")
+    browser.wait("times below a chart", lambda: any(len(one) > 2 for one in ticks()))
+    for times in ticks():
+        steps = {later - earlier for earlier, later in zip(times, times[1:])}
+        assert len(steps) <= 1 and all(step % 1000 == 0 for step in steps) and all(time % 1000 == 0 for time in times)
+
+
 def test_all_statistics_has_a_chart_for_every_part(demonstrator, browser):
     browser.open(demonstrator.page + "/statistics.html")
     for what in ("queue", "data store", "producer", "processor"):

@@ -446,6 +446,17 @@ def test_what_drifted_from_the_desired_state_is_shown(page, server):
     assert browser.console_errors() == []
 
 
+def test_a_long_name_of_a_target_keeps_its_end(page, server, agents):
+    name = "node-agent-of-a-department-with-a-long-name-processor-abc12"
+    agents(name)
+    page.log_in().live()
+    page.browser.wait("its end, whole", lambda: page.browser.run(
+        "const e = arguments[0].querySelector('.name > :last-child');"
+        "return e.textContent === '-abc12' && e.scrollWidth <= e.clientWidth + 1 &&"
+        "  e.previousSibling.scrollWidth > e.previousSibling.clientWidth", page.row("target", f"target-id-{name}")))
+    assert page.row("target", f"target-id-{name}").find_element(By.CSS_SELECTOR, ".name").get_attribute("title") == name
+
+
 def test_a_target_says_in_words_what_it_is_what_it_did_and_what_it_has(page, server, agents):
     browser = page.browser
     small_model(server)

@@ -133,6 +133,27 @@ const MARKS = {
   },
 };
 
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const STEPS = [...[1, 2, 5, 10, 15, 30].map((n) => n * SECOND), ...[1, 2, 5, 10, 15, 30].map((n) => n * MINUTE),
+  ...[1, 2, 3, 6, 12].map((n) => n * HOUR), ...[1, 2, 7, 14, 28, 84, 364].map((n) => n * DAY)];
+
+// Round times of this place's clock, evenly spaced, not more than `most`.
+function evenTimes(begin, end, most) {
+  if (!(end > begin)) {
+    return [];
+  }
+  const step = STEPS.find((one) => (end - begin) / one <= Math.max(most, 1)) || end - begin;
+  const shift = new Date(begin).getTimezoneOffset() * MINUTE;
+  const times = [];
+  for (let time = Math.ceil((begin - shift) / step) * step + shift; time <= end; time += step) {
+    times.push(time);
+  }
+  return times;
+}
+
 // A line chart over time: lines are [{label, points}].
 class TimeChart {
   constructor(canvas, options) {
@@ -145,7 +166,10 @@ class TimeChart {
       interaction: {mode: "nearest", axis: "x", intersect: false},
       elements: {point: {radius: 0, hitRadius: 8}, line: {borderWidth: 1.5}},
       scales: {
-        x: {type: "linear", ticks: {maxRotation: 0, autoSkipPadding: 24, callback: (value) => this.timeText(value)}},
+        x: {type: "linear", ticks: {maxRotation: 0, autoSkip: false, callback: (value) => this.timeText(value)},
+          afterBuildTicks: (axis) => {
+            axis.ticks = evenTimes(axis.min, axis.max, axis.width / (this.options.dates ? 180 : 75)).map((value) => ({value}));
+          }},
         y: {beginAtZero: true, min: this.options.percent ? 0 : undefined, max: this.options.percent ? 100 : undefined,
           ticks: {stepSize: this.options.percent ? 20 : undefined}},
       },
