@@ -131,6 +131,16 @@ class Kubernetes:
         text = self.run("-n", NAMESPACE, "get", kind, name, "-o", "json", check_status=False)
         return json.loads(text) if text else None
 
+    def change(self, operation, path, value=None):
+        self.run("-n", NAMESPACE, "patch", "application", "shop", "--type=json",
+                 "-p", json.dumps([{"op": operation, "path": path, "value": value}]))
+
+    def valid(self):
+        """Condition Valid, if it was said of what is declared now."""
+        found = self.get("application", "shop")
+        return next((one["status"] for one in found.get("status", {}).get("conditions", []) if one["type"] == "Valid"
+                     and one.get("observedGeneration") == found["metadata"]["generation"]), None)
+
     def replicas(self, kind, name):
         found = self.get(kind, name)
         return found["spec"]["replicas"] if found else None
@@ -149,6 +159,21 @@ def application(image):
 
 def phase(cluster):
     return (cluster.get("application", "shop") or {}).get("status", {}).get("phase")
+
+
+def refuse(cluster, agent):
+    """A component that cannot be read any more, and the coordinator's death meanwhile."""
+    cluster.change("add", "/spec/components/1/quality/utilization", 7)
+    wait_for(lambda: cluster.valid() == "False" and phase(cluster) == "Refused", "what cannot be read is refused")
+    agent.kill()
+    agent.start()
+
+    def told():
+        answer = agent.call("Coordinator", "GetReplicas", {"name": "controlled"})
+        return isinstance(answer, dict) and "utilization: 7 is not within" in answer.get("refused", "")
+    wait_for(told, "the next coordinator says the same")
+    cluster.run("-n", NAMESPACE, "scale", "rc", "shop-fixed", "--replicas=1")
+    wait_for(lambda: cluster.replicas("rc", "shop-fixed") == 3, "what is not refused is kept as declared")
 
 
 def exercise(cluster, agent, image):
@@ -176,8 +201,11 @@ def exercise(cluster, agent, image):
     check(agent.call("Coordinator", "SetReplicas", {"name": "fixed", "requested": 9}) == "out_of_range", "nine are refused")
     cluster.run("-n", NAMESPACE, "scale", "rc", "shop-fixed", "--replicas=1")
     wait_for(lambda: cluster.replicas("rc", "shop-fixed") == 3, "what was scaled by hand is set back")
+    refuse(cluster, agent)
     load.rate = 20
-    wait_for(lambda: numbers() == (1, 0, 1), "they go when the load has gone")
+    wait_for(lambda: numbers() == (1, 0, 1), "they go when the load has gone, though one is refused")
+    cluster.change("remove", "/spec/components/1/quality/utilization")
+    wait_for(lambda: cluster.valid() == "True" and phase(cluster) == "Balanced", "all that is declared is in force again")
     reasons = {one["reason"] for one in json.loads(cluster.run("-n", NAMESPACE, "get", "events", "-o", "json"))["items"]
                if one["involvedObject"]["kind"] == "Application"}
     check({"ScaledUp", "ScaledDown"} <= reasons, "both are events of the application")
