@@ -21,7 +21,7 @@
 #define AUDIT_LOGS_MAX 64u /* logs kept of one target; the oldest go */
 
 #define AUDIT_DATABASE_MAX (INT64_C(4) << 30) /* bytes of the database above which no events are taken */
-#define AUDIT_EVENTS_MAX 100000u /* kept of one log; beyond it the oldest quarter is trimmed */
+#define AUDIT_EVENTS_MAX 100000u              /* kept of one log; beyond it the oldest quarter is trimmed */
 
 /* Types that mean something to the server (ACE's AuditEvent). */
 enum {
