@@ -98,6 +98,18 @@ def claim_number():
     return None
 
 
+def claim_network():
+    """Loopback addresses 127.N.0.x of our own: the open file holds the claim."""
+    for number in range(200, 250):
+        claim = open(f"{LOCKS}/inaetics-remote-{number}.lock", "w")
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return f"127.{number}.0.", claim
+        except OSError:
+            claim.close()
+    return None
+
+
 class Instance:
     """One `inaetics up`, with a data folder of its own."""
 

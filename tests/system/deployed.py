@@ -145,6 +145,13 @@ class World:
             server.stop()
 
 
+def run_world(folder):
+    """Yields a World; afterwards all that it started is ended."""
+    made = World(folder)
+    yield made
+    made.close()
+
+
 def target(people, name):
     return people.right("GET", f"/v1/targets/{name}")
 

@@ -5,7 +5,7 @@ import re
 import urllib.request
 
 from conftest import BUILD, PATIENCE, ROOT, wait_for
-from test_pages import cookie, post
+from dashboard import cookie, post
 
 PROCESSORS = 4
 

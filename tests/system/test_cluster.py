@@ -6,36 +6,13 @@ import signal
 import time
 
 from conftest import wait_for
-from test_pages import cookie, post, stored
-
-
-def nodes(instance):
-    """Whether Kubernetes calls each node ready, by name."""
-    return {node["metadata"]["name"]: ready(node) for node in instance.api("GET", "/api/v1/nodes")[1]["items"]}
-
-
-def ready(thing):
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in thing["status"].get("conditions", []))
-
-
-def settled(instance):
-    """Names of all pods, once every controller has as many ready ones as it wants."""
-    def look():
-        controllers = instance.api("GET", "/api/v1/namespaces/default/replicationcontrollers")[1]["items"]
-        pods = instance.pods()
-        wanted = sum(one["spec"]["replicas"] for one in controllers)
-        return sorted(pods) if len(pods) == wanted and all(ready(pod) for pod in pods.values()) else None
-    return wait_for(look, "all pods that are wanted are ready")
+from dashboard import cookie, post
+from whole import flows, nodes, settled
 
 
 def restarts(instance):
     """How often the parts were started again where they are."""
     return {name: instance.container(name)["restartCount"] for name in instance.pods()}
-
-
-def flows(instance, why):
-    before = stored(instance)
-    wait_for(lambda: stored(instance) > before, f"results are stored {why}")
 
 
 def events(instance, reason):

@@ -6,8 +6,8 @@ import signal
 import time
 
 from conftest import LONG, SEED, wait_for
-from test_cluster import nodes, settled
-from test_pages import cookie, post, stored
+from dashboard import cookie, post, stored
+from whole import nodes, settled
 
 FAULTS = 100 if LONG else 10
 PARTS = ("queue", "store", "processor", "producer")

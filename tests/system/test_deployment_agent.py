@@ -6,14 +6,12 @@ import threading
 
 import pytest
 from conftest import wait_for
-from deployed import World, deploy, pack, run_etcd, target, until_installed, versions
+from deployed import deploy, pack, run_etcd, run_world, target, until_installed, versions
 
 
 @pytest.fixture
 def world(tmp_path):
-    made = World(tmp_path)
-    yield made
-    made.close()
+    yield from run_world(tmp_path)
 
 
 def major(version):

@@ -10,14 +10,12 @@ import threading
 import pytest
 from certificates import make_authority, make_certificate, make_server_certificate
 from conftest import INAETICS, PATIENCE, wait_for
-from deployed import TOKEN, World, deploy, pack, run_etcd, until_installed, versions
+from deployed import TOKEN, deploy, pack, run_etcd, run_world, until_installed, versions
 
 
 @pytest.fixture
 def world(tmp_path):
-    made = World(tmp_path)
-    yield made
-    made.close()
+    yield from run_world(tmp_path)
 
 
 @pytest.fixture

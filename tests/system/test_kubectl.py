@@ -17,7 +17,7 @@ from conftest import PATIENCE, ROOT, wait_for
 from kubernetes import client, config, watch
 from kubernetes.client.rest import ApiException
 from kubernetes.stream import stream
-from test_cluster import flows, nodes, settled
+from whole import flows, nodes, settled
 
 
 @pytest.fixture(scope="module")

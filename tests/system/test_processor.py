@@ -11,8 +11,7 @@ import time
 import urllib.request
 
 import pytest
-from conftest import BUILD, INAETICS, PATIENCE, wait_for
-from test_remote import claim_network
+from conftest import BUILD, INAETICS, PATIENCE, claim_network, wait_for
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 WARM_UP = 5000

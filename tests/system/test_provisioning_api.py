@@ -1,8 +1,6 @@
 """The provisioning server as a process: what it answers, to whom, and what it refuses."""
 import hashlib
-import http.client
 import io
-import json
 import os
 import re
 import select

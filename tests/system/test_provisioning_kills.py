@@ -7,10 +7,14 @@ import time
 
 import pytest
 from conftest import LONG, SEED, wait_for
-from deployed import deploy, pack
-from test_deployment_agent import target, world  # noqa: F401 (a fixture)
+from deployed import deploy, pack, run_world, target
 
 ROUNDS = 100 if LONG else 10
+
+
+@pytest.fixture
+def world(tmp_path):
+    yield from run_world(tmp_path)
 
 
 def installed(agent):
@@ -41,7 +45,7 @@ def say_when(agent, what, begin):
         time.sleep(0.0002)
 
 
-def test_killed_at_random_moments_of_a_deployment_sets_are_whole_and_reports_true(world):  # noqa: F811
+def test_killed_at_random_moments_of_a_deployment_sets_are_whole_and_reports_true(world):
     print(f"INAETICS_SEED {SEED}")
     moments = random.Random(SEED)
     server = world.server()
@@ -102,7 +106,7 @@ def test_killed_at_random_moments_of_a_deployment_sets_are_whole_and_reports_tru
 
 
 @pytest.mark.parametrize("moment", ["downloading", "installed"])
-def test_a_failure_is_reported_by_who_was_killed_before_he_could(world, moment):  # noqa: F811
+def test_a_failure_is_reported_by_who_was_killed_before_he_could(world, moment):
     server = world.server()
     server.listen, server.pages = server.agents_address, server.people_address
     people = server.people()

@@ -1,7 +1,6 @@
 """Remote services: agents that find each other through etcd and call."""
 
 import base64
-import fcntl
 import http.client
 import json
 import os
@@ -17,23 +16,11 @@ import time
 
 import pytest
 
-from conftest import BUILD, LOCKS, PATIENCE, find_etcd, wait_for
+from conftest import BUILD, PATIENCE, claim_network, find_etcd, wait_for
 
 AGENT = BUILD / "agent" / "inaetics-agent"
 BUNDLES = BUILD / "tests" / "remote"
 TOKEN = "0123456789abcdef0123456789abcdef"
-
-
-def claim_network():
-    """Loopback addresses 127.N.0.x of our own: the open file holds the claim."""
-    for number in range(200, 250):
-        claim = open(f"{LOCKS}/inaetics-remote-{number}.lock", "w")
-        try:
-            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return f"127.{number}.0.", claim
-        except OSError:
-            claim.close()
-    return None
 
 
 class Etcd:
