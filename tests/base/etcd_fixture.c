@@ -2,6 +2,7 @@
 #include "etcd_fixture.h"
 
 #include "base/pki.h"
+#include "tests/leftovers.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -131,7 +132,7 @@ int real_etcd_new(RealEtcd *etcd, const char *fetch_server, const char *build)
     InaError error = {0};
 
     *etcd = (RealEtcd){0};
-    if (find_program(fetch_server, build) < 0 || !mkdtemp(folder))
+    if (find_program(fetch_server, build) < 0 || !make_test_folder(folder))
         return -ENOENT;
     etcd->folder = strdup(folder);
     snprintf(pki, sizeof(pki), "%s/pki", folder);

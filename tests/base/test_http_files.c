@@ -1,6 +1,7 @@
 /* Files over HTTP: types, tags, and no way out of the folder. */
 #include "base/files.h"
 #include "http_fixture.h"
+#include "tests/leftovers.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -54,7 +55,7 @@ static void start(Site *site)
     memset(site, 0, sizeof(*site));
     fixture_start(&site->f, NULL);
     strcpy(site->folder, "/tmp/test-http-XXXXXX");
-    assert_non_null(mkdtemp(site->folder));
+    assert_non_null(make_test_folder(site->folder));
     snprintf(site->root, sizeof(site->root), "%s/root", site->folder);
     assert_int_equal(mkdir(site->root, 0755), 0);
     put(site->folder, "secret.txt", "treasure");

@@ -1,6 +1,8 @@
 /* The HTTP server answers well-formed requests as inaetics/http.h says. */
 #include "http_fixture.h"
 
+#include "tests/leftovers.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -241,7 +243,7 @@ static void a_unix_socket_is_ours_alone_and_goes_with_the_server(void **state)
     InaError error = {0};
     Answer answer;
 
-    assert_non_null(mkdtemp(folder));
+    assert_non_null(make_test_folder(folder));
     snprintf(path, sizeof(path), "%s/s", folder);
     snprintf(address, sizeof(address), "unix:%s", path);
     fixture_start(&f, NULL);

@@ -2,6 +2,7 @@
 #include "base/files.h"
 #include "base/pki.h"
 #include "http_fixture.h"
+#include "tests/leftovers.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -91,7 +92,7 @@ static int setup(void **state)
     InaError error;
 
     strcpy(s->folder, "/tmp/test-http-XXXXXX");
-    assert_non_null(mkdtemp(s->folder));
+    assert_non_null(make_test_folder(s->folder));
     snprintf(s->other, sizeof(s->other), "%s/other", s->folder);
     assert_int_equal(folder_make(s->other, 0700, &error), 0);
     make_pki(s->folder);

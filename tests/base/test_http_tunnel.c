@@ -3,6 +3,7 @@
 #include "base/http_tunnel.h"
 #include "base/pki.h"
 #include "http_fixture.h"
+#include "tests/leftovers.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -170,7 +171,7 @@ static int setup(void **state, bool secure)
     InaError error;
 
     strcpy(p->folder, "/tmp/test-tunnel-XXXXXX");
-    assert_non_null(mkdtemp(p->folder));
+    assert_non_null(make_test_folder(p->folder));
     snprintf(ca, sizeof ca, "%s/ca.pem", p->folder);
     if (secure) {
         assert_int_equal(pki_ensure_ca(p->folder, "Test CA", &error), 0);

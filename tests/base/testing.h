@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/files.h"
+#include "tests/leftovers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@ static inline int make_folder(void **state)
 {
     char path[] = "/tmp/inaetics-test-XXXXXX";
 
-    if (!mkdtemp(path))
+    if (!make_test_folder(path))
         return -1;
     *state = strdup(path);
     return *state ? 0 : -1;

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/files.h"
+#include "tests/leftovers.h"
 
 #include <inaetics/error.h>
 
@@ -33,7 +34,7 @@ static inline int make_folder(void **state)
 {
     char *folder = strdup("/tmp/test-cluster-XXXXXX");
     assert_non_null(folder);
-    assert_non_null(mkdtemp(folder));
+    assert_non_null(make_test_folder(folder));
     *state = folder;
     return 0;
 }

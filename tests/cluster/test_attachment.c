@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "cluster/node/attachment.h"
+#include "tests/leftovers.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -51,6 +52,7 @@ static pid_t start_sleeper(const char *mark, bool stopped)
     char *const environment[] = {(char *)mark, NULL};
     pid_t pid = fork();
     if (pid == 0) {
+        die_with_test();
         execve("/bin/sleep", arguments, environment);
         _exit(127);
     }

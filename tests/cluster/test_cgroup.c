@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "cluster/cgroup.h"
+#include "tests/leftovers.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -216,8 +217,10 @@ static void the_kernel_kills_what_wants_too_much(void **state)
     const int *entrances = cgroup_entrances(group, &count);
     assert_int_equal(cgroup_oom_kills(group), 0);
     pid_t pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
+        die_with_test();
         eat(entrances, count);
+    }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     assert_true(cgroup_oom_kills(group) > 0);
@@ -229,6 +232,7 @@ static void the_kernel_kills_what_wants_too_much(void **state)
     assert_int_equal(pipe(inside), 0);
     pid = fork();
     if (pid == 0) {
+        die_with_test();
         for (size_t i = 0; i < count; i++)
             if (write(entrances[i], "0", 1) != 1)
                 _exit(2);

@@ -2,6 +2,7 @@
 #include "fixture.h"
 
 #include "cluster/up/machine.h"
+#include "tests/leftovers.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,7 +52,7 @@ static int make(void **state)
     sigaddset(&mask, SIGCHLD);
     sigprocmask(SIG_BLOCK, &mask, NULL);
     snprintf(fixture->folder, sizeof fixture->folder, "/tmp/test-machine-XXXXXX");
-    assert_non_null(mkdtemp(fixture->folder));
+    assert_non_null(make_test_folder(fixture->folder));
     snprintf(fixture->program, sizeof fixture->program, "%s/node", fixture->folder);
     assert_success(file_write(fixture->program, script, sizeof script - 1, 0700, &error), error);
     assert_true(sd_event_new(&fixture->event) >= 0);

@@ -3,6 +3,7 @@
 #include "base/files.h"
 #include "tests/framework/bundle_fixture.h"
 #include "tests/framework/zips.h"
+#include "tests/leftovers.h"
 #include "tests/seed.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -459,8 +460,10 @@ static void killed_at_any_moment_a_whole_set_is_there(void **state)
         fixture_close(sets->fixture);
         pid_t child = fork();
         assert_true(child >= 0);
-        if (child == 0)
+        if (child == 0) {
+            die_with_test();
             change_for_ever(sets);
+        }
         usleep(1000u + (unsigned)rand() % 150000u);
         assert_int_equal(kill(child, SIGKILL), 0);
         assert_int_equal(waitpid(child, &status, 0), child);

@@ -4,6 +4,7 @@
 #include "framework/archive.h"
 #include "tests/framework/bundle_fixture.h"
 #include "tests/framework/zips.h"
+#include "tests/leftovers.h"
 #include "tests/seed.h"
 #include <errno.h>
 #include <signal.h>
@@ -346,8 +347,10 @@ static void killed_at_any_moment_the_old_or_the_new_version_is_there(void **stat
     for (int round = 0; round < 40; round++) {
         pid_t child = fork();
         assert_true(child >= 0);
-        if (child == 0)
+        if (child == 0) {
+            die_with_test();
             update_for_ever(fixture, one, two);
+        }
         usleep(1000u + (unsigned)rand() % (round < 20 ? 20000u : 200000u));
         int status;
         assert_int_equal(kill(child, SIGKILL), 0);

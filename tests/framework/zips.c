@@ -1,4 +1,5 @@
 #include "tests/framework/zips.h"
+#include "tests/leftovers.h"
 #include <glob.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -161,7 +162,7 @@ char *temporary_folder(void)
     const char *base = getenv("TMPDIR");
     char *path;
 
-    if (asprintf(&path, "%s/inaetics-test-XXXXXX", base ? base : "/tmp") < 0 || !mkdtemp(path))
+    if (asprintf(&path, "%s/inaetics-test-XXXXXX", base ? base : "/tmp") < 0 || !make_test_folder(path))
         abort();
     return path;
 }

@@ -1,5 +1,6 @@
 /* Requests and informers against a server that answers as the test says. */
 #include "kube/client.h"
+#include "tests/leftovers.h"
 
 #include "base/cleanup.h"
 #include "base/files.h"
@@ -131,7 +132,7 @@ static int setup(void **state)
     assert_non_null(test);
     assert_true(sd_event_new(&test->event) >= 0);
     strcpy(test->folder, "/tmp/test-kube-XXXXXX");
-    assert_non_null(mkdtemp(test->folder));
+    assert_non_null(make_test_folder(test->folder));
     *state = test;
     return 0;
 }

@@ -1,5 +1,6 @@
 #include "targets_fixture.h"
 #include "base/cleanup.h"
+#include "tests/leftovers.h"
 
 InaError world_error;
 
@@ -66,7 +67,7 @@ int world_set_up(void **state)
     World *world = calloc(1, sizeof *world);
 
     strcpy(world->folder, "/tmp/inaetics-targets-XXXXXX");
-    if (!mkdtemp(world->folder))
+    if (!make_test_folder(world->folder))
         return -1;
     world->now = 1700000000000;
     world->settings = (TargetSettings){.versions_kept = 20, .forget_ms = 600000};

@@ -1,5 +1,6 @@
 /* Accounts, roles, sessions, delays and tokens of targets. */
 #include "provisioning/accounts.h"
+#include "tests/leftovers.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -36,7 +37,7 @@ static void close_place(Place *place)
 static void begin(Place *place)
 {
     *place = (Place){.folder = "/tmp/test-accounts-XXXXXX"};
-    assert_non_null(mkdtemp(place->folder));
+    assert_non_null(make_test_folder(place->folder));
     snprintf(place->path, sizeof(place->path), "%s/d", place->folder);
     open_place(place);
 }

@@ -1,5 +1,6 @@
 #include "base/files.h"
 #include "provisioning/database.h"
+#include "tests/leftovers.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -20,7 +21,7 @@ static InaError error;
 static int set_up(void **state)
 {
     strcpy(folder, "/tmp/test-database-XXXXXX");
-    if (!mkdtemp(folder))
+    if (!make_test_folder(folder))
         return -1;
     snprintf(path, sizeof path, "%s/file.db", folder);
     return 0;

@@ -1,6 +1,7 @@
 #include "base/files.h"
 #include "model_test.h"
 #include "provisioning/repository_internal.h"
+#include "tests/leftovers.h"
 #include "tests/seed.h"
 #include <errno.h>
 #include <setjmp.h>
@@ -46,7 +47,7 @@ static void close_all(void)
 static int set_up(void **state)
 {
     strcpy(folder, "/tmp/test-repository-XXXXXX");
-    if (!mkdtemp(folder))
+    if (!make_test_folder(folder))
         return -1;
     open_all();
     return 0;

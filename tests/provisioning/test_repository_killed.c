@@ -3,6 +3,7 @@
 #include "base/files.h"
 #include "model_test.h"
 #include "provisioning/repository.h"
+#include "tests/leftovers.h"
 #include "tests/seed.h"
 #include <errno.h>
 #include <setjmp.h>
@@ -78,6 +79,7 @@ static int64_t run_and_kill(int64_t before, useconds_t after_us)
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
+        die_with_test();
         close(ends[0]);
         commit_for_ever(ends[1]);
     }
@@ -141,7 +143,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_kill_at_any_moment_loses_nothing_that_was_acknowledged),
     };
-    if (!mkdtemp(folder))
+    if (!make_test_folder(folder))
         return 1;
     snprintf(path, sizeof path, "%s/file.db", folder);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "provisioning/rollouts.h"
 #include "targets_fixture.h"
+#include "tests/leftovers.h"
 #include "tests/seed.h"
 #include <errno.h>
 #include <signal.h>
@@ -206,6 +207,7 @@ static void kill_at_random(World *world, unsigned *random)
 
     assert_true(pid >= 0);
     if (pid == 0) {
+        die_with_test();
         child(world, seed);
         _exit(2);
     }

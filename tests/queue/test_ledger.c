@@ -15,6 +15,8 @@
 
 #include "ledger.h"
 
+#include "tests/leftovers.h"
+
 typedef struct Fixture {
     char directory[64];
     char path[128];
@@ -24,7 +26,7 @@ static int make(void **state)
 {
     Fixture *fixture = calloc(1, sizeof *fixture);
     strcpy(fixture->directory, "/tmp/test-ledger-XXXXXX");
-    assert_non_null(mkdtemp(fixture->directory));
+    assert_non_null(make_test_folder(fixture->directory));
     (void)snprintf(fixture->path, sizeof fixture->path, "%s/host-0.5f3a.ledger", fixture->directory);
     *state = fixture;
     return 0;

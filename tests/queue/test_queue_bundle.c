@@ -3,6 +3,7 @@
 #include "framework/bundle_tool.h"
 #include "framework/call.h"
 #include "queue.service.h"
+#include "tests/leftovers.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -63,7 +64,7 @@ static int make(void **state)
 {
     Host *host = calloc(1, sizeof *host);
     strcpy(host->folder, "/tmp/test-queue-bundle-XXXXXX");
-    assert_non_null(mkdtemp(host->folder));
+    assert_non_null(make_test_folder(host->folder));
     setenv("CONFIG_QUEUE_DIRECTORY", host->folder, 1);
     setenv("CONFIG_QUEUE_CAPACITY", "10000", 1);
     start_framework(host);

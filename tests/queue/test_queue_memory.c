@@ -12,6 +12,8 @@
 
 #include "queue_log.h"
 
+#include "tests/leftovers.h"
+
 #define MEMORY_MAX (32u * 1024 * 1024)
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -116,7 +118,7 @@ static void a_backlog_of_four_million_single_samples_fits_into_32_megabytes(void
     Fixture fixture = {.directory = "/tmp/test-queue-memory-XXXXXX"};
     InaError error;
     char command[128];
-    assert_non_null(mkdtemp(fixture.directory));
+    assert_non_null(make_test_folder(fixture.directory));
     assert_int_equal(queue_disk_open(fixture.directory, &fixture.io, &error), 0);
     fixture.io.sync = no_sync;
     fixture.options = (QueueLogOptions){.capacity = QUEUE_CAPACITY_MAX,
@@ -160,7 +162,7 @@ static void one_process_at_a_time_has_the_log(void **state)
     char directory[] = "/tmp/test-queue-lock-XXXXXX", command[128], pid[32];
     QueueIo first, second;
     InaError error;
-    assert_non_null(mkdtemp(directory));
+    assert_non_null(make_test_folder(directory));
     assert_int_equal(queue_disk_open(directory, &first, &error), 0);
     assert_int_equal(queue_disk_open(directory, &second, &error), -EBUSY);
     (void)snprintf(pid, sizeof pid, "(pid %d)", (int)getpid());

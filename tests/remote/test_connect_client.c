@@ -13,6 +13,7 @@
 #include "provider.h"
 #include "remote/connect_client.h"
 #include "sampler.service.h"
+#include "tests/leftovers.h"
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include <signal.h>
@@ -452,7 +453,7 @@ static void wires_that_would_leak_the_token_are_refused(void **state)
 static void calls_over_tls_go_to_servers_of_our_authority_only(void **state)
 {
     char folder[] = "/tmp/test-remote-XXXXXX", other[64], ca[96];
-    assert_non_null(mkdtemp(folder));
+    assert_non_null(make_test_folder(folder));
     snprintf(other, sizeof(other), "%s/other", folder);
     snprintf(ca, sizeof(ca), "%s/ca.pem", folder);
     assert_int_equal(folder_make(other, 0700, NULL), 0);

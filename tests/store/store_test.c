@@ -1,5 +1,6 @@
 /* store_test.c - what the tests of the store share. */
 #include "store_test.h"
+#include "tests/leftovers.h"
 #include "tests/seed.h"
 
 #include <dirent.h>
@@ -20,7 +21,7 @@ void folder_new(Folder *folder)
 {
     const char *temporary = getenv("TMPDIR");
     snprintf(folder->path, sizeof(folder->path), "%.90s/store-test-XXXXXX", temporary ? temporary : "/tmp");
-    assert_non_null(mkdtemp(folder->path));
+    assert_non_null(make_test_folder(folder->path));
     snprintf(folder->file, sizeof(folder->file), "%s/results.db", folder->path);
 }
 

@@ -3,6 +3,8 @@
 #include "fault_vfs.h"
 #include "store_test.h"
 
+#include "tests/leftovers.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -94,8 +96,10 @@ static void kill_many_times(uint64_t capacity)
         uint64_t seed = random_next(&state);
         pid_t child = fork();
         assert_true(child >= 0);
-        if (child == 0)
+        if (child == 0) {
+            die_with_test();
             put_until_killed(folder.file, seen, seed, capacity, pipe_fds[1]);
+        }
         close(pipe_fds[1]);
         /* At any moment: from before it has opened the file to far into it. */
         if (round % 5 != 0) {
