@@ -311,13 +311,22 @@ static CareState next_state(EtcdKeeper *keeper, const json_t *reply)
     return SLEEPING;
 }
 
+/* The token does not hold any more: etcd forgets all of them when it ends. Questions of maintenance are refused with
+ * status 500. */
+static bool is_token_gone(const InaHttpResponse *response, const json_t *reply)
+{
+    const char *reason = json_string_value(json_object_get(reply, "error"));
+
+    return response->status == 401 || (response->status >= 400 && reason && strstr(reason, "invalid auth token"));
+}
+
 static void handle_reply(void *userdata, const InaHttpResponse *response)
 {
     EtcdKeeper *keeper = userdata;
     keeper->fetch = NULL;
     AUTO_JSON json_t *reply = parse_reply(response);
     bool accounts = keeper->state == LOGIN || keeper->state == SET_UP;
-    if (response->status == 401) /* the token does not hold any more */
+    if (is_token_gone(response, reply))
         keeper->state = LOGIN;
     else
         keeper->state = next_state(keeper, accounts || response->status == 200 ? reply : NULL);
