@@ -88,3 +88,11 @@ def test_many_that_failed_are_no_chance(tmp_path):
     systems(tmp_path / "many.xml", **dict.fromkeys(names, False))
     systems(tmp_path / "again.xml", **dict.fromkeys(names, True))
     assert count(tmp_path, "many.xml", "--again", "again.xml")[1][-1] == "0 passed, 4 failed"
+
+
+def test_an_interrupted_run_failed(tmp_path):
+    make(tmp_path)
+    (tmp_path / "systems.xml").write_text(
+        '<testsuites><testsuite><testcase classname="tests.system.test_a" name="up"/><testcase time="0.1"/></testsuite></testsuites>')
+    assert count(tmp_path, "systems.xml") == (1, ["failed: systems.xml: interrupted", "1 passed, 1 failed"])
+    assert count(tmp_path, "--failed", "systems.xml") == (0, [])
