@@ -85,7 +85,8 @@ def claim_number():
         claim = open(f"{LOCKS}/inaetics-test-{number}.lock", "w")
         try:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for address in ((f"127.{17 + 20 * number}.8.20", 2379), (f"127.{17 + 20 * number}.8.20", 10260),
+            for address in ((f"127.{17 + 20 * number}.8.20", 2379), (f"127.{17 + 20 * number}.8.20", 2380),
+                            (f"127.{17 + 20 * number}.8.20", 10260),
                             ("127.0.0.1", 8080 + number), ("127.0.0.1", 8090 + number),
                             (f"127.{1 + 20 * number}.1.2", 8080 + number), (f"127.{1 + 20 * number}.1.2", 2019 + number)):
                 with socket.socket() as probe:
