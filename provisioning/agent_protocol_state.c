@@ -296,8 +296,11 @@ void agent_refused(AgentProtocol *protocol, const char *id)
 {
     AgentState *state = agent_state(protocol, id);
 
-    if (state)
+    if (state) {
         state->refused = true;
+        state->fetched = false; /* who asks for it has not got it */
+        state->polls = 0;
+    }
 }
 
 void agent_fetched(AgentProtocol *protocol, const char *id, const char *version)

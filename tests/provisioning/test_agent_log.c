@@ -92,6 +92,27 @@ static void a_celix_agent_that_fetches_again_and_again_has_not_installed(void **
     assert_null(strstr(agents_told(agents), "installed"));
 }
 
+static void a_celix_agent_that_is_sent_away_when_it_fetches_has_not_installed(void **state)
+{
+    Agents *agents = *state;
+
+    celix_poll(agents, "1.0.0\n");
+    celix_fetch(agents, "1.0.0");
+    celix_poll(agents, "1.0.0\n");
+    agents->server.protocol->downloads = SERVER_POLLS_MAX;
+    Reply reply = ask(agents, "GET /deployment/celix-1/versions/1.0.0", "Accept: */*\r\n");
+    assert_int_equal(reply.status, 503);
+    reply_free(&reply);
+    agents->server.protocol->downloads = 0;
+    celix_poll(agents, "1.0.0\n");
+    celix_poll(agents, "1.0.0\n");
+    assert_null(strstr(agents_told(agents), "installed"));
+    celix_fetch(agents, "1.0.0");
+    celix_poll(agents, "1.0.0\n");
+    celix_poll(agents, "1.0.0\n");
+    assert_non_null(strstr(agents_told(agents), "installed celix-1 1.0.0"));
+}
+
 static Reply java(Agents *agents, const char *line)
 {
     return ask(agents, line, "User-Agent: Java/17.0.1\r\nAccept: text/html, image/gif, *; q=.2\r\n");
@@ -481,6 +502,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_conversation_of_celix_leads_to_an_installed_version, set_up,
                                         agents_tear_down),
         cmocka_unit_test_setup_teardown(a_celix_agent_that_fetches_again_and_again_has_not_installed, set_up,
+                                        agents_tear_down),
+        cmocka_unit_test_setup_teardown(a_celix_agent_that_is_sent_away_when_it_fetches_has_not_installed, set_up,
                                         agents_tear_down),
         cmocka_unit_test_setup_teardown(the_conversation_of_the_ace_agent_with_its_post_opened_first, set_up,
                                         agents_tear_down),
