@@ -53,6 +53,13 @@ static int usage_error(const char *format, const char *what)
     return STATUS_ERROR;
 }
 
+/* getopt_long takes shortened names too: whether this is the whole one. */
+static bool is_whole(const char *argument, const char *name)
+{
+    size_t length = strcspn(argument + 2, "=");
+    return length == strlen(name) && strncmp(argument + 2, name, length) == 0;
+}
+
 /* -1: go on; else the exit status. */
 static int read_arguments(int argc, char **argv, Arguments *ret)
 {
@@ -62,9 +69,12 @@ static int read_arguments(int argc, char **argv, Arguments *ret)
         {"version", no_argument, NULL, 'v'},    {0},
     };
     *ret = (Arguments){.data = getenv("INAETICS_DATA")};
-    int option;
-    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+    int option, index = -1;
+    for (; (option = getopt_long(argc, argv, "h", options, &index)) != -1; index = -1) {
         char *end = NULL;
+        const char *argument = argv[optind - (optarg && optarg == argv[optind - 1] ? 2 : 1)];
+        if (option != '?' && index >= 0 && !is_whole(argument, options[index].name))
+            return usage_error("the name of the option --%s is to be whole", options[index].name);
         switch (option) {
         case 'd':
             ret->data = optarg;

@@ -537,11 +537,15 @@ static void wrong_options_are_refused(void **unused)
         {"--data ''", "which data?"},
         {"more", "unexpected \"more\""},
         {"--colour", "see inaetics-verify --help"},
+        {"--jso", "the name of the option --json is to be whole"},
+        {"--wai 1", "the name of the option --wait is to be whole"},
+        {"--wai=1", "the name of the option --wait is to be whole"},
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
         assert_int_equal(run(&data, wrong[i].arguments), 2);
         assert_says(wrong[i].message);
     }
+    assert_int_equal(run(&data, "--wait=1 --json --wait 1"), 0);
     assert_int_equal(run(&data, "--help"), 0);
     assert_says("usage: inaetics-verify");
     data_free(&data);
