@@ -256,15 +256,14 @@ static void nobody_has_more_processes_than_his_limit(void **state)
 static void groups_of_a_place_stay_limited_though_the_one_above_is_asked_to_take_controllers(void **state)
 {
     World *world = *state;
-    AUTO_FREE char *above = strdup(world->place.memory);
-    char *slash = strrchr(above, '/');
-    *slash = '\0';
-    AUTO_FREE char *path = path_join(above, "cgroup.subtree_control");
-    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (strcmp(slash + 1, "inaetics") != 0 || fd < 0) {
+    const char *name = strrchr(world->place.memory, '/') + 1;
+    if (strcmp(name, "inaetics") != 0) {
         print_message("NOT RUN: groups are not made at the top here\n");
-        skip();
+        skip(); /* leaves at once: nothing may be held yet */
     }
+    AUTO_FREE char *path = path_join(world->place.memory, "../cgroup.subtree_control");
+    AUTO_CLOSE int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
     assert_int_equal(write(fd, "-cpu", 4), -1);
     assert_int_equal(errno, EBUSY);
 }
