@@ -88,8 +88,10 @@ int application_update(Application *application, const json_t *object, InaError 
 {
     JsonList components, *before = &application->components;
     int r = application_read(json_object_get(object, "spec"), before, &components, application->refused, error);
-    if (r < 0)
+    if (r < 0) { /* what is not known any more is not to be removed for that */
+        snprintf(application->refused, sizeof application->refused, "out of memory");
         return r;
+    }
     for (size_t i = 0; i < components.count; i++) {
         Component *component = &((Component *)components.items)[i];
         const Component *old = application_find(before, component->name);
