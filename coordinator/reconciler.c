@@ -110,8 +110,10 @@ static void application_changed(void *userdata, KubeChange change, const json_t 
     if (change == KUBE_DELETED) {
         if (known && entry->under_way == 0)
             drop(entry);
-        else if (known)
+        else if (known) {
             entry->gone = true;
+            entry->application = application_free(entry->application); /* another of its name begins anew */
+        }
         return;
     }
     if (!known) {

@@ -344,6 +344,22 @@ static void an_application_that_is_gone_is_not_looked_after_any_more(void **stat
     assert_int_equal(replicas(test, "shop-producer"), -2);
 }
 
+static void an_application_that_is_made_again_has_accepted_nothing_yet(void **state)
+{
+    Test *test = *state;
+    small_api_put(test->api, APPLICATIONS, shop());
+    until(test, small_api_requests(test->api) > 0); /* it waits for answers now */
+    json_t *wrong = shop();
+    kube_set(json_array_get(kube_get(wrong, "spec.components"), 0), "speed", json_integer(7));
+    small_api_delete(test->api, APPLICATIONS, "shop");
+    small_api_put(test->api, APPLICATIONS, wrong);
+    until(test, strcmp(condition(test, "Valid"), "False") == 0);
+    const json_t *told = kube_get(small_api_find(test->api, APPLICATIONS, "shop"), "status.components");
+    assert_int_equal(json_array_size(told), 2);
+    assert_non_null(strstr(kube_string(json_array_get(told, 0), "refused"), "speed"));
+    assert_null(json_object_get(json_array_get(told, 0), "accepted"));
+}
+
 static void a_workload_that_somebody_deletes_comes_again(void **state)
 {
     Test *test = *state;
@@ -374,6 +390,7 @@ int main(void)
         scenario(strange_objects_do_no_harm),
         scenario(a_number_that_is_asked_for_becomes_the_declared_one),
         scenario(an_application_that_is_gone_is_not_looked_after_any_more),
+        scenario(an_application_that_is_made_again_has_accepted_nothing_yet),
         scenario(a_workload_that_somebody_deletes_comes_again),
         scenario(no_api_is_a_problem_that_says_why),
     };
