@@ -76,8 +76,8 @@ static void print_component(const json_t *application, const json_t *component)
            refused[0] ? refused : kube_string(status, "reason"));
 }
 
-/* Whether a component scales this controller. */
-static bool is_scaled(const Scaling *scaling, const json_t *controller)
+/* What scales this controller: the name of a component, or of the application that made it; "" if nothing does. */
+static const char *scaled_by(const Scaling *scaling, const json_t *controller)
 {
     const json_t *application, *component;
     size_t i, j;
@@ -86,11 +86,11 @@ static bool is_scaled(const Scaling *scaling, const json_t *controller)
         json_array_foreach(kube_get(application, "spec.components"), j, component)
         {
             if (find_named(json_object_get(component, "runtimes"), "workload", kube_name(controller)))
-                return true;
+                return kube_string(component, "name");
         }
     }
     const json_t *owner = kube_controller(controller);
-    return strcmp(kube_string(owner, "kind"), "Application") == 0;
+    return strcmp(kube_string(owner, "kind"), "Application") == 0 ? kube_string(owner, "name") : "";
 }
 
 static void print_controller(const json_t *controller)
@@ -115,7 +115,7 @@ static void print_all(const Scaling *scaling)
     }
     json_array_foreach(json_object_get(scaling->controllers, "items"), i, item)
     {
-        if (!is_scaled(scaling, item))
+        if (!scaled_by(scaling, item)[0])
             print_controller(item);
     }
     json_array_foreach(json_object_get(scaling->applications, "items"), i, item) print_refusal(item);
@@ -169,9 +169,10 @@ static int set_component(Instance *instance, const json_t *application, const js
     return CLI_OK;
 }
 
-static int set_controller(Instance *instance, const char *name, int64_t count)
+static int set_controller(Instance *instance, const Scaling *scaling, const json_t *controller, int64_t count)
 {
     char path[512], body[64];
+    const char *name = kube_name(controller), *by = scaled_by(scaling, controller);
     AUTO_JSON json_t *answer = NULL;
     snprintf(path, sizeof path, CONTROLLERS "/%s", name);
     if (count < 0 || count > INT32_MAX)
@@ -181,6 +182,9 @@ static int set_controller(Instance *instance, const char *name, int64_t count)
         return CLI_FAILED;
     print_head();
     print_controller(answer);
+    if (by[0])
+        printf("%s decides how many these are: the coordinator sets it back; `inaetics scale` lists what to scale\n",
+               by);
     return CLI_OK;
 }
 
@@ -218,7 +222,8 @@ static int scale_one(const Arguments *arguments, Instance *instance, const Scali
     }
     if (!read_count(arguments->items[1], &count))
         return cli_fail("\"%s\": allowed is a whole number of pods, 0 or more", arguments->items[1]);
-    return application ? set_component(instance, application, component, count) : set_controller(instance, name, count);
+    return application ? set_component(instance, application, component, count)
+                       : set_controller(instance, scaling, controller, count);
 }
 
 int command_scale(const Arguments *arguments, Instance *instance)

@@ -174,7 +174,8 @@ def test_a_refused_component_stays_as_it_was_and_the_others_are_scaled_also_by_t
     starts = demonstrator.container(name)["restartCount"]
     demonstrator.cli("kill", name)
     wait_for(lambda: demonstrator.container(name)["restartCount"] > starts, "it is started again")
-    demonstrator.cli("scale", "inaetics-producer-controller", 3)
+    said = demonstrator.cli("scale", "inaetics-producer-controller", 3).stdout
+    assert "producer decides how many these are: the coordinator sets it back" in said
     assert post(demonstrator, "/coordinator/utilisation", {"value": 100}, {"Cookie": cookie(demonstrator)})[0] == 204
     wait_for(lambda: len(demonstrator.parts("processor")) >= 2, "more processors")
     wait_for(lambda: len(demonstrator.parts("producer")) == 2, "the producers are as they were accepted")
