@@ -177,16 +177,33 @@ static int status_of(const siginfo_t *info)
     return info->si_code == CLD_EXITED ? (info->si_status & 0xff) << 8 : info->si_status & 0x7f;
 }
 
-static int handle_exit(sd_event_source *source, const siginfo_t *info, void *userdata)
+/* Not reaped yet. False: it has not ended. */
+static bool has_ended(const Child *child, siginfo_t *ret)
+{
+    *ret = (siginfo_t){0};
+    int r = waitid(P_PID, (id_t)child->pid, ret, WEXITED | WNOHANG | WNOWAIT);
+    if (r < 0) { /* somebody else reaped it: how it ended is not known */
+        ret->si_code = CLD_EXITED;
+        ret->si_status = 255;
+    }
+    return r < 0 || ret->si_pid > 0;
+}
+
+static int handle_exit(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
     Child *child = userdata;
-    kill(-child->pid, SIGKILL); /* the group: not reaped yet, so the number is still its own */
+    siginfo_t info;
+    const pid_t pid = child->pid;
+    if (!has_ended(child, &info))
+        return 0;
+    kill(-pid, SIGKILL); /* the group: not reaped yet, so the number is still its own */
     child->exit_source = sd_event_source_disable_unref(child->exit_source);
     child->pid = -1;
     if (child->output_source)
         read_output(child, OUTPUT_READS_LAST);
     child->output_source = sd_event_source_disable_unref(child->output_source);
-    child->on_exit(child->userdata, status_of(info));
+    child->on_exit(child->userdata, status_of(&info)); /* may free it */
+    waitpid(pid, NULL, WNOHANG);
     return 0;
 }
 
@@ -197,7 +214,9 @@ static int watch(sd_event *event, Child *child, InaError *error)
     child->pidfd = pidfd_open(child->pid, 0);
     if (child->pidfd < 0)
         return ina_error_errno(error, errno, "pidfd_open");
-    int r = sd_event_add_child_pidfd(event, &child->exit_source, child->pidfd, WEXITED, handle_exit, child);
+    /* For as long as it is ended: sd_event_add_child_pidfd looks once, finds nothing to wait for now and then when the
+     * child has just been killed, and never looks again. */
+    int r = sd_event_add_io(event, &child->exit_source, child->pidfd, EPOLLIN, handle_exit, child);
     if (r >= 0)
         r = sd_event_add_io(event, &child->output_source, child->output, EPOLLIN, handle_output, child);
     if (r < 0)

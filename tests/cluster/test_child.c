@@ -298,6 +298,44 @@ static void a_babbler_does_not_hold_up_the_loop(void **state)
         assert_true(sd_event_run(fixture->event, 30000000) > 0);
 }
 
+static void count_exit(void *userdata, int status)
+{
+    *(unsigned *)userdata += WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+/* Signals of ends come while ends of others are found: each is told all the same. */
+static void each_of_many_ends_is_told(void **state)
+{
+    Fixture *fixture = *state;
+    InaError error = {0};
+    char *arguments[] = {"sleep", "1000", NULL}, *environment[] = {NULL};
+    for (unsigned wave = 0; wave < 25; wave++) {
+        Child *children[16];
+        unsigned ended = 0;
+        const ChildOptions options = {
+            .program = "/bin/sleep",
+            .arguments = arguments,
+            .environment = environment,
+            .inherit_fd = -1,
+            .exited = count_exit,
+            .userdata = &ended,
+        };
+        for (unsigned i = 0; i < 16; i++)
+            assert_success(child_start(fixture->children, &options, &children[i], &error), error);
+        if (fork() == 0) { /* while the loop runs, not before */
+            for (unsigned i = 0; i < 16; i++)
+                kill(child_pid(children[i]), SIGKILL);
+            _exit(0);
+        }
+        while (ended < 16)
+            assert_true(sd_event_run(fixture->event, 30000000) > 0);
+        for (unsigned i = 0; i < 16; i++)
+            child_free(children[i]);
+    }
+    while (waitpid(-1, NULL, WNOHANG) == 0)
+        assert_true(sd_event_run(fixture->event, 30000000) > 0);
+}
+
 /* --- ports ------------------------------------------------------------------------- */
 
 static void who_listens_is_named(void **state)
@@ -339,6 +377,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_a_user_left_is_found_by_the_user, make, drop),
         cmocka_unit_test_setup_teardown(a_child_dies_with_its_parent, make, drop),
         cmocka_unit_test_setup_teardown(a_babbler_does_not_hold_up_the_loop, make, drop),
+        cmocka_unit_test_setup_teardown(each_of_many_ends_is_told, make, drop),
         cmocka_unit_test(who_listens_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
