@@ -129,7 +129,8 @@ static int check_program(void *userdata, const char *folder)
     const gid_t group = USERS_GROUP;
     if (users_may_read(folder, reach->uid, reach->uid, &group, 1))
         return 0;
-    snprintf(reach->why, USERS_WHY_SIZE, "they could not reach %.400s", folder);
+    snprintf(reach->why, USERS_WHY_SIZE,
+             "users of their own could not reach %.300s (a folder below /srv or /opt they could)", folder);
     return 1;
 }
 

@@ -306,7 +306,7 @@ static void add_row(void *userdata, const Member *member, const Container *conta
     buffer_print(userdata,
                  "<tr><td>%s</td><td>%s</td><td>%s</td><td class=n>%d</td><td class=n>%.0f m</td>"
                  "<td class=n>%.1f MB</td><td class=n>%u</td><td>%s</td></tr>\n",
-                 kube_namespace(member->object), kube_name(member->object), container_spec(container)->name,
+                 kube_name(member->object), kube_namespace(member->object), container_spec(container)->name,
                  (int)status->pid, usage ? usage_cpu_milli(usage) : 0,
                  usage ? (double)usage_newest(usage)->rss / 1e6 : 0, status->restarts, started);
 }
@@ -317,17 +317,22 @@ static void handle_page(void *userdata, InaHttpRequest *request)
     Buffer out = {0};
     if (strcmp(ina_http_path(request), "/") != 0 && strcmp(ina_http_path(request), "/containers/") != 0)
         return ina_http_respond_text(request, 404, "here are /, /metrics and /api/v1.3/docker\n");
-    buffer_print(&out,
-                 "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>"
-                 "<meta http-equiv=\"refresh\" content=\"2\"><style>body{font:15px sans-serif;margin:2em}"
-                 "td,th{padding:.3em 1em;text-align:left;border-bottom:1px solid #ddd}.n{text-align:right}</style>"
-                 "</head><body><h1>Containers of %s</h1><table><tr><th>Namespace</th><th>Pod</th><th>Container</th>"
-                 "<th class=n>Process</th><th class=n>CPU</th><th class=n>Memory</th><th class=n>Restarts</th>"
-                 "<th>Started</th></tr>\n",
-                 node->name, node->name);
+    buffer_print(
+        &out,
+        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>"
+        "<meta name=\"viewport\" content=\"width=device-width\"><meta http-equiv=\"refresh\" content=\"2\">"
+        "<link rel=\"icon\" href=\"data:,\"><style>:root{color-scheme:light dark}"
+        "body{font:15px sans-serif;margin:2em}div{overflow-x:auto}"
+        "td,th{padding:.3em 1em;text-align:left;white-space:nowrap;border-bottom:1px solid #8886}.n{text-align:right}"
+        "</style></head><body><h1>Containers of %s</h1><div><table>"
+        "<tr><th>Pod</th><th>Namespace</th><th>Container</th>"
+        "<th class=n>Process</th><th class=n>CPU</th><th class=n>Memory</th><th class=n>Restarts</th>"
+        "<th>Started</th></tr>\n",
+        node->name, node->name);
     visit_all(node, add_row, &out);
-    buffer_print(&out, "</table><p><a href=\"/metrics\">/metrics</a> <a href=\"/api/v1.3/docker\">/api/v1.3/docker</a>"
-                       "</p></body></html>\n");
+    buffer_print(&out,
+                 "</table></div><p><a href=\"/metrics\">/metrics</a> <a href=\"/api/v1.3/docker\">/api/v1.3/docker</a>"
+                 "</p></body></html>\n");
     ina_http_respond_take(request, 200, "text/html; charset=utf-8", out.data, out.size);
 }
 

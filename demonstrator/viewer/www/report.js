@@ -78,6 +78,8 @@ async function showResults(clear) {
   for (const result of reply.results) {
     const row = byId("results").insertRow();
     cell(row, result.producer);
+    row.cells[0].className = "name";
+    row.cells[0].title = result.producer;
     cell(row, result.sequence, true);
     cell(row, new Date(result.time_us / 1000).toLocaleString(undefined, {hour12: false}));
     cell(row, formatNumber(result.value1, 3), true);
