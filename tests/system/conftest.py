@@ -79,10 +79,21 @@ def processes_with(entry):
     return found
 
 
+def open_claim(name):
+    """The file whose lock is a claim, whoever made it first: others may not write to it, nor make it, but lock it."""
+    path = f"{LOCKS}/inaetics-{name}.lock"
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o644))
+        os.chmod(path, 0o644)  # not as the umask says
+    except FileExistsError:
+        pass
+    return open(path, encoding="utf-8")
+
+
 def claim_number():
     """A number that no other test run uses, and whose ports nobody has: the open file holds the claim."""
     for number in NUMBERS:
-        claim = open(f"{LOCKS}/inaetics-test-{number}.lock", "w")
+        claim = open_claim(f"test-{number}")
         try:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for address in ((f"127.{17 + 20 * number}.8.20", 2379), (f"127.{17 + 20 * number}.8.20", 2380),
