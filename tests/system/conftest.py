@@ -113,7 +113,7 @@ def claim_number():
 def claim_network():
     """Loopback addresses 127.N.0.x of our own: the open file holds the claim."""
     for number in range(200, 250):
-        claim = open(f"{LOCKS}/inaetics-remote-{number}.lock", "w")
+        claim = open_claim(f"remote-{number}")
         try:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return f"127.{number}.0.", claim
