@@ -68,7 +68,7 @@ static int refuse_name(const char *typed, const struct option *table, InaError *
     snprintf(name, sizeof name, "%.*s", length, typed);
     const char *nearest = option_nearest(name, words);
     ina_error_set(error, EINVAL, "there is no option --%s%s%s%s", name, nearest ? "; was --" : "",
-                  nearest ? nearest : "", nearest ? " meant? Its name is to be whole" : "");
+                  nearest ? nearest : "", nearest ? " meant?" : "");
     return '?';
 }
 

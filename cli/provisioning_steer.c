@@ -54,8 +54,7 @@ int provisioning_forget(Provisioning *provisioning, int count, char *const *item
 void provisioning_warn_no_policy(void)
 {
     fputs("inaetics: warning: no policy of rollouts is set: what is stored goes to all targets at once, none first, "
-          "and is "
-          "not taken back by itself; `inaetics provisioning settings rollout default` sets one\n",
+          "and is not taken back by itself; `inaetics provisioning settings rollout default` sets one\n",
           stderr);
 }
 

@@ -117,6 +117,7 @@ static void answer_package(Server *server, InaHttpRequest *request, const Deploy
     int r =
         targets_package(server->targets, path->target, path->version, base_of(server, request, path), &package, &error);
     if (r < 0) {
+        agent_refused(protocol, path->target);
         server_fail(request, 500, &error);
         return;
     }

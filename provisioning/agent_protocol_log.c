@@ -252,7 +252,7 @@ static void answer_send(Server *server, InaHttpRequest *request, const char *bod
     if (r == -EINVAL || r == -EFBIG)
         ina_http_respond_text(request, r == -EFBIG ? 413 : 400, "%s\n", error.message);
     else if (r < 0)
-        server_fail(request, r == -ENOSPC ? 503 : 500, &error);
+        server_fail(request, 0, &error);
     else
         ina_http_respond(request, 200, "text/plain", "", 0);
 }

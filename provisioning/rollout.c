@@ -346,15 +346,15 @@ static bool judges(const Rollout *rollout)
 static void tell_beginning(Rollout *rollout, unsigned group)
 {
     char but[96] = "";
-    unsigned unmeasured = 0;
+    unsigned unmeasured = 0, n = counted(&rollout->groups[group]);
 
     for (size_t i = 0; judges(rollout) && i < rollout->n_members; i++)
         unmeasured += rollout->members[i].group == group && !rollout->members[i].gone &&
                       rollout->members[i].state == ROLLOUT_WAITING && !member_measured(&rollout->members[i]);
     if (unmeasured > 0)
         (void)snprintf(but, sizeof but, "; what %u of them did before is not known, and not judged", unmeasured);
-    rollout_tell(rollout, NULL, "group %u of %u begins with %u targets%s", group + 1, rollout->policy.n_groups,
-                 counted(&rollout->groups[group]), but);
+    rollout_tell(rollout, NULL, "group %u of %u begins with %u target%s%s", group + 1, rollout->policy.n_groups, n,
+                 n == 1 ? "" : "s", but);
 }
 
 static void offer_group(Rollout *rollout, unsigned group, int64_t now)

@@ -19,6 +19,7 @@
 #define FILE_WORKERS 1u /* each holds a file twice */
 #define PEM_MAX (256u * 1024u)
 #define AGENTS_BODIES_MAX (256u * 1024u * 1024u)
+#define RETRY_AFTER "5" /* s */
 #define SETTINGS_MAX (256u * 1024u)
 
 static int open_parts(Server *server, InaError *error);
@@ -338,6 +339,7 @@ static int status_of(int code)
         return 413;
     case EAGAIN:
         return 429;
+    case ENOBUFS: /* too much at once */
     case ENOSPC:
     case ENOMEM:
     case ESHUTDOWN:
@@ -377,8 +379,10 @@ void server_fail(InaHttpRequest *request, int status, const InaError *error)
 {
     if (status == 0)
         status = status_of(error->code);
-    if (status >= 500)
+    if (status >= 500 && error->code != ENOBUFS) /* of which there would be many lines */
         log_record(INA_LOG_ERROR, error->message, "request", ina_http_path(request), NULL);
+    if (status == 503)
+        ina_http_set_header(request, "Retry-After", RETRY_AFTER);
     server_json(request, status,
                 json_pack("{s:s, s:s+}", "error", word_of(status, error->code), "message", error->message, ""));
 }

@@ -526,7 +526,7 @@ int targets_seen(Targets *targets, const char *id, InaError *error)
     int r = 0;
 
     if (is_new && targets->came >= TARGETS_AT_ONCE_MAX)
-        return ina_error_set(error, ENOSPC, "%u new targets came within a second; come again", TARGETS_AT_ONCE_MAX);
+        return ina_error_set(error, ENOBUFS, "%u new targets came within a second; come again", TARGETS_AT_ONCE_MAX);
     if (is_new)
         r = target_get(targets, id, &target, error);
     if (r < 0)

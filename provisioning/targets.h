@@ -42,7 +42,7 @@
 #define TARGETS_PRESENT_MS (INT64_C(30) * 1000)         /* heard within: it is there (one of our agents) */
 #define TARGETS_PRESENT_LEGACY_MS (INT64_C(180) * 1000) /* others poll each minute */
 #define TARGETS_STRANGERS_MAX 20000u /* unregistered ones; above it those go that were silent longest */
-#define TARGETS_AT_ONCE_MAX 20000u   /* that are new within a second; more are asked to come again: -ENOSPC */
+#define TARGETS_AT_ONCE_MAX 20000u   /* that are new within a second; more are asked to come again: -ENOBUFS */
 #define TARGETS_FREE 10000u          /* unregistered ones leave so much room to others */
 #define TARGETS_UNKNOWN_MS (INT64_C(24) * 3600 * 1000) /* unregistered ones are forgotten after that silence */
 
@@ -129,8 +129,8 @@ void targets_watch(Targets *targets, void (*changed)(void *userdata, const char 
 void targets_watch_versions(Targets *targets, void (*minted)(void *userdata, const DeploymentVersion *version),
                             void *userdata);
 
-/* The agent was heard (poll, event, report). Makes the target known; runs the auto operator. -EINVAL: bad id. -ENOSPC:
- * it is new, and there are TARGETS_MAX, or too many came at once. */
+/* The agent was heard (poll, event, report). Makes the target known; runs the auto operator. -EINVAL: bad id. It
+ * is new, and -ENOSPC: there are TARGETS_MAX; -ENOBUFS: too many came at once. */
 int targets_seen(Targets *targets, const char *id, InaError *error);
 /* Properties the agent told (event 4001, or /v1): become tags "target.KEY" of a registered target. Filters do not know
  * upper from lower case in a name: of those that differ in nothing else the first by ASCII counts ("Site" before

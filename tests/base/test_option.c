@@ -73,16 +73,16 @@ static void a_name_that_is_not_whole_is_refused_with_the_one_that_was_meant_and_
     static const struct {
         const char *words[4], *said;
     } wrong[] = {
-        {{"--password", "secret"}, "there is no option --password; was --password-file meant? Its name is to be whole"},
-        {{"--password=secret"}, "there is no option --password; was --password-file meant? Its name is to be whole"},
-        {{"item", "--pass", "secret"}, "there is no option --pass; was --password-file meant? Its name is to be whole"},
-        {{"--jso"}, "there is no option --jso; was --json meant? Its name is to be whole"},
-        {{"--jso=3"}, "there is no option --jso; was --json meant? Its name is to be whole"},
-        {{"--sevrer", "x"}, "there is no option --sevrer; was --server meant? Its name is to be whole"},
+        {{"--password", "secret"}, "there is no option --password; was --password-file meant?"},
+        {{"--password=secret"}, "there is no option --password; was --password-file meant?"},
+        {{"item", "--pass", "secret"}, "there is no option --pass; was --password-file meant?"},
+        {{"--jso"}, "there is no option --jso; was --json meant?"},
+        {{"--jso=3"}, "there is no option --jso; was --json meant?"},
+        {{"--sevrer", "x"}, "there is no option --sevrer; was --server meant?"},
         {{"--blue=secret"}, "there is no option --blue"},
         {{"--json=secret"}, "--json takes no value"},
         {{"--server"}, "--server needs a value"},
-        {{"--serv"}, "there is no option --serv; was --server meant? Its name is to be whole"},
+        {{"--serv"}, "there is no option --serv; was --server meant?"},
         {{"-n"}, "-n needs a value"},
         {{"-xsecret"}, "there is no option -x"},
         {{"--server=secret", "-xh"}, "there is no option -x"},

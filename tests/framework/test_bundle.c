@@ -505,7 +505,7 @@ static void wrong_arguments_of_the_tool_are_named(void **state)
         {{"pack"}, "one output file"},
         {{"pack", "x.zip"}, "--name is missing"},
         {{"pack", "x.zip", "--name"}, "--name needs a value"},
-        {{"pack", "x.zip", "--nane", "x"}, "--nane is not known"},
+        {{"pack", "x.zip", "--nane", "x"}, "there is no option --nane; was --name meant?"},
         {{"pack", "/tmp/x.zip", "--name", "a", "--version", "1", "--library", "/nonexistent.so"}, "/nonexistent.so"},
         {{"inspect"}, "inspect BUNDLE.zip"},
         {{"inspect", "/nonexistent.zip"}, "/nonexistent.zip"},

@@ -198,7 +198,7 @@ static void what_happened_is_kept_over_restarts_and_after_the_end(void **state)
     show_restart(show);
     running = rollouts_get(show->rollouts, id);
     assert_string_equal(line(running, 0),
-                        "group 1 of 3 begins with 1 targets; what 1 of them did before is not known, and not judged");
+                        "group 1 of 3 begins with 1 target; what 1 of them did before is not known, and not judged");
     assert_string_equal(line(running, 1), "paused by d");
     must(rollouts_command(show->rollouts, id, ROLLOUT_RESUME, "d", &world_error));
     show_pass(show, 5000);
@@ -243,7 +243,7 @@ static void of_many_lines_the_first_and_the_last_are_kept(void **state)
     assert_int_equal(json_array_size(json_object_get(rollout, "history")), ROLLOUT_HISTORY_MAX);
     assert_int_equal(json_integer_value(json_object_get(rollout, "historyOmitted")), 1 + ROLLOUT_HISTORY_MAX);
     assert_string_equal(line(rollout, 0),
-                        "group 1 of 3 begins with 1 targets; what 1 of them did before is not known, and not judged");
+                        "group 1 of 3 begins with 1 target; what 1 of them did before is not known, and not judged");
     assert_string_equal(line(rollout, half - 1), "paused by d49");
     assert_string_equal(line(rollout, half), "paused by d150");
     assert_string_equal(line(rollout, ROLLOUT_HISTORY_MAX - 1), "resumed by d199");

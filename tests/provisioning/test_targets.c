@@ -661,7 +661,7 @@ static void of_many_that_are_new_at_once_some_come_again(void **state)
         (void)snprintf(id, sizeof id, "made-up-%u", i);
         must(targets_seen(world->targets, id, &world_error));
     }
-    fails(-ENOSPC, "20000 new targets came within a second; come again",
+    fails(-ENOBUFS, "20000 new targets came within a second; come again",
           targets_seen(world->targets, "one-more", &world_error));
     must(targets_seen(world->targets, "mine", &world_error)); /* it is known */
     targets_tick(world->targets);

@@ -403,11 +403,11 @@ def test_waiting_ends_with_the_rollout(client, server):
 
 def test_what_happened_in_a_rollout_is_shown(client, server):
     lines = [{"time": 1700000000000 + i, "target": None, "text": text}
-             for i, text in enumerate(["group 1 of 2 begins with 1 targets", "t1 failed: no \x1b[2Jsymbol"])]
+             for i, text in enumerate(["group 1 of 2 begins with 1 target", "t1 failed: no \x1b[2Jsymbol"])]
     server.answers["GET", "/v1/rollouts/3"] = (200, {"id": 3, "phase": "rolled-back", "groups": [], "history": lines,
                                                      "historyOmitted": 7})
     text = client.run("rollout", "3").stdout
-    assert "group 1 of 2 begins with 1 targets\n" in text
+    assert "group 1 of 2 begins with 1 target\n" in text
     assert "... 7 lines are left out\n" in text
     assert "t1 failed: no ?[2Jsymbol\n" in text  # no control characters
 
