@@ -57,7 +57,7 @@ int application_read(const json_t *spec, JsonList *before, JsonList *ret_compone
                      char ret_refused[INA_ERROR_MESSAGE_MAX], InaError *error);
 int application_read_component(const json_t *declared, Component *ret, InaError *error);
 Component *application_find(const JsonList *components, const char *name);     /* NULL: none */
-const json_t *application_status(const json_t *object, const char *component); /* in its status; NULL: none */
+const json_t *application_status(const json_t *object, const char *name); /* in its status; NULL: none */
 void application_clear_components(JsonList *components);
 
 /* The workload's name of one runtime: malloc'ed. */

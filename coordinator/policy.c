@@ -380,7 +380,12 @@ void policy_decide(const PolicyConfig *config, PolicyState *state, const PolicyO
         state->next = observation->time + config->interval / 2; /* as the original begins */
     if (observation->time < state->next && state->next <= observation->time + config->interval) {
         hold(config, state, observation, ret);
-        snprintf(ret->reason, sizeof ret->reason, "next check in %.1f s", state->next - observation->time);
+        if (ret->wanted > observation->requested)
+            snprintf(ret->reason, sizeof ret->reason, "at least %u are wanted", ret->wanted);
+        else if (ret->wanted < floor(observation->requested))
+            snprintf(ret->reason, sizeof ret->reason, "at most %u are wanted", ret->wanted);
+        else
+            snprintf(ret->reason, sizeof ret->reason, "next check in %.1f s", state->next - observation->time);
         return;
     }
     bool away = was_away(config, state, observation->time);

@@ -508,10 +508,10 @@ json_t *model_json(const Model *model, int64_t after_ms)
                                                     event->text, "mark", event->mark));
         }
     }
-    json_t *system = json_pack("{s:o, s:o, s:o, s:o}", "productionRate", json_number(model->preferred), "utilization",
-                               json_number(model_utilization(model)), "processors",
-                               replicas_json(model_processors(model)), "producers",
-                               replicas_json(model_producers(model)));
+    json_t *system =
+        json_pack("{s:o, s:o, s:o, s:o}", "productionRate", json_number(model->preferred), "utilization",
+                  json_number(model_utilization(model)), "processors", replicas_json(model_processors(model)),
+                  "producers", replicas_json(model_producers(model)));
     return json_pack("{s:I, s:o, s:o, s:o}", "time", (json_int_t)(ina_wall_clock_us() / 1000), "system", system,
                      "series", series, "events", events);
 }

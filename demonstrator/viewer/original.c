@@ -6,8 +6,9 @@
 
 static void get_utilisation(Viewer *viewer, InaHttpRequest *request)
 {
-    respond_json(request, 200, json_pack("{s:s, s:s, s:s, s:o}", "name", "Utilization", "type", "utilization", "unit", "%",
-                                         "value", json_real(model_utilization(viewer->model))));
+    respond_json(request, 200,
+                 json_pack("{s:s, s:s, s:s, s:o}", "name", "Utilization", "type", "utilization", "unit", "%", "value",
+                           json_real(model_utilization(viewer->model))));
 }
 
 static bool number_field(InaHttpRequest *request, double minimum, double maximum, double *ret)
@@ -43,7 +44,9 @@ static void post_scale(Viewer *viewer, InaHttpRequest *request, const char *name
     if (!now.known) {
         ina_http_respond_text(request, 503, "The coordinator has not answered yet; try again.\n");
     } else if (value != (double)(int)value || requested < 0 || requested > now.maximum) {
-        ina_http_respond_text(request, 400, "%s: %g requested, 0 to %u are allowed; 'value' is what to add to the %u there shall be now, a whole number.\n",
+        ina_http_respond_text(request, 400,
+                              "%s: %g requested, 0 to %u are allowed; 'value' is what to add to the %u there shall be "
+                              "now, a whole number.\n",
                               name, requested, now.maximum, now.requested);
     } else if (!model_scale(viewer->model, name, (uint32_t)requested)) {
         ina_http_respond_text(request, 503, "No coordinator is there; it is looked for.\n");

@@ -85,6 +85,29 @@ static void an_absurd_observation_changes_nothing(void **state)
     }
 }
 
+static void other_bounds_hold_at_once_and_are_the_reason(void **state)
+{
+    for (unsigned p = 0; policy_name(p); p++) {
+        PolicyConfig config = configured(policy_name(p), 1, 8), more = configured(policy_name(p), 3, 8),
+                     fewer = configured(policy_name(p), 1, 2);
+        PolicyState memory = {0};
+        PolicyObservation now = observed(1000);
+        now.requested = now.ready = 2;
+        decide(&config, &memory, now);
+        now.time = 1000 + config.interval / 16; /* no check yet */
+        PolicyDecision decision = decide(&more, &memory, now);
+        assert_int_equal(decision.wanted, 3);
+        assert_string_equal(decision.reason, "at least 3 are wanted");
+        now.requested = 4;
+        decision = decide(&fewer, &memory, now);
+        assert_int_equal(decision.wanted, 2);
+        assert_string_equal(decision.reason, "at most 2 are wanted");
+        now.requested = 2;
+        decision = decide(&config, &memory, now);
+        assert_non_null(strstr(decision.reason, "next check in"));
+    }
+}
+
 static void a_clock_that_goes_back_keeps_the_processors_and_goes_on(void **state)
 {
     for (unsigned p = 0; policy_name(p); p++) {
@@ -218,6 +241,7 @@ int main(void)
         cmocka_unit_test(bounds_that_make_no_sense_are_refused),
         cmocka_unit_test(n_processors_are_split_over_the_runtimes_as_in_the_original),
         cmocka_unit_test(an_absurd_observation_changes_nothing),
+        cmocka_unit_test(other_bounds_hold_at_once_and_are_the_reason),
         cmocka_unit_test(a_clock_that_goes_back_keeps_the_processors_and_goes_on),
         cmocka_unit_test(a_queue_that_counts_from_zero_again_is_not_compared_with_the_old),
         cmocka_unit_test(the_state_survives_as_json),

@@ -350,7 +350,8 @@ def test_software_is_uploaded_linked_by_dragging_stored_seen_running_evolved_and
                  "1 artifact selected, associated with 1 feature, 1 distribution, 1 target")
     browser.wait("the target's row shows it", lambda: "related" in page.row("target", "target-id-lab-1").get_attribute("class"))
 
-    page.drop_file("part-1.1.0.zip", bundle("org.example.part", "1.1.0"))
+    assert "org.example.part@1.1.0" in page.drop_file("part-1.1.0.zip", bundle("org.example.part", "1.1.0"))
+    page.unsaved(1)
     page.store("the next version")
     wait_for(lambda: agent.bundles == [("org.example.part", "1.1.0")], "the dynamic link brought the next version")
     browser.click('nav a[href="#rollouts"]')
@@ -553,7 +554,6 @@ def test_a_stale_workspace_is_refused_and_its_changes_can_be_made_again(page, se
 
 
 def test_what_is_no_artifact_and_what_a_target_cannot_run_is_refused_with_the_reason(page, server, agents):
-    browser = page.browser
     agents("java-1", runtime="java")
     page.log_in().live()
     page.row("target", "target-id-java-1")
