@@ -220,12 +220,10 @@ static bool find_unified(const char *proc, CgroupPlace *ret, char why[CGROUP_WHY
     return false;
 }
 
-bool cgroups_find(const char *proc, CgroupPlace *ret, char why[CGROUP_WHY_SIZE])
+static bool find_place(const char *proc, CgroupPlace *ret, char why[CGROUP_WHY_SIZE])
 {
     char top[CGROUP_PATH_MAX];
     const char *off = getenv(CGROUP_OFF);
-    *ret = (CgroupPlace){0};
-    why[0] = '\0';
     if (off && strcmp(off, "off") == 0) {
         snprintf(why, CGROUP_WHY_SIZE, CGROUP_OFF " says so");
         return false;
@@ -237,6 +235,16 @@ bool cgroups_find(const char *proc, CgroupPlace *ret, char why[CGROUP_WHY_SIZE])
         return true;
     snprintf(why, CGROUP_WHY_SIZE, "the control group %.300s is not ours to divide", ret->memory);
     return false;
+}
+
+bool cgroups_find(const char *proc, CgroupPlace *ret, char why[CGROUP_WHY_SIZE])
+{
+    *ret = (CgroupPlace){0};
+    why[0] = '\0';
+    bool found = find_place(proc, ret, why);
+    if (!found)
+        *ret = (CgroupPlace){0}; /* what was found on the way limits nothing */
+    return found;
 }
 
 /* Whether we are the only process in it. */

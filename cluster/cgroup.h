@@ -45,7 +45,7 @@ typedef struct CgroupUsage {
 
 /* Once, in the process whose children are to make groups, before it has any. `proc`: "/proc/self". */
 void cgroups_prepare(const char *proc);
-/* false: `why` not, in a few words; true: why some limits cannot be kept, "": all can. */
+/* false: `why` not, in a few words, and *ret limits nothing; true: why some limits cannot be kept, "": all can. */
 bool cgroups_find(const char *proc, CgroupPlace *ret, char why[CGROUP_WHY_SIZE]);
 
 #define CGROUPS_RECORD "cgroups" /* of a node, in its folder */

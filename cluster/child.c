@@ -214,8 +214,8 @@ static int watch(sd_event *event, Child *child, InaError *error)
     child->pidfd = pidfd_open(child->pid, 0);
     if (child->pidfd < 0)
         return ina_error_errno(error, errno, "pidfd_open");
-    /* For as long as it is ended: sd_event_add_child_pidfd looks once, finds nothing to wait for now and then when the
-     * child has just been killed, and never looks again. */
+    /* Told for as long as it is ended. sd_event_add_child_pidfd is told once: with it the end of a child that had just
+     * been killed was missed now and then, and for ever. */
     int r = sd_event_add_io(event, &child->exit_source, child->pidfd, EPOLLIN, handle_exit, child);
     if (r >= 0)
         r = sd_event_add_io(event, &child->output_source, child->output, EPOLLIN, handle_output, child);

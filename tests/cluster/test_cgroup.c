@@ -66,6 +66,12 @@ static void groups_of_version_1_are_made_below_our_own(void **state)
     assert_string_equal(place.memory, memory);
     snprintf(expected, sizeof expected, "%s/cpu,cpuacct", root);
     assert_string_equal(place.cpu, expected);
+    write_at(memory, "none", ""); /* nothing can be made in it, even by root */
+    pretend(root, "4:memory:/job/a/none\n3:cpu,cpuacct:/b\n",
+            "/ memory cgroup rw,memory / cpu,cpuacct cgroup rw,cpu,cpuacct");
+    assert_false(cgroups_find(root, &place, why));
+    assert_non_null(strstr(why, "is not ours to divide"));
+    assert_true(!place.limits_memory && !place.limits_cpu);
 }
 
 static void groups_of_version_2_need_their_controllers(void **state)
@@ -131,6 +137,7 @@ static void a_group_with_processes_is_not_divided(void **state)
     assert_non_null(strstr(why, "is not ours to divide"));
     assert_success(file_read(path, 100, &text, &size, &error), error);
     assert_string_equal(text, ""); /* it was not even tried */
+    assert_true(!place.limits_memory && !place.limits_cpu && !place.limits_processes);
 }
 
 /* Those of root are one deeper, so that nobody takes their controllers away (the file here stands for the kernel's). */

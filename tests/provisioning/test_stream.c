@@ -209,21 +209,29 @@ static void an_unknown_or_too_old_cursor_is_told_to_read_anew(void **state)
     end(&place);
 }
 
+/* 12 MB: far more than waits for one client. */
+static void tell_all_that_is_kept(Place *place)
+{
+    char text[1200];
+
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    for (unsigned i = 0; i < STREAM_KEPT; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "%u", i);
+        stream_tell(place->stream, "audit", key, everybody, json_pack("{s:i,s:s}", "n", (int)i, "text", text));
+    }
+}
+
 static void a_long_absence_is_repeated_as_fast_as_it_is_read(void **state)
 {
     Place place;
     Reader reader;
-    char header[128], text[1200];
+    char header[128];
 
     begin(&place);
     snprintf(header, sizeof(header), "Last-Event-ID: %s\r\n", cursor_now(&place));
-    memset(text, 'x', sizeof(text) - 1);
-    text[sizeof(text) - 1] = '\0';
-    for (unsigned i = 0; i < STREAM_KEPT; i++) { /* 12 MB: far more than waits for one client */
-        char key[32];
-        snprintf(key, sizeof(key), "%u", i);
-        stream_tell(place.stream, "audit", key, everybody, json_pack("{s:i,s:s}", "n", (int)i, "text", text));
-    }
+    tell_all_that_is_kept(&place);
     fixture_run(&place.f, 1000);
     reader_open(&place, &reader, header);
     fixture_until(&place.f, strstr(reader_text(&reader) + (reader.size > 3000 ? reader.size - 3000 : 0), "\"n\":9999"));
@@ -401,17 +409,11 @@ static void whose_role_is_raised_while_the_buffer_is_full_reads_anew_when_there_
 {
     Place place;
     Reader reader;
-    char header[160], text[1200];
+    char header[160];
 
     begin(&place);
     snprintf(header, sizeof(header), "May: 1\r\nLast-Event-ID: %s\r\n", cursor_of(&place, 1, ""));
-    memset(text, 'x', sizeof(text) - 1);
-    text[sizeof(text) - 1] = '\0';
-    for (unsigned i = 0; i < STREAM_KEPT; i++) { /* 12 MB: far more than waits for one client */
-        char key[32];
-        snprintf(key, sizeof(key), "%u", i);
-        stream_tell(place.stream, "audit", key, everybody, json_pack("{s:i,s:s}", "n", (int)i, "text", text));
-    }
+    tell_all_that_is_kept(&place);
     fixture_until(&place.f, stream_number(place.stream) == STREAM_KEPT);
     reader_open(&place, &reader, header);
     fixture_run(&place.f, 100); /* it fills */
